@@ -1,0 +1,32 @@
+"""What is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding costs: an error means that something cannot be used, a warning that it may be wrong."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect of one file: ``file`` is relative to the root (POSIX separators), ``line`` is 1-based."""
+
+    severity: Severity
+    code: str
+    file: str
+    detail: str
+    remedy: str
+    line: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The finding as one line of text: place, detail, remedy."""
+        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        return f"{place}: {self.detail} {self.remedy}".strip()

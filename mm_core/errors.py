@@ -1,0 +1,214 @@
+"""Every error that Model Manager raises on purpose, as one tree.
+
+    ModelManagerError                       500
+    ├── SettingsError                       500  the start is refused
+    ├── BadRequest                          400
+    │   ├── InvalidName                     400
+    │   ├── InvalidRoot                     400
+    │   ├── DuplicateSymbols                400
+    │   └── InvalidFactorConfig             400  lists every problem at once
+    ├── Unauthorized                        401
+    ├── Forbidden                           403
+    ├── NotFound                            404
+    │   ├── ModelNotFound                   404
+    │   ├── SymbolNotFound                  404
+    │   ├── GroupNotFound                   404
+    │   ├── AmbiguousSymbol                 404  lists the groups
+    │   ├── RevisionNotFound                404
+    │   └── PayloadUnavailable              404  says why
+    ├── RevisionConflict                    412
+    ├── BodyTooLarge                        413
+    ├── UnsupportedMediaType                415
+    ├── ExtraMissing                        501  names the extra to install
+    ├── StoreError                          500
+    │   ├── StoreCorrupt                    500
+    │   ├── StoreTooNew                     500
+    │   └── StoreBusy                       503
+    ├── ConversionFailed                    502
+    └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
+
+A message says what happened, where, and what to do next. ``status`` is the HTTP status an edge should
+answer with; ``title`` is the short, constant name of the problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ModelManagerError(Exception):
+    """An error with a sentence for people and a status for machines."""
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class SettingsError(ModelManagerError):
+    """A setting is unknown or does not parse."""
+
+    title = "Settings refused"
+
+
+class BadRequest(ModelManagerError):
+    """What was asked for does not make sense as written."""
+
+    status = 400
+    title = "Bad request"
+
+
+class InvalidName(BadRequest):
+    """A model name is not of the allowed form."""
+
+    title = "Invalid model name"
+
+
+class InvalidRoot(BadRequest):
+    """A root is missing, no directory, unreadable or outside the allowed roots."""
+
+    title = "Invalid root"
+
+
+class DuplicateSymbols(BadRequest):
+    """One symbol maps to several groups of a root."""
+
+    title = "Duplicate symbols"
+
+    def __init__(self, model_name: str, groups_by_symbol: dict[str, tuple[str, ...]]) -> None:
+        self.groups_by_symbol = groups_by_symbol
+        listed = "; ".join(f"{symbol}: {', '.join(groups)}" for symbol, groups in groups_by_symbol.items())
+        super().__init__(
+            f"Model '{model_name}' maps {len(groups_by_symbol)} symbol(s) to several groups ({listed}). "
+            "Keep one group a symbol below the root, or register the others as a model of their own."
+        )
+
+
+class InvalidFactorConfig(BadRequest):
+    """A factor config breaks at least one rule; ``problems`` has all of them."""
+
+    title = "Invalid factor config"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            f"The factor config has {len(self.problems)} problem(s), nothing was stored: " + "; ".join(self.problems)
+        )
+
+
+class Unauthorized(ModelManagerError):
+    """A write without the token that this server asks for."""
+
+    status = 401
+    title = "Token needed"
+
+
+class Forbidden(ModelManagerError):
+    """A write that a page of another site sent through somebody's browser."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class NotFound(ModelManagerError):
+    """Nothing is known under that name."""
+
+    status = 404
+    title = "Not found"
+
+
+class ModelNotFound(NotFound):
+    title = "Model not found"
+
+
+class SymbolNotFound(NotFound):
+    title = "Symbol not found"
+
+
+class GroupNotFound(NotFound):
+    title = "Group not found"
+
+
+class AmbiguousSymbol(NotFound):
+    """A payload was asked for by a symbol that has several groups."""
+
+    title = "Symbol has several groups"
+
+
+class RevisionNotFound(NotFound):
+    title = "Revision not found"
+
+
+class PayloadUnavailable(NotFound):
+    """The group exists, but no model that bots could be given."""
+
+    title = "No payload"
+
+
+class RevisionConflict(ModelManagerError):
+    """Somebody else saved first."""
+
+    status = 412
+    title = "Revision conflict"
+
+
+class BodyTooLarge(ModelManagerError):
+    status = 413
+    title = "Body too large"
+
+
+class UnsupportedMediaType(ModelManagerError):
+    status = 415
+    title = "Unsupported media type"
+
+
+class ExtraMissing(ModelManagerError):
+    """An optional dependency is not installed."""
+
+    status = 501
+    title = "Optional extra not installed"
+
+
+class StoreError(ModelManagerError):
+    """The state on disk cannot be read or written."""
+
+    title = "Store error"
+
+
+class StoreCorrupt(StoreError):
+    title = "Store file damaged"
+
+
+class StoreTooNew(StoreError):
+    title = "Store file of a newer version"
+
+
+class StoreBusy(StoreError):
+    """Another process held the write lock for too long."""
+
+    status = 503
+    title = "Store busy"
+
+
+class ConversionFailed(ModelManagerError):
+    """The child process that converts a model failed, ran too long or grew too large."""
+
+    status = 502
+    title = "Conversion failed"
+
+
+class UnreadableArtifact(ModelManagerError):
+    """A file, or part of one, that cannot be used: the scan turns it into a finding.
+
+    ``code`` is the finding's code, ``remedy`` what the researcher can do, ``line`` the 1-based line if there is one.
+    """
+
+    title = "Unreadable artifact"
+
+    def __init__(self, code: str, detail: str, remedy: str, line: int | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.remedy = remedy
+        self.line = line
