@@ -32,7 +32,7 @@ def decode(data: bytes) -> Any:
 
 
 def decode_as(data: bytes, wanted: type[Decoded]) -> Decoded:
-    """Return strict JSON as ``wanted`` (a dataclass or a typed container); raise `NotJson` with the place that differs."""
+    """Return strict JSON as ``wanted`` (a dataclass or a typed container); raise `NotJson` naming the place."""
     try:
         return msgspec.json.decode(data, type=wanted)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

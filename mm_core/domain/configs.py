@@ -1,0 +1,197 @@
+"""Normalization of factors: a mean and a variance for each, checked, revised and carried by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mm_core.errors import InvalidFactorConfig, RevisionNotFound
+
+DEFAULT_MEAN = 0.2
+DEFAULT_VARIANCE = 1.0
+
+
+class Normalization(NamedTuple):
+    """How one factor is normalized: ``(x - mean) / sqrt(variance)``."""
+
+    mean: float
+    variance: float
+
+
+DEFAULT_NORMALIZATION = Normalization(DEFAULT_MEAN, DEFAULT_VARIANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class FactorConfig:
+    """Mean and variance of every factor of one symbol, in model dimension order; it refuses to exist otherwise."""
+
+    symbol: str
+    factor_names: tuple[str, ...]
+    mean_values: tuple[float, ...]
+    variance_values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_length_problems("mean_values", self.mean_values, self.factor_names),
+            *_length_problems("variance_values", self.variance_values, self.factor_names),
+            *_number_problems("mean_values", self.mean_values, self.factor_names),
+            *_number_problems("variance_values", self.variance_values, self.factor_names, positive=True),
+        ]
+        if problems:
+            raise InvalidFactorConfig(problems)
+
+    def normalizations(self) -> dict[str, Normalization]:
+        """Return each factor's mean and variance by name."""
+        pairs = zip(self.mean_values, self.variance_values, strict=True)
+        return {name: Normalization(*pair) for name, pair in zip(self.factor_names, pairs, strict=True)}
+
+
+def parse_factor_config(document: Any, symbol: str, factor_names: Sequence[str]) -> FactorConfig:
+    """Return the config that ``{symbol: {factor_names, mean_values, variance_values}}`` holds for this model.
+
+    ``factor_names`` of the document may be left out; where they are given, they must be the model's in the model's
+    order. Raises `InvalidFactorConfig` with every problem of the document at once.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidFactorConfig([f"the body must be an object with the one key '{symbol}'"])
+    keys = [key for key in document if isinstance(key, str) and key.casefold() == symbol.casefold()]
+    strangers = [str(key) for key in document if key not in keys]
+    problems = [f"'{key}' is not the symbol '{symbol}'" for key in strangers]
+    if len(keys) != 1 or not isinstance(document[keys[0]], Mapping):
+        problems.append(f"exactly one object is expected under the key '{symbol}'")
+        raise InvalidFactorConfig(problems)
+    body = document[keys[0]]
+    known = ("factor_names", "mean_values", "variance_values")
+    problems += [f"'{key}' is not a known field, use {', '.join(known)}" for key in body if key not in known]
+    names = tuple(factor_names)
+    if "factor_names" in body:
+        problems += _name_problems(body["factor_names"], names)
+    values: dict[str, tuple[float, ...]] = {}
+    for key in ("mean_values", "variance_values"):
+        given = body.get(key)
+        if not isinstance(given, Sequence) or isinstance(given, str):
+            problems.append(f"{key} is missing" if key not in body else f"{key} must be a list of numbers")
+            continue
+        problems += _length_problems(key, given, names)
+        found = _number_problems(key, given, names, positive=key == "variance_values")
+        problems += found
+        if not found:
+            values[key] = tuple(float(value) for value in given)
+    if problems:
+        raise InvalidFactorConfig(problems)
+    return FactorConfig(symbol, names, values["mean_values"], values["variance_values"])
+
+
+def _length_problems(key: str, values: Sequence[Any], names: Sequence[str]) -> list[str]:
+    if len(values) == len(names):
+        return []
+    return [f"{key} has {len(values)} entries, the model has {len(names)} factors"]
+
+
+def _name_problems(given: Any, names: tuple[str, ...]) -> list[str]:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        return ["factor_names must be a list of names"]
+    problems = []
+    if len(given) != len(names):
+        problems.append(f"factor_names has {len(given)} entries, the model has {len(names)} factors")
+    for index, (mine, theirs) in enumerate(zip(names, given, strict=False)):
+        if mine != theirs:
+            problems.append(f"factor_names[{index}] is {theirs!r}, the model's dimension {index} is '{mine}'")
+    return problems
+
+
+def _number_problems(key: str, values: Sequence[Any], names: Sequence[str], *, positive: bool = False) -> list[str]:
+    problems = []
+    for index, value in enumerate(values):
+        place = f"{key}[{index}]" + (f" ({names[index]})" if index < len(names) else "")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            problems.append(f"{place} is {value!r}, not a number")
+        elif not _is_finite(value):
+            problems.append(f"{place} is {value}, not a finite number")
+        elif positive and value <= 0:
+            problems.append(f"{place} is {value}, a variance must be above 0")
+    return problems
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
+
+
+class CellChange(NamedTuple):
+    """One factor's normalization before and after; None stands for the default that nobody had set."""
+
+    before: Normalization | None
+    after: Normalization | None
+
+
+@dataclass(frozen=True, slots=True)
+class FactorConfigRevision:
+    """One change of a factor config: who (``api``, ``dashboard``, ``cli`` or ``scan``), when, what.
+
+    ``added`` and ``dropped`` are the factors that a scan brought or took away.
+    """
+
+    number: int
+    at: str
+    by: str
+    action: str
+    note: str = ""
+    changes: Mapping[str, CellChange] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FactorConfigRecord:
+    """What people set for one symbol, by factor name; factors that the model dropped stay until they come back.
+
+    The config that bots get is derived: `config_for` lays these values over the defaults in the model's own order, so
+    it can never have another length or order than the model.
+    """
+
+    model_name: str
+    symbol: str
+    revision: int
+    created_at: str
+    updated_at: str
+    values: Mapping[str, Normalization] = field(default_factory=dict)
+
+    def config_for(self, factor_names: Sequence[str]) -> FactorConfig:
+        """Return the config of a model with these factors, defaults where nothing was set."""
+        chosen = [self.values.get(name, DEFAULT_NORMALIZATION) for name in factor_names]
+        return FactorConfig(
+            self.symbol,
+            tuple(factor_names),
+            tuple(normalization.mean for normalization in chosen),
+            tuple(normalization.variance for normalization in chosen),
+        )
+
+
+def changes_between(before: Mapping[str, Normalization], after: Mapping[str, Normalization]) -> dict[str, CellChange]:
+    """Return the factors whose values differ, with both sides; a side without a value is the default."""
+    changes = {}
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if (old or DEFAULT_NORMALIZATION) != (new or DEFAULT_NORMALIZATION):
+            changes[name] = CellChange(old, new)
+    return changes
+
+
+def values_at(history: Sequence[FactorConfigRevision], number: int) -> dict[str, Normalization]:
+    """Return what was set when revision ``number`` had been saved; raise `RevisionNotFound` for an unknown one."""
+    numbers = [revision.number for revision in history]
+    if number not in numbers:
+        raise RevisionNotFound(f"No revision {number} among {numbers[:1]}…{numbers[-1:]}. List the history first.")
+    values: dict[str, Normalization] = {}
+    for revision in history[: numbers.index(number) + 1]:
+        for name, change in revision.changes.items():
+            if change.after is None:
+                values.pop(name, None)
+            else:
+                values[name] = change.after
+    return values

@@ -1,0 +1,65 @@
+"""Factors, and how well each one ranks with the future return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class IcTable:
+    """Information coefficients as columns of equal length, in file order.
+
+    ``taus`` are Kendall rank correlations in [-1, 1], None where the file had no finite number. ``extra`` keeps the
+    text of further columns by their header.
+    """
+
+    symbols: tuple[str, ...] = ()
+    factor_names: tuple[str, ...] = ()
+    return_names: tuple[str, ...] = ()
+    taus: tuple[float | None, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.symbols), len(self.factor_names), len(self.return_names), len(self.taus)}
+        lengths.update(len(column) for column in self.extra.values())
+        if len(lengths) > 1:
+            raise ValueError(f"The columns of an IC table must have one length, not {sorted(lengths)}.")
+
+    def __len__(self) -> int:
+        return len(self.factor_names)
+
+    def tau_by_factor(self, symbol: str, return_name: str) -> dict[str, float | None]:
+        """Return each factor's tau, preferring rows of ``symbol`` and ``return_name`` over rows of others.
+
+        Among rows of equal fit the first one counts.
+        """
+        best: dict[str, tuple[int, float | None]] = {}
+        wanted_symbol = symbol.casefold()
+        for index, name in enumerate(self.factor_names):
+            fit = 2 * (self.symbols[index].casefold() == wanted_symbol) + (self.return_names[index] == return_name)
+            if name not in best or fit > best[name][0]:
+                best[name] = (fit, self.taus[index])
+        return {name: tau for name, (_, tau) in best.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FactorTable:
+    """The factors of one model in dimension order, each with its Kendall tau where the IC table has one."""
+
+    names: tuple[str, ...] = ()
+    taus: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.taus):
+            raise ValueError(f"{len(self.names)} factor names cannot pair with {len(self.taus)} taus.")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("A factor name stands twice in a factor table.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def joined(cls, names: Sequence[str], tau_by_factor: Mapping[str, float | None]) -> FactorTable:
+        """Return ``names`` with each one's tau from ``tau_by_factor``, None where it has none."""
+        return cls(tuple(names), tuple(tau_by_factor.get(name) for name in names))

@@ -1,0 +1,143 @@
+"""One trained model of one symbol, with everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.findings import Finding
+
+
+class FileRole(StrEnum):
+    """What a file of a group is for; the value is its name in HTTP answers."""
+
+    FACTORS = "factors_txt"
+    IC = "ic_csv"
+    INFO = "info_pkl"
+    MODEL_PICKLE = "model_pkl"
+    MODEL_JSON = "model_json"
+    MODEL_ONNX = "model_onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file as the directory listed it: ``path`` relative to the root, sizes in bytes, times in nanoseconds."""
+
+    role: FileRole
+    path: str
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInfo:
+    """What the training run said of itself; every part is optional.
+
+    Window stamps are the integers of the file (epoch, unit as the researcher wrote it), dates ISO 8601 text,
+    ``seconds`` the duration of training, ``feature_importance`` by factor name.
+    """
+
+    symbol: str | None = None
+    return_name: str | None = None
+    window_start_ts: int | None = None
+    window_end_ts: int | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+    samples: int | None = None
+    seconds: float | None = None
+    original_factors_count: int | None = None
+    ic_filtered_count: int | None = None
+    final_factors_count: int | None = None
+    selected_factors: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    feature_importance: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """What a served booster is: ``sha256`` and ``size_bytes`` of its JSON text, ``source`` the file it came from."""
+
+    source: str
+    sha256: str
+    size_bytes: int
+    feature_dim: int
+    objective: str
+    num_trees: int
+    num_parallel_tree: int
+    version: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The files that share one group key, read: factors, IC, training info and the booster's summary.
+
+    ``read_at`` is the UTC time of reading in ISO 8601; ``onnx_sha256`` names the stored bytes of ``_model.onnx``.
+    """
+
+    group_key: str
+    symbol: str
+    return_name: str
+    files: tuple[ModelFile, ...]
+    factors: FactorTable
+    ic: IcTable
+    training: TrainingInfo
+    model: ModelSummary | None
+    onnx_sha256: str | None
+    findings: tuple[Finding, ...]
+    read_at: str
+
+    @property
+    def feature_dim(self) -> int:
+        """The booster's number of features, the number of factors where there is no booster."""
+        return self.model.feature_dim if self.model is not None else len(self.factors)
+
+    @property
+    def payload_ready(self) -> bool:
+        """Whether bots can be given this model."""
+        return self.model is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All groups below one root, in the order of their keys, and what is wrong with it as a whole."""
+
+    scanned_at: str
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Return the root's findings, then each group's."""
+        return self.findings + tuple(finding for group in self.groups.values() for finding in group.findings)
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return each symbol once, in lexical order, spelled as its first group spells it."""
+        spelled: dict[str, str] = {}
+        for group in self.groups.values():
+            spelled.setdefault(group.symbol.casefold(), group.symbol)
+        return tuple(sorted(spelled.values()))
+
+    def factor_union(self) -> tuple[str, ...]:
+        """Return every factor of every group once, in first-seen order."""
+        return tuple(dict.fromkeys(name for group in self.groups.values() for name in group.factors.names))
+
+    def groups_of(self, symbol: str) -> tuple[Group, ...]:
+        """Return the groups of ``symbol``, compared without case, in the order of their keys."""
+        wanted = symbol.casefold()
+        return tuple(group for group in self.groups.values() if group.symbol.casefold() == wanted)
+
+    def duplicate_symbols(self) -> dict[str, tuple[str, ...]]:
+        """Return the symbols that have several groups, each with its group keys."""
+        keys: dict[str, list[str]] = {}
+        for group in self.groups.values():
+            keys.setdefault(group.symbol.casefold(), []).append(group.group_key)
+        return {self.groups[listed[0]].symbol: tuple(listed) for listed in keys.values() if len(listed) > 1}
+
+
+def preferred_group(groups: Iterable[Group]) -> Group:
+    """Return the group that stands for a symbol: payload-ready first, then latest training end, then last key."""
+    return max(groups, key=lambda group: (group.payload_ready, group.training.end_date or "", group.group_key))

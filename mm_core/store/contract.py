@@ -1,0 +1,81 @@
+"""What every storage backend promises to the registry.
+
+A *view* is the whole state at one revision: registrations, factor configs and scans that belong together. A
+*transaction* is a view that can also write; all its writes become visible at once, under the next revision, or not
+at all. Callers may rely on these rules on every backend:
+
+- Views are consistent and immutable: a view taken before a commit goes on showing the older state, scans included.
+- A transaction starts from the newest state and excludes every other writer, in this process and in others.
+- When ``transaction()`` has been left without an exception the change survives ``kill -9`` and a power cut.
+- An exception inside a transaction writes nothing; so does a transaction that changed nothing: the revision stays.
+- The revision grows by one with each commit that changed something.
+- Taking a view costs no lock and, as long as nothing changed, no parsing.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel
+
+
+class StoreView(Protocol):
+    """The state at one revision."""
+
+    @property
+    def revision(self) -> int:
+        """The number of commits so far; 0 for a new store."""
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """Return all registrations in the order of their names."""
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """Return one registration, None when the name is unknown."""
+
+    def scan(self, name: str) -> Scan | None:
+        """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
+
+    def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
+        """Return what is set for a symbol (compared without case), None when nothing was created yet."""
+
+    def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
+        """Return all records of a model in the order of their symbols."""
+
+    def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
+        """Return the revisions of a symbol's config, oldest first."""
+
+
+class StoreTransaction(StoreView, Protocol):
+    """A view that writes; what it wrote is visible in the view itself at once."""
+
+    def save_model(self, model: RegisteredModel) -> None:
+        """Add or replace a registration."""
+
+    def delete_model(self, name: str) -> None:
+        """Remove a registration with its scan and its factor configs and their history."""
+
+    def save_scan(self, name: str, scan: Scan) -> None:
+        """Replace a registered model's scan and set its ``scan_id``.
+
+        Only the files that hold changed groups are written: a group counts as unchanged when key, files and
+        ``read_at`` equal the stored ones.
+        """
+
+    def save_factor_config(self, record: FactorConfigRecord, revision: FactorConfigRevision) -> None:
+        """Add or replace a record and append the revision that led to it."""
+
+
+class RegistryStore(Protocol):
+    """A place where state lives."""
+
+    def view(self) -> StoreView:
+        """Return the newest state; raise `StoreCorrupt` or `StoreTooNew` when it cannot be read."""
+
+    def transaction(self) -> AbstractContextManager[StoreTransaction]:
+        """Open a write transaction; raise `StoreBusy` when another writer does not finish in time."""
+
+    def problems(self) -> tuple[str, ...]:
+        """Return what is wrong with the storage itself, a sentence each; empty when it is healthy."""
