@@ -8,6 +8,9 @@ import msgspec
 
 Decoded = TypeVar("Decoded")
 
+RawJson = msgspec.Raw
+"""The type of a part of a document that is checked to be JSON and left undecoded."""
+
 
 class NotJson(ValueError):
     """The bytes are not strict JSON, or not of the type that was asked for."""

@@ -1,0 +1,37 @@
+"""What a directory convention answers: which files belong to which group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mm_core.artifacts.tree import ListedFile
+from mm_core.domain.findings import Finding
+from mm_core.domain.groups import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFiles:
+    """The files of one group, at most one of each role, in the order of their paths."""
+
+    group_key: str
+    files: tuple[ModelFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a layout recognised: groups in the order of their keys, findings, and the paths it took."""
+
+    groups: tuple[GroupFiles, ...]
+    findings: tuple[Finding, ...]
+    paths: frozenset[str]
+
+
+class Layout(Protocol):
+    """A directory convention; it sees names, sizes and times, never contents."""
+
+    name: str
+
+    def claim(self, files: Sequence[ListedFile]) -> Claim:
+        """Return the groups that ``files`` form under this convention."""

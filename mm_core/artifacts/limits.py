@@ -1,0 +1,27 @@
+"""How much of a file, a tree or a child process the readers accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mm_core.domain.groups import FileRole
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingLimits:
+    """Sizes in bytes, times in seconds; beyond them a file becomes a finding."""
+
+    model_bytes: int = 512 * MEBIBYTE
+    file_bytes: int = 64 * MEBIBYTE
+    tree_depth: int = 32
+    tree_entries: int = 1_000_000
+    group_seconds: float = 120.0
+    worker_memory_bytes: int = 8192 * MEBIBYTE
+
+    def bytes_for(self, role: FileRole) -> int:
+        """Return the size up to which a file of ``role`` is read."""
+        if role in {FileRole.MODEL_JSON, FileRole.MODEL_PICKLE, FileRole.MODEL_ONNX}:
+            return self.model_bytes
+        return self.file_bytes

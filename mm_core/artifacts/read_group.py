@@ -1,0 +1,156 @@
+"""All files of one group become one `Group`, with the bytes that bots will be given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from mm_core.artifacts.layouts import GroupFiles
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.pickles import read_model_json
+from mm_core.artifacts.readers.factors_txt import read_factors
+from mm_core.artifacts.readers.ic_csv import read_ic
+from mm_core.artifacts.readers.info_pkl import read_training_info
+from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.artifacts.stable_file import read_stable
+from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.errors import UnreadableArtifact
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReading:
+    """A group with the JSON text of its booster and the content of its ONNX file, where it has them."""
+
+    group: Group
+    model_json: bytes | None
+    onnx: bytes | None
+
+
+def read_group(root: Path, listed: GroupFiles, limits: ReadingLimits) -> GroupReading:
+    """Return what the files of one group say; whatever cannot be used is a finding, never an exception."""
+    return _GroupReader(root, listed, limits).read()
+
+
+class _GroupReader:
+    def __init__(self, root: Path, listed: GroupFiles, limits: ReadingLimits) -> None:
+        self.root = root
+        self.listed = listed
+        self.limits = limits
+        self.by_role = {file.role: file for file in listed.files}
+        self.findings: list[Finding] = []
+
+    def read(self) -> GroupReading:
+        names = self._use(FileRole.FACTORS, read_factors) or ()
+        ic = self._use(FileRole.IC, read_ic) or IcTable()
+        training, info_ic = self._use(FileRole.INFO, read_training_info) or (TrainingInfo(), IcTable())
+        model, model_json = self._model()
+        onnx = self._use(FileRole.MODEL_ONNX, lambda data, _: data)
+        ic = ic if len(ic) else info_ic
+        symbol, return_name = self._identity(training, ic)
+        names = names or training.selected_factors
+        self._report_missing(model)
+        if model is not None and model.feature_dim != len(names):
+            self._add(
+                Severity.WARNING,
+                "dimension-mismatch",
+                model.source,
+                f"The model has {model.feature_dim} features, the factor list {len(names)} names.",
+                "Write the factor list of the same training run: bots pair columns and dimensions by it.",
+            )
+        group = Group(
+            group_key=self.listed.group_key,
+            symbol=symbol,
+            return_name=return_name,
+            files=self.listed.files,
+            factors=FactorTable.joined(names, ic.tau_by_factor(symbol, return_name)),
+            ic=ic,
+            training=training,
+            model=model,
+            onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx is not None else None,
+            findings=tuple(self.findings),
+            read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        return GroupReading(group, model_json, onnx)
+
+    def _model(self) -> tuple[ModelSummary | None, bytes | None]:
+        for role in (FileRole.MODEL_JSON, FileRole.MODEL_PICKLE):
+            if role in self.by_role:
+                return self._use(role, self._booster) or (None, None)
+        return None, None
+
+    def _booster(self, data: bytes, report: FileReport) -> tuple[ModelSummary, bytes]:
+        is_pickle = report.file == self._path(FileRole.MODEL_PICKLE)
+        model_json = read_model_json(data) if is_pickle else data
+        model_json = model_json.removeprefix(b"\xef\xbb\xbf")
+        return summarize_model(model_json, report.file), model_json
+
+    def _use(self, role: FileRole, reader: Callable[[bytes, FileReport], Value]) -> Value | None:
+        """Read the file of ``role`` if there is one; its problems become findings."""
+        file = self.by_role.get(role)
+        if file is None:
+            return None
+        report = FileReport(file.path)
+        try:
+            value = reader(self._bytes_of(file), report)
+        except UnreadableArtifact as error:
+            report.add(Severity.ERROR, error.code, error.detail, error.remedy, error.line)
+            value = None
+        self.findings += report.findings()
+        return value
+
+    def _bytes_of(self, file: ModelFile) -> bytes:
+        return read_stable(self.root, file.path, self.limits.bytes_for(file.role))
+
+    def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
+        before, _, after = self.listed.group_key.partition("_")
+        symbol = training.symbol or next((text for text in ic.symbols if text), "") or before
+        return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
+        if symbol and not (symbol.isprintable() and "/" not in symbol and len(symbol) <= 128):
+            self._add(
+                Severity.ERROR,
+                "bad-symbol",
+                self.listed.files[0].path,
+                f"Symbol {symbol[:60]!r} cannot be part of an address; the start of the file name is used.",
+                "Write a symbol of printable characters without '/'.",
+            )
+            symbol = before
+        return symbol or self.listed.group_key, return_name
+
+    def _report_missing(self, model: ModelSummary | None) -> None:
+        for role, name in (
+            (FileRole.FACTORS, "_factors.txt"),
+            (FileRole.IC, "_ic.csv"),
+            (FileRole.INFO, "_info.pkl"),
+        ):
+            if role not in self.by_role:
+                self._add(
+                    Severity.WARNING,
+                    "missing-file",
+                    self.listed.group_key + name,
+                    "The file is missing.",
+                    "Copy it beside the others; the rest of the group is used.",
+                )
+        if model is None and FileRole.MODEL_JSON not in self.by_role and FileRole.MODEL_PICKLE not in self.by_role:
+            self._add(
+                Severity.ERROR,
+                "missing-model",
+                self.listed.group_key + "_model.json",
+                "The group has neither _model.json nor _model.pkl, so bots cannot be served.",
+                "Copy one of them beside the other files.",
+            )
+
+    def _add(self, severity: Severity, code: str, file: str, detail: str, remedy: str) -> None:
+        self.findings.append(Finding(severity, code, file, detail, remedy))
+
+    def _path(self, role: FileRole) -> str | None:
+        file = self.by_role.get(role)
+        return file.path if file is not None else None

@@ -1,0 +1,1 @@
+"""What files say: one module per file kind, bytes in, values and findings out."""

@@ -1,0 +1,170 @@
+"""Many groups read at once by child processes that may die without harm."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import mm_core
+from mm_core import strict_json
+from mm_core.artifacts.layouts import GroupFiles
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_group import GroupReading, read_group
+from mm_core.artifacts.reading_worker import Answer, Assignment
+from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import Group, TrainingInfo
+
+FEWEST_FOR_CHILDREN = 8
+"""Below this many groups, starting a child takes longer than reading them here."""
+
+
+def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
+    """Yield a reading of every group in ``listed``, in the order in which they are done.
+
+    From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; a child that dies, or takes longer
+    than ``limits.group_seconds`` for a group, costs that group a finding and is replaced.
+    """
+    if len(listed) < FEWEST_FOR_CHILDREN:
+        for files in listed:
+            yield read_group(root, files, limits)
+        return
+    waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
+    for files in listed:
+        waiting.put(files)
+    done: queue.Queue[GroupReading] = queue.Queue(maxsize=16)
+    stop = threading.Event()
+    crew = [
+        threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
+        for number in range(os.cpu_count() or 1)
+    ]
+    for thread in crew:
+        thread.start()
+    try:
+        for _ in listed:
+            yield done.get()
+    finally:
+        stop.set()
+        while any(thread.is_alive() for thread in crew):
+            while not done.empty():
+                done.get_nowait()
+            for thread in crew:
+                thread.join(timeout=0.02)
+
+
+def _work(
+    root: Path,
+    limits: ReadingLimits,
+    waiting: queue.SimpleQueue[GroupFiles],
+    done: queue.Queue[GroupReading],
+    stop: threading.Event,
+) -> None:
+    worker: _Worker | None = None
+    try:
+        while not stop.is_set():
+            try:
+                files = waiting.get_nowait()
+            except queue.Empty:
+                return
+            if worker is None:
+                worker = _Worker(root, limits)
+            reading = worker.read(files)
+            if reading is None:
+                worker.close()
+                worker = None
+                reading = _lost(files)
+            done.put(reading)
+    finally:
+        if worker is not None:
+            worker.close()
+
+
+class _Worker:
+    """One child process and the pipes to it."""
+
+    def __init__(self, root: Path, limits: ReadingLimits) -> None:
+        project = str(Path(mm_core.__file__).parent.parent)
+        self._seconds = limits.group_seconds
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mm_core.artifacts.reading_worker"],
+            cwd=project,
+            env={"PYTHONPATH": project, "PATH": os.environ.get("PATH", ""), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._send(strict_json.encode(Assignment(str(root), limits)))
+
+    def read(self, files: GroupFiles) -> GroupReading | None:
+        """Return the child's answer; None when the child died or had to be killed."""
+        watchdog = threading.Timer(self._seconds, self._process.kill)
+        watchdog.start()
+        try:
+            self._send(strict_json.encode(files))
+            line = self._answers.readline()
+            answer = strict_json.decode_as(line, Answer)
+            model_json = self._receive(answer.model_json_bytes)
+            onnx = self._receive(answer.onnx_bytes)
+        except (strict_json.NotJson, OSError, EOFError):
+            return None
+        finally:
+            watchdog.cancel()
+        return GroupReading(answer.group, model_json, onnx)
+
+    def close(self) -> None:
+        """End the child and wait for it."""
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def _answers(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def _send(self, line: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            return  # the missing answer tells
+
+    def _receive(self, size: int | None) -> bytes | None:
+        if size is None:
+            return None
+        data = self._answers.read(size)
+        if len(data) != size:
+            raise EOFError
+        return data
+
+
+def _lost(files: GroupFiles) -> GroupReading:
+    symbol, _, return_name = files.group_key.partition("_")
+    finding = Finding(
+        Severity.ERROR,
+        "reader-ended",
+        files.files[0].path,
+        "Reading this group took too long, or ended the process that read it.",
+        "Check the sizes of its files and save them again.",
+    )
+    group = Group(
+        group_key=files.group_key,
+        symbol=symbol or files.group_key,
+        return_name=return_name,
+        files=files.files,
+        factors=FactorTable(),
+        ic=IcTable(),
+        training=TrainingInfo(),
+        model=None,
+        onnx_sha256=None,
+        findings=(finding,),
+        read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    return GroupReading(group, None, None)

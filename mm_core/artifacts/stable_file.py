@@ -1,0 +1,70 @@
+"""The bytes of a file that nobody was writing meanwhile."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+from mm_core.errors import UnreadableArtifact
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.05
+
+
+def read_stable(root: Path, path: str, limit: int) -> bytes:
+    """Return the whole content of the regular file ``path`` below ``root``.
+
+    The file is opened without blocking; its size, times and inode must be equal before and after the read, else it is
+    read again. Raises `UnreadableArtifact` for a file above ``limit`` bytes, one that leaves the root, one that is no
+    regular file, one that cannot be read, and one that goes on changing.
+    """
+    full_path = root / path
+    real_root = os.path.realpath(root)
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
+        try:
+            real_path = os.path.realpath(full_path, strict=True)
+            if os.path.commonpath([real_root, real_path]) != real_root:
+                raise UnreadableArtifact(
+                    "link-leaves-root", "The file is outside the registered root.", "Copy it below the root."
+                )
+            descriptor = os.open(real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            raise UnreadableArtifact(
+                "unreadable", f"The file cannot be opened ({error.strerror}).", "Check that it exists and is readable."
+            ) from error
+        with os.fdopen(descriptor, "rb") as file:
+            before = os.fstat(descriptor)
+            _check(before, limit)
+            try:
+                data = file.read(limit + 1)
+            except OSError as error:
+                raise UnreadableArtifact(
+                    "unreadable", f"The file cannot be read ({error.strerror}).", "Check the disk and its permissions."
+                ) from error
+            after = os.fstat(descriptor)
+        if _identity(before) == _identity(after) and len(data) == before.st_size:
+            return data
+    raise UnreadableArtifact(
+        "still-being-written",
+        "The file changed while it was read.",
+        "Nothing to do if a run is writing it: it is read again when it is quiet. Write to another name, then rename.",
+    )
+
+
+def _check(status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableArtifact("not-a-file", "This is no regular file.", "Remove it.")
+    if status.st_size > limit:
+        raise UnreadableArtifact(
+            "file-too-large",
+            f"The file has {status.st_size:,} bytes, at most {limit:,} are read.",
+            "Check that it is the right file; raise MODEL_MANAGER_MAX_MODEL_MB or MODEL_MANAGER_MAX_FILE_MB if it is.",
+        )
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -1,0 +1,163 @@
+"""What a directory tree holds, listed without following anything out of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.domain.findings import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A regular file: ``path`` relative to the root with POSIX separators."""
+
+    path: str
+    name: str
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The regular files below a root in the order of their paths, and what was passed over."""
+
+    files: tuple[ListedFile, ...]
+    findings: tuple[Finding, ...]
+
+
+def list_tree(root: Path, limits: ReadingLimits) -> Tree:
+    """Return every regular file below ``root``; hidden entries are passed over in silence.
+
+    Links to files inside the root count as files. Links that leave it, broken links, loops, FIFOs, sockets, devices,
+    unreadable directories and names that are no text are findings. Raises ``OSError`` when the root itself cannot be
+    listed.
+    """
+    walker = _Walker(root, limits)
+    with os.scandir(root) as entries:
+        top = sorted(entries, key=lambda entry: entry.name)
+    walker.take(top, "", 0)
+    walker.files.sort(key=lambda file: file.path)
+    return Tree(tuple(walker.files), tuple(walker.findings))
+
+
+class _Walker:
+    def __init__(self, root: Path, limits: ReadingLimits) -> None:
+        self.real_root = os.path.realpath(root)
+        self.limits = limits
+        self.files: list[ListedFile] = []
+        self.findings: list[Finding] = []
+        self.seen = 0
+
+    def take(self, entries: list[os.DirEntry[str]], folder: str, depth: int) -> None:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            self.seen += 1
+            if self.seen > self.limits.tree_entries:
+                if self.seen == self.limits.tree_entries + 1:
+                    self._report(
+                        "tree-too-large",
+                        folder or ".",
+                        "The tree has more entries than are read.",
+                        "Register a smaller directory.",
+                    )
+                return
+            path = folder + entry.name
+            if not _is_text(entry.name):
+                self._report(
+                    "file-name",
+                    path.encode("utf-8", "backslashreplace").decode(),
+                    "The name is not printable UTF-8 text.",
+                    "Rename the file.",
+                )
+                continue
+            try:
+                self._take_entry(entry, path, depth)
+            except OSError as error:
+                self._report(
+                    "unreadable", path, f"The entry cannot be looked at ({error.strerror}).", "Check its permissions."
+                )
+
+    def _take_entry(self, entry: os.DirEntry[str], path: str, depth: int) -> None:
+        if entry.is_symlink():
+            self._take_link(entry, path)
+        elif entry.is_dir(follow_symlinks=False):
+            self._descend(entry.path, path, depth)
+        else:
+            self._take_file(path, entry.name, entry.stat(follow_symlinks=False))
+
+    def _take_link(self, entry: os.DirEntry[str], path: str) -> None:
+        try:
+            target = os.path.realpath(entry.path, strict=True)
+            status = os.stat(target)
+        except FileNotFoundError:
+            self._report("broken-link", path, "The link points to nothing.", "Remove it or restore its target.")
+            return
+        except OSError:
+            self._report("link-loop", path, "The link leads back to itself.", "Remove it.")
+            return
+        if os.path.commonpath([self.real_root, target]) != self.real_root:
+            self._report(
+                "link-leaves-root",
+                path,
+                "The link leads out of the registered root and is not followed.",
+                "Copy the file below the root, or register the directory that holds it.",
+            )
+        elif stat.S_ISDIR(status.st_mode):
+            if entry.path.startswith(target + os.sep) or os.path.realpath(os.path.dirname(entry.path)) == target:
+                self._report("link-loop", path, "The link leads to a directory that holds it.", "Remove it.")
+            else:
+                self._report(
+                    "linked-directory",
+                    path,
+                    "A link to a directory of this root is not read twice.",
+                    "Nothing to do: its target is read where it is.",
+                    Severity.INFO,
+                )
+        else:
+            self._take_file(path, entry.name, status)
+
+    def _take_file(self, path: str, name: str, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            self._report("not-a-file", path, "This is a FIFO, socket or device and is never opened.", "Remove it.")
+            return
+        self.files.append(ListedFile(path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+
+    def _descend(self, real_path: str, path: str, depth: int) -> None:
+        if depth + 1 > self.limits.tree_depth:
+            self._report(
+                "tree-too-deep",
+                path,
+                f"Directories below {self.limits.tree_depth} levels are not read.",
+                "Move the artifacts up.",
+            )
+            return
+        try:
+            with os.scandir(real_path) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._report(
+                "unreadable",
+                path,
+                f"The directory cannot be listed ({error.strerror}).",
+                "Make it readable for the user of this service.",
+            )
+            return
+        self.take(listed, path + "/", depth + 1)
+
+    def _report(self, code: str, path: str, detail: str, remedy: str, severity: Severity = Severity.WARNING) -> None:
+        self.findings.append(Finding(severity, code, path, detail, remedy))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return name.isprintable()

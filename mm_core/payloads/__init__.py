@@ -1,0 +1,16 @@
+"""Bytes for bots: how a payload is made, encoded and kept at hand."""
+
+from mm_core.payloads.cache import BoundedCache
+from mm_core.payloads.encodings import CODINGS, Coding, compress
+from mm_core.payloads.payload import PayloadParts, build_payload, dimension_factors, factor_config_document
+
+__all__ = [
+    "CODINGS",
+    "BoundedCache",
+    "Coding",
+    "PayloadParts",
+    "build_payload",
+    "compress",
+    "dimension_factors",
+    "factor_config_document",
+]

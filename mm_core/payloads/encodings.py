@@ -1,0 +1,36 @@
+"""Content codings: the only home of gzip and zstd."""
+
+from __future__ import annotations
+
+import gzip
+from enum import StrEnum
+
+from backports import zstd
+
+GZIP_LEVEL = 6
+ZSTD_LEVEL = 10
+
+
+class Coding(StrEnum):
+    """A content coding by its HTTP name; ``tag`` is what it adds to an entity tag."""
+
+    IDENTITY = "identity"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+    @property
+    def tag(self) -> str:
+        return {Coding.IDENTITY: "", Coding.GZIP: "-gz", Coding.ZSTD: "-zst"}[self]
+
+
+CODINGS: tuple[Coding, ...] = (Coding.ZSTD, Coding.GZIP, Coding.IDENTITY)
+"""All codings, the preferred one first."""
+
+
+def compress(data: bytes, coding: Coding) -> bytes:
+    """Return ``data`` in ``coding``; equal input gives equal output."""
+    if coding is Coding.GZIP:
+        return gzip.compress(data, GZIP_LEVEL, mtime=0)
+    if coding is Coding.ZSTD:
+        return zstd.compress(data, ZSTD_LEVEL)
+    return data

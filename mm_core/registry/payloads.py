@@ -1,0 +1,201 @@
+"""Payload bytes, made once for each content and kept: in memory up to a bound, on disk beyond it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_core import strict_json
+from mm_core.artifacts.layouts import GroupFiles
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_group import read_group
+from mm_core.conversion import OnnxConverter
+from mm_core.domain.findings import Severity
+from mm_core.errors import PayloadUnavailable
+from mm_core.payloads import BoundedCache, Coding, PayloadParts, build_payload, compress
+from mm_core.payloads.cache import CacheState
+from mm_core.registry.configs import current_config
+from mm_core.registry.lookups import find_only_group, require_scan
+from mm_core.store import BlobDirectory, RegistryStore, StoreView
+
+STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadHandle:
+    """A payload whose bytes exist on disk.
+
+    ``key`` names its parts, ``digest`` is the SHA-256 of the identity body, ``stored`` the digest of the bytes in each
+    coding that is kept.
+    """
+
+    key: str
+    digest: str
+    size_bytes: int
+    stored: dict[str, str]
+    model_name: str
+    symbol: str
+    group_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxBody:
+    """ONNX bytes with what their headers say."""
+
+    data: bytes
+    sha256: str
+    feature_dim: int
+    model_name: str
+    symbol: str
+
+
+class Payloads:
+    """Gives bots the bytes that belong together at one revision of the store."""
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        model_blobs: BlobDirectory,
+        payload_blobs: BlobDirectory,
+        converter: OnnxConverter,
+        limits: ReadingLimits,
+        cache_bytes: int,
+    ) -> None:
+        self._store = store
+        self._models = model_blobs
+        self._payloads = payload_blobs
+        self._converter = converter
+        self._limits = limits
+        self._cache = BoundedCache(cache_bytes)
+        self._resolved: tuple[int, dict[tuple[str, str, str | None], PayloadHandle]] = (-1, {})
+        self._building = threading.Lock()
+
+    def handle(self, model_name: str, symbol: str, group_key: str | None = None) -> PayloadHandle:
+        """Return the payload of a symbol, built now if no process has built it yet.
+
+        Raises `ModelNotFound`, `SymbolNotFound`, `GroupNotFound`, `AmbiguousSymbol` and `PayloadUnavailable`.
+        """
+        view = self._store.view()
+        revision, resolved = self._resolved
+        if revision != view.revision:
+            resolved = {}
+            self._resolved = (view.revision, resolved)
+        asked = (model_name, symbol, group_key)
+        found = resolved.get(asked)
+        if found is None:
+            found = resolved[asked] = self._made(self._parts(view, model_name, symbol, group_key))
+        return found
+
+    def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
+        """Return the bytes of a payload in ``coding``."""
+        return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
+
+    def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
+        """Return a symbol's ONNX bytes: its own file, else converted from the booster.
+
+        Raises like `handle`, `ExtraMissing` where the converter is not installed, `ConversionFailed`.
+        """
+        parts = self._parts(self._store.view(), model_name, symbol, group_key)
+        group = parts.group
+        data = self._models.get(group.onnx_sha256, ".onnx") if group.onnx_sha256 else None
+        if data is None:
+            data = self._converted(parts)
+        return OnnxBody(data, hashlib.sha256(data).hexdigest(), group.feature_dim, model_name, group.symbol)
+
+    def cache_state(self) -> CacheState:
+        """Return the figures of the cache in memory."""
+        return self._cache.state()
+
+    def _parts(self, view: StoreView, model_name: str, symbol: str, group_key: str | None) -> PayloadParts:
+        model, scan = require_scan(view, model_name)
+        group = find_only_group(scan, model_name, symbol, group_key)
+        current = current_config(view, model_name, group)
+        return PayloadParts(model_name, model.root_path, group, current.config, current.record.updated_at)
+
+    def _made(self, parts: PayloadParts) -> PayloadHandle:
+        _require_model(parts)
+        key = parts.key
+        with self._building:
+            return self._stored(key) or self._build(key, parts)
+
+    def _stored(self, key: str) -> PayloadHandle | None:
+        note = self._payloads.get_named(key, ".json")
+        if note is None:
+            return None
+        try:
+            handle = strict_json.decode_as(note, PayloadHandle)
+        except strict_json.NotJson:
+            return None
+        whole = all(self._payloads.location(sha256, "." + coding).exists() for coding, sha256 in handle.stored.items())
+        return handle if whole else None
+
+    def _build(self, key: str, parts: PayloadParts) -> PayloadHandle:
+        body = build_payload(parts, self._model_json(parts))
+        stored = {str(coding): self._payloads.put(compress(body, coding), "." + coding) for coding in STORED_CODINGS}
+        handle = PayloadHandle(
+            key,
+            hashlib.sha256(body).hexdigest(),
+            len(body),
+            stored,
+            parts.model_name,
+            parts.group.symbol,
+            parts.group.group_key,
+        )
+        self._payloads.put_named(key, ".json", strict_json.encode(handle))
+        return handle
+
+    def _body_from_disk(self, handle: PayloadHandle, coding: Coding) -> bytes:
+        if coding is Coding.IDENTITY:
+            return gzip.decompress(self.body(handle, Coding.GZIP))
+        data = self._payloads.get(handle.stored[coding], "." + coding)
+        if data is not None:
+            return data
+        parts = self._parts(self._store.view(), handle.model_name, handle.symbol, handle.group_key)
+        if parts.key != handle.key:
+            raise PayloadUnavailable(
+                f"The payload of '{handle.symbol}' changed while it was read. Ask again for the new one."
+            )
+        with self._building:
+            rebuilt = self._build(handle.key, parts)
+        return self._payloads.location(rebuilt.stored[coding], "." + coding).read_bytes()
+
+    def _model_json(self, parts: PayloadParts) -> bytes:
+        """Return the booster's JSON text as it was scanned; raise `PayloadUnavailable` when it cannot be had again."""
+        sha256 = _require_model(parts)
+        data = self._models.get(sha256, ".json")
+        if data is not None:
+            return data
+        group = parts.group
+        reading = read_group(Path(parts.root_path), GroupFiles(group.group_key, group.files), self._limits)
+        if reading.model_json is None or reading.group.model is None or reading.group.model.sha256 != sha256:
+            raise PayloadUnavailable(
+                f"The model of group '{group.group_key}' is no longer kept, and its file differs from the one that "
+                f"was scanned. Refresh model '{parts.model_name}'."
+            )
+        self._models.put(reading.model_json, ".json")
+        return reading.model_json
+
+    def _converted(self, parts: PayloadParts) -> bytes:
+        sha256 = _require_model(parts)
+        note = hashlib.sha256(f"onnx {sha256}".encode()).hexdigest()
+        known = self._payloads.get_named(note, ".onnx-of")
+        data = self._payloads.get(known.decode("ascii"), ".onnx") if known is not None else None
+        if data is None:
+            data = self._converter.convert(self._model_json(parts))
+            self._payloads.put_named(note, ".onnx-of", self._payloads.put(data, ".onnx").encode("ascii"))
+        return data
+
+
+def _require_model(parts: PayloadParts) -> str:
+    """Return the digest of the group's booster; raise `PayloadUnavailable` with the reasons where it has none."""
+    group = parts.group
+    if group.model is None:
+        reasons = [finding.sentence for finding in group.findings if finding.severity is Severity.ERROR]
+        raise PayloadUnavailable(
+            f"Group '{group.group_key}' of model '{parts.model_name}' has no model that bots can be given. "
+            + (" ".join(reasons) or "Neither _model.json nor a convertible _model.pkl was found.")
+        )
+    return group.model.sha256

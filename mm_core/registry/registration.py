@@ -1,0 +1,141 @@
+"""Register, refresh and delete: from a root on disk to a scan in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.scan import has_changed, scan_root
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel, checked_model_name
+from mm_core.errors import DuplicateSymbols, InvalidRoot
+from mm_core.registry.configs import carry_factor_configs
+from mm_core.registry.lookups import require_model
+from mm_core.registry.roots import checked_root
+from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registration with the scan that is now in service."""
+
+    model: RegisteredModel
+    scan: Scan
+
+
+class Registrations:
+    """Brings roots into the store and keeps them current."""
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        model_blobs: BlobDirectory,
+        limits: ReadingLimits,
+        allowed_roots: tuple[Path, ...] | None,
+    ) -> None:
+        self._store = store
+        self._blobs = model_blobs
+        self._limits = limits
+        self._allowed_roots = allowed_roots
+
+    def register(self, name: str, root_path: str, progress: Progress | None = None) -> Registered:
+        """Scan a root and register it under ``name``; an existing registration of that name gets the new root.
+
+        Raises `InvalidName`, `InvalidRoot` and `DuplicateSymbols`; then nothing is stored.
+        """
+        checked_model_name(name)
+        root = checked_root(root_path, self._allowed_roots)
+        before = self._store.view()
+        known = before.model(name)
+        previous = before.scan(name) if known is not None and known.root_path == str(root) else None
+        scan = self._scan(name, root, previous, progress)
+        with self._store.transaction() as transaction:
+            now = _now()
+            known = transaction.model(name)
+            model = RegisteredModel(name, str(root), known.created_at if known else now, now)
+            return self._put_into_service(transaction, model, scan)
+
+    def refresh(self, name: str, progress: Progress | None = None) -> Registered:
+        """Look at a registered root again and put what changed into service.
+
+        When the root cannot be read or a symbol has several groups, the last good scan stays in service, the reason is
+        kept with the registration, and `InvalidRoot` or `DuplicateSymbols` is raised.
+        """
+        while True:
+            view = self._store.view()
+            model = require_model(view, name)
+            try:
+                root = checked_root(model.root_path, self._allowed_roots)
+                scan = self._scan(name, root, view.scan(name), progress)
+            except (InvalidRoot, DuplicateSymbols) as error:
+                self._keep_reason(model, error.detail)
+                raise
+            with self._store.transaction() as transaction:
+                current = require_model(transaction, name)
+                if current.scan_id != model.scan_id or current.root_path != model.root_path:
+                    continue  # another process was faster: look again, on top of what it found
+                return self._put_into_service(
+                    transaction, replace(current, updated_at=_now(), refresh_error=None), scan
+                )
+
+    def delete(self, name: str) -> None:
+        """Forget a registration with its configs; artifacts stay. Raises `ModelNotFound`."""
+        with self._store.transaction() as transaction:
+            require_model(transaction, name)
+            transaction.delete_model(name)
+
+    def preview(self, root_path: str, progress: Progress | None = None) -> Scan:
+        """Return what registering a root would find; nothing is stored. Raises `InvalidRoot`."""
+        root = checked_root(root_path, self._allowed_roots)
+        return scan_root(root, limits=self._limits, progress=progress)
+
+    def has_changed(self, name: str) -> bool:
+        """Return whether a registered root differs from its scan by names, sizes or times.
+
+        Raises `InvalidRoot` when the root cannot be listed.
+        """
+        view = self._store.view()
+        model = require_model(view, name)
+        return has_changed(checked_root(model.root_path, self._allowed_roots), view.scan(name), self._limits)
+
+    def restore_missing_scans(self) -> tuple[str, ...]:
+        """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
+        failed = []
+        for model in self._store.view().models():
+            if self._store.view().scan(model.name) is None:
+                try:
+                    self.refresh(model.name)
+                except (InvalidRoot, DuplicateSymbols) as error:
+                    failed.append(f"Model '{model.name}' is out of service: {error.detail}")
+        return tuple(failed)
+
+    def _scan(self, name: str, root: Path, previous: Scan | None, progress: Progress | None) -> Scan:
+        scan = scan_root(root, previous, keep=self._blobs.put, limits=self._limits, progress=progress)
+        duplicates = scan.duplicate_symbols()
+        if duplicates:
+            raise DuplicateSymbols(name, duplicates)
+        return scan
+
+    def _put_into_service(self, transaction: StoreTransaction, model: RegisteredModel, scan: Scan) -> Registered:
+        previous = transaction.scan(model.name)
+        transaction.save_model(model)
+        transaction.save_scan(model.name, scan)
+        carry_factor_configs(transaction, model.name, previous, scan)
+        return Registered(model, scan)
+
+    def _keep_reason(self, model: RegisteredModel, reason: str) -> None:
+        if model.refresh_error == reason:
+            return
+        with self._store.transaction() as transaction:
+            current = transaction.model(model.name)
+            if current is not None:
+                transaction.save_model(replace(current, refresh_error=reason))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,40 @@
+"""The registry: every use case behind one value that edges are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mm_core.domain.groups import Group, Scan
+from mm_core.domain.models import RegisteredModel
+from mm_core.registry.configs import FactorConfigs
+from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.lookups import find_group, require_scan
+from mm_core.registry.payloads import Payloads
+from mm_core.registry.registration import Registrations
+from mm_core.registry.watching import Watcher
+from mm_core.store import RegistryStore, StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Use cases by subject; `open_registry` makes one, edges hold it."""
+
+    store: RegistryStore
+    registrations: Registrations
+    configs: FactorConfigs
+    payloads: Payloads
+    watcher: Watcher
+    housekeeping: Housekeeping
+
+    def view(self) -> StoreView:
+        """Return the newest state; what belongs to one answer should come from one view."""
+        return self.store.view()
+
+    def model(self, name: str) -> tuple[RegisteredModel, Scan]:
+        """Return a registration with its scan; raise `ModelNotFound`."""
+        return require_scan(self.view(), name)
+
+    def group(self, name: str, symbol: str, group_key: str | None = None) -> tuple[RegisteredModel, Scan, Group]:
+        """Return one group with its registration and scan; raise `ModelNotFound`, `SymbolNotFound`, `GroupNotFound`."""
+        model, scan = self.model(name)
+        return model, scan, find_group(scan, name, symbol, group_key)

@@ -1,0 +1,188 @@
+"""Registered roots are looked at again when their files change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import watchfiles
+
+from mm_core.errors import InvalidRoot, ModelManagerError, ModelNotFound
+from mm_core.registry.registration import Registrations
+from mm_core.store import RegistryStore
+
+EVENT_PAUSE_MS = 100
+LONGEST_DEBOUNCES = 15
+"""A root that never becomes quiet is read after this many debounces all the same."""
+
+SAFETY_POLL_INTERVALS = 12
+"""Where events work, every root is still listed once in this many poll intervals: some file systems lose events."""
+
+log = structlog.get_logger("mm_core.watch")
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherState:
+    """What the watcher does: ``mode`` is ``events``, ``polling``, ``starting`` or ``off``."""
+
+    mode: str
+    models: int
+    pending: int
+    refreshes: int
+    last_error: str | None
+
+
+class Watcher:
+    """A thread that refreshes models whose roots changed and have been quiet for ``debounce`` seconds."""
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        registrations: Registrations,
+        *,
+        interval: float,
+        debounce: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._registrations = registrations
+        self._interval = interval
+        self._debounce = debounce
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._mode = "off"
+        self._refreshes = 0
+        self._last_error: str | None = None
+        self._first_change: dict[str, float] = {}
+        self._last_change: dict[str, float] = {}
+        self._last_poll = float("-inf")
+
+    def start(self) -> None:
+        """Begin to watch; the first thing it does is to list every root once."""
+        self._mode = "starting"
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a refresh that is under way is finished first."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._mode = "off"
+
+    def state(self) -> WatcherState:
+        """Return what the watcher is doing."""
+        models = len(self._store.view().models())
+        return WatcherState(self._mode, models, len(self._first_change), self._refreshes, self._last_error)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            roots = self._roots()
+            existing = sorted({root for root in roots.values() if Path(root).is_dir()})
+            try:
+                if existing:
+                    self._follow_events(existing, roots)
+                else:
+                    self._follow_polls(roots, until_a_root_exists=True)
+            except (OSError, watchfiles.WatchfilesRustInternalError) as error:
+                log.warning("watch_polling", reason=str(error), interval=self._interval)
+                self._follow_polls(roots, until_a_root_exists=False)
+
+    def _follow_events(self, existing: list[str], roots: dict[str, str]) -> None:
+        self._mode = "events"
+        pause = max(1, min(int(self._debounce * 250), 500))
+        for changes in watchfiles.watch(
+            *existing,
+            watch_filter=None,
+            debounce=EVENT_PAUSE_MS,
+            step=EVENT_PAUSE_MS // 2,
+            rust_timeout=pause,
+            yield_on_timeout=True,
+            stop_event=self._stop,
+            raise_interrupt=False,
+            ignore_permission_denied=True,
+        ):
+            now = self._clock()
+            for name in _touched(changes, roots):
+                self._note_change(name, now)
+            if now - self._last_poll >= self._interval * SAFETY_POLL_INTERVALS:
+                self._poll(roots)
+            elif len(existing) < len(set(roots.values())) and now - self._last_poll >= self._interval:
+                self._poll({name: root for name, root in roots.items() if root not in existing})
+            self._refresh_quiet()
+            if self._roots() != roots or not all(Path(root).is_dir() for root in existing):
+                return
+
+    def _follow_polls(self, roots: dict[str, str], *, until_a_root_exists: bool) -> None:
+        self._mode = "polling"
+        while not self._stop.wait(min(self._interval, max(self._debounce / 2, 0.05))):
+            if self._clock() - self._last_poll >= self._interval:
+                self._poll(roots)
+            self._refresh_quiet()
+            if self._roots() != roots or (until_a_root_exists and any(Path(root).is_dir() for root in roots.values())):
+                return
+
+    def _roots(self) -> dict[str, str]:
+        return {model.name: model.root_path for model in self._store.view().models()}
+
+    def _poll(self, roots: dict[str, str]) -> None:
+        self._last_poll = self._clock()
+        for name in roots:
+            if self._stop.is_set():
+                return
+            try:
+                if self._registrations.has_changed(name):
+                    self._note_change(name, self._clock())
+            except InvalidRoot:
+                self._note_change(name, self._clock())  # the refresh records why
+            except ModelNotFound:
+                continue
+
+    def _note_change(self, name: str, now: float) -> None:
+        self._first_change.setdefault(name, now)
+        self._last_change[name] = now
+
+    def _refresh_quiet(self) -> None:
+        now = self._clock()
+        for name in list(self._first_change):
+            quiet = now - self._last_change[name] >= self._debounce
+            overdue = now - self._first_change[name] >= self._debounce * LONGEST_DEBOUNCES
+            if (quiet or overdue) and not self._stop.is_set():
+                del self._first_change[name], self._last_change[name]
+                self._refresh(name)
+
+    def _refresh(self, name: str) -> None:
+        started = self._clock()
+        try:
+            if not self._needs_refresh(name):
+                return
+            self._registrations.refresh(name)
+        except ModelNotFound:
+            return
+        except ModelManagerError as error:
+            if error.detail != self._last_error:
+                log.warning("watch_refresh_failed", model=name, reason=error.detail)
+            self._last_error = error.detail
+        else:
+            self._refreshes += 1
+            self._last_error = None
+            log.info("watch_refreshed", model=name, ms=round((self._clock() - started) * 1000, 1))
+
+    def _needs_refresh(self, name: str) -> bool:
+        model = self._store.view().model(name)
+        if model is None:
+            return False
+        try:
+            return self._registrations.has_changed(name) or model.refresh_error is not None
+        except InvalidRoot:
+            return True
+
+
+def _touched(changes: set[tuple[watchfiles.Change, str]], roots: dict[str, str]) -> list[str]:
+    paths = [path for _, path in changes]
+    return [name for name, root in roots.items() if any(path == root or path.startswith(root + "/") for path in paths)]

@@ -1,0 +1,32 @@
+"""The one place where parts are put together."""
+
+from __future__ import annotations
+
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.conversion import OnnxConverter
+from mm_core.registry import Registry
+from mm_core.registry.configs import FactorConfigs
+from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.payloads import Payloads
+from mm_core.registry.registration import Registrations
+from mm_core.registry.watching import Watcher
+from mm_core.settings import Settings
+from mm_core.store import BlobDirectory, TinyDBStore
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Return a registry on the data directory of ``settings``; nothing is started and nothing is scanned."""
+    data_dir = settings.data_dir.absolute()
+    store = TinyDBStore(data_dir)
+    model_blobs = BlobDirectory(data_dir / "blobs" / "models")
+    payload_blobs = BlobDirectory(data_dir / "blobs" / "payloads")
+    limits = ReadingLimits(model_bytes=settings.max_model_bytes, file_bytes=settings.max_file_bytes)
+    registrations = Registrations(store, model_blobs, limits, settings.artifact_roots)
+    return Registry(
+        store=store,
+        registrations=registrations,
+        configs=FactorConfigs(store),
+        payloads=Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes),
+        watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
+        housekeeping=Housekeeping(store, model_blobs, payload_blobs, settings.artifact_roots),
+    )
