@@ -89,7 +89,7 @@ class Watcher:
                     self._follow_events(existing, roots)
                 else:
                     self._follow_polls(roots, until_a_root_exists=True)
-            except (OSError, watchfiles.WatchfilesRustInternalError) as error:
+            except (OSError, RuntimeError) as error:
                 log.warning("watch_polling", reason=str(error), interval=self._interval)
                 self._follow_polls(roots, until_a_root_exists=False)
 

@@ -1,0 +1,156 @@
+"""The payload server: the application under waitress, from start to drained stop."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import waitress
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.task import WSGITask
+
+from mm_core.api.app import create_app
+from mm_core.api.incoming import LARGEST_BODY
+from mm_core.errors import SettingsError
+from mm_core.logs import configure_logs
+from mm_core.settings import Settings
+from mm_core.wiring import open_registry
+
+DRAIN_SECONDS = 9.0
+"""Longest wait for answers in flight: a supervisor that kills after ten seconds never cuts one that could be sent."""
+
+BACKLOG = 1024
+CONNECTIONS = 1000
+
+log = structlog.get_logger("mm_core.server")
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight; return the process's exit code.
+
+    Raises `SettingsError` when the address cannot be bound.
+    """
+    configure_logs(settings.log_style)
+    if settings.workers != 1:
+        raise SettingsError("MODEL_MANAGER_WORKERS: this version runs one payload server process. Set it to 1.")
+    registry = open_registry(settings)
+    draining = threading.Event()
+    server = _bound_server(create_app(registry, settings, draining.is_set), settings)
+    stop = _StopSignals(server, draining)
+    restoring = threading.Thread(target=_restore, args=(registry.registrations.restore_missing_scans,), daemon=True)
+    restoring.start()
+    if settings.watch_enabled:
+        registry.watcher.start()
+    log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))
+    with stop:
+        server.run()
+    registry.watcher.stop()
+    log.info("stopped", drained=stop.drained)
+    return 0
+
+
+def _restore(restore_missing_scans: Callable[[], tuple[str, ...]]) -> None:
+    for sentence in restore_missing_scans():
+        log.error("model_out_of_service", reason=sentence)
+
+
+def _bound_server(application: Any, settings: Settings) -> Any:
+    try:
+        server = waitress.create_server(
+            application,
+            host=settings.http_host,
+            port=settings.http_port,
+            threads=settings.threads,
+            ident=None,
+            backlog=BACKLOG,
+            connection_limit=CONNECTIONS,
+            max_request_body_size=LARGEST_BODY * 2,
+            clear_untrusted_proxy_headers=True,
+        )
+    except OSError as error:
+        reason = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+        raise SettingsError(
+            f"Address {settings.http_host}:{settings.http_port} cannot be bound ({reason}). "
+            "Stop the other process, or set MODEL_MANAGER_HTTP_PORT."
+        ) from error
+    for listener in _listeners(server):
+        listener.channel_class = _Channel
+    return server
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Keeps a connection open after 304: waitress closes it for want of a Content-Length that 304 must not have."""
+
+    def set_close_on_finish(self) -> None:
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        if self.status.startswith("304") and self.version == "1.1" and asked != "close":
+            return
+        super().set_close_on_finish()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
+
+
+class _StopSignals:
+    """Turns SIGTERM and SIGINT into a drain: no new connections, answers in flight are finished, then the loop ends."""
+
+    def __init__(self, server: Any, draining: threading.Event) -> None:
+        self._server = server
+        self._draining = draining
+        self._ended = threading.Event()
+        self.drained = False
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        if self._ended.is_set():
+            raise KeyboardInterrupt  # what ends waitress's loop
+        if self._draining.is_set():
+            return
+        self._draining.set()
+        threading.Thread(target=self._drain, name="drain", daemon=True).start()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for listener in _listeners(self._server):
+            listener.accepting = False
+        while time.monotonic() < deadline:
+            busy = False
+            for channel in _channels(self._server):
+                if channel.requests or channel.total_outbufs_len:
+                    busy = True
+                    channel.close_when_flushed = True
+                else:
+                    channel.will_close = True
+            for listener in _listeners(self._server):
+                listener.pull_trigger()
+            if not busy:
+                self.drained = True
+                break
+            time.sleep(0.02)
+        self._ended.set()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def _listeners(server: Any) -> list[Any]:
+    if isinstance(server, BaseWSGIServer):
+        return [server]
+    return [entry for entry in list(server.map.values()) if isinstance(entry, BaseWSGIServer)]
+
+
+def _channels(server: Any) -> list[Any]:
+    return [channel for listener in _listeners(server) for channel in list(listener.active_channels.values())]
