@@ -1,0 +1,66 @@
+"""Small artifact directories with a real booster."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xgboost
+
+FACTORS = ("momentum_5", "volatility_20", "spread_3")
+
+
+@pytest.fixture(scope="session")
+def booster_json() -> bytes:
+    """A booster of three features and four trees, as XGBoost saves it."""
+    generator = np.random.default_rng(7)
+    features = generator.normal(size=(200, 3)).astype("float32")
+    label = features[:, 0] - 0.5 * features[:, 1] + generator.normal(scale=0.1, size=200)
+    booster = xgboost.train({"max_depth": 2, "nthread": 1}, xgboost.DMatrix(features, label), num_boost_round=4)
+    return bytes(booster.save_raw("json"))
+
+
+@pytest.fixture(scope="session")
+def booster_pickle(booster_json: bytes) -> bytes:
+    """The same booster, pickled."""
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(booster_json))
+    return pickle.dumps(booster, protocol=4)
+
+
+@pytest.fixture
+def write_group(tmp_path: Path, booster_json: bytes) -> Callable[..., Path]:
+    """Write a whole group below ``tmp_path/root``; keyword arguments replace a file's content, None leaves it out."""
+
+    def write(key: str = "SOLUSDT_mid_chg_1m", folder: str = ".", **files: bytes | None) -> Path:
+        symbol = key.split("_")[0]
+        return_name = key.partition("_")[2]
+        rows = "".join(f"{symbol},{name},{return_name},{0.01 * (at + 1):.2f}\n" for at, name in enumerate(FACTORS))
+        info = {"symbol": symbol, "return_name": return_name, "train_samples": 1234, "train_end_date": "2024-05-01"}
+        whole: dict[str, bytes | None] = {
+            "factors_txt": "\n".join(FACTORS).encode() + b"\n",
+            "ic_csv": b"symbol,factor_name,return_name,Kendall_tau\n" + rows.encode(),
+            "info_pkl": pickle.dumps(info, protocol=4),
+            "model_json": booster_json,
+            "model_pkl": None,
+            **files,
+        }
+        root = tmp_path / "root"
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for role, content in whole.items():
+            if content is not None:
+                stem, _, suffix = role.rpartition("_")
+                (root / folder / f"{key}_{stem}.{suffix}").write_bytes(content)
+        return root
+
+    return write
+
+
+@pytest.fixture
+def num_feature(booster_json: bytes) -> int:
+    """What the booster itself says."""
+    return int(json.loads(booster_json)["learner"]["learner_model_param"]["num_feature"])
