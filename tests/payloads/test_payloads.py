@@ -7,6 +7,7 @@ import json
 import threading
 from dataclasses import replace
 
+import pytest
 from backports import zstd
 
 from mm_core.domain.configs import FactorConfig
@@ -98,10 +99,11 @@ def test_a_value_above_half_the_limit_is_not_kept() -> None:
 
 
 def test_a_value_that_cannot_be_made_leaves_the_cache_usable() -> None:
+    def fail() -> bytes:
+        raise OSError("gone")
+
     cache = BoundedCache(10)
     for _ in range(2):
-        try:
-            cache.get("k", lambda: (_ for _ in ()).throw(OSError("gone")))
-        except OSError as error:
-            assert str(error) == "gone"
+        with pytest.raises(OSError, match="gone"):
+            cache.get("k", fail)
     assert cache.get("k", lambda: b"1") == b"1"
