@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
+
+from mm_core.registry import Registry
+from mm_core.settings import Settings, load_settings
+from mm_core.wiring import open_registry
 
 FACTORS = ("momentum_5", "volatility_20", "spread_3")
 
@@ -64,3 +69,31 @@ def write_group(tmp_path: Path, booster_json: bytes) -> Callable[..., Path]:
 def num_feature(booster_json: bytes) -> int:
     """What the booster itself says."""
     return int(json.loads(booster_json)["learner"]["learner_model_param"]["num_feature"])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a data directory of their own."""
+    return load_settings({"MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"), "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2"})
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Registry:
+    """A registry on an empty data directory."""
+    return open_registry(settings)
+
+
+@pytest.fixture
+def tree_digest() -> Callable[[Path], str]:
+    """Digest names, contents, sizes, modes and times of a whole tree."""
+
+    def digest(root: Path) -> str:
+        found = hashlib.sha256()
+        for path in sorted(root.rglob("*")):
+            status = path.lstat()
+            found.update(f"{path.relative_to(root)} {status.st_mode} {status.st_mtime_ns} {status.st_ino}\n".encode())
+            if path.is_file() and not path.is_symlink():
+                found.update(path.read_bytes())
+        return found.hexdigest()
+
+    return digest

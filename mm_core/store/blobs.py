@@ -1,0 +1,91 @@
+"""Bytes named by their own digest: rebuildable, verified when read, shared by all processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_core.store.durable import TEMPORARY, write_durably
+
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """One stored blob: ``name`` is a SHA-256 in hex, ``modified_at`` seconds since the epoch."""
+
+    name: str
+    suffix: str
+    path: Path
+    size_bytes: int
+    modified_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BlobDirectory:
+    """A directory of blobs; content that is lost or damaged is made again by whoever needs it."""
+
+    path: Path
+
+    def put(self, data: bytes, suffix: str) -> str:
+        """Keep ``data`` and return its SHA-256 in hex; content that is there already is not written again."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        location = self.location(sha256, suffix)
+        try:
+            if location.stat().st_size == len(data):
+                os.utime(location)
+                return sha256
+        except FileNotFoundError:
+            pass
+        write_durably(location, data, sync=False)
+        return sha256
+
+    def get(self, sha256: str, suffix: str) -> bytes | None:
+        """Return the content, None when it is missing; damaged content is removed and counts as missing."""
+        location = self.location(sha256, suffix)
+        try:
+            data = location.read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data).hexdigest() != sha256:
+            location.unlink(missing_ok=True)
+            return None
+        return data
+
+    def put_named(self, key: str, suffix: str, data: bytes) -> None:
+        """Keep a small note under ``key``, a SHA-256 in hex of something else."""
+        write_durably(self.location(key, suffix), data, sync=False)
+
+    def get_named(self, key: str, suffix: str) -> bytes | None:
+        """Return a note, None when it is missing."""
+        try:
+            return self.location(key, suffix).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def location(self, name: str, suffix: str) -> Path:
+        """Return where a blob is or would be."""
+        if not _HEX_DIGEST.fullmatch(name):
+            raise ValueError(f"{name!r} is no SHA-256 in hex.")
+        return self.path / name[:2] / f"{name}{suffix}"
+
+    def entries(self) -> Iterator[BlobEntry]:
+        """Yield every blob, in the order of their names."""
+        for folder in sorted(self.path.glob("[0-9a-f][0-9a-f]")):
+            for path in sorted(folder.iterdir()):
+                name, dot, rest = path.name.partition(".")
+                if path.name.startswith(TEMPORARY) or not _HEX_DIGEST.fullmatch(name):
+                    continue
+                try:
+                    status = path.stat()
+                except FileNotFoundError:
+                    continue
+                yield BlobEntry(name, dot + rest, path, status.st_size, status.st_mtime)
+
+    def remove(self, entry: BlobEntry) -> None:
+        """Delete a blob; one that is gone already is fine."""
+        entry.path.unlink(missing_ok=True)

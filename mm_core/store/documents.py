@@ -1,0 +1,152 @@
+"""Domain values as store documents and back: dicts live here and nowhere else in this room."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.domain.models import RegisteredModel
+
+Document = dict[str, Any]
+
+
+def model_document(model: RegisteredModel) -> Document:
+    """Return a registration as a document."""
+    return {
+        "name": model.name,
+        "root_path": model.root_path,
+        "created_at": model.created_at,
+        "updated_at": model.updated_at,
+        "scan_id": model.scan_id,
+        "refresh_error": model.refresh_error,
+    }
+
+
+def model_value(document: Mapping[str, Any]) -> RegisteredModel:
+    """Return the registration of a document."""
+    return RegisteredModel(**document)
+
+
+def record_document(record: FactorConfigRecord) -> Document:
+    """Return a factor config record as a document."""
+    return {
+        "model_name": record.model_name,
+        "symbol": record.symbol,
+        "revision": record.revision,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "values": {name: [value.mean, value.variance] for name, value in record.values.items()},
+    }
+
+
+def record_value(document: Mapping[str, Any]) -> FactorConfigRecord:
+    """Return the record of a document."""
+    values = {sys.intern(name): Normalization(*pair) for name, pair in document["values"].items()}
+    return FactorConfigRecord(**{**document, "values": values})
+
+
+def revision_document(model_name: str, symbol: str, revision: FactorConfigRevision) -> Document:
+    """Return a revision as a document that says whose it is."""
+    return {
+        "model_name": model_name,
+        "symbol": symbol,
+        "number": revision.number,
+        "at": revision.at,
+        "by": revision.by,
+        "action": revision.action,
+        "note": revision.note,
+        "changes": {name: [change.before, change.after] for name, change in revision.changes.items()},
+        "added": revision.added,
+        "dropped": revision.dropped,
+    }
+
+
+def revision_value(document: Mapping[str, Any]) -> FactorConfigRevision:
+    """Return the revision of a document."""
+    return FactorConfigRevision(
+        number=document["number"],
+        at=document["at"],
+        by=document["by"],
+        action=document["action"],
+        note=document["note"],
+        changes={name: CellChange(*map(_pair, sides)) for name, sides in document["changes"].items()},
+        added=tuple(document["added"]),
+        dropped=tuple(document["dropped"]),
+    )
+
+
+def group_document(group: Group) -> Document:
+    """Return a group as a document; tables are columns."""
+    training, model = group.training, group.model
+    return {
+        "group_key": group.group_key,
+        "symbol": group.symbol,
+        "return_name": group.return_name,
+        "files": [
+            [str(file.role), file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode]
+            for file in group.files
+        ],
+        "factors": [group.factors.names, group.factors.taus],
+        "ic": [group.ic.symbols, group.ic.factor_names, group.ic.return_names, group.ic.taus, group.ic.extra],
+        "training": {name: getattr(training, name) for name in TrainingInfo.__dataclass_fields__},
+        "model": None if model is None else {name: getattr(model, name) for name in ModelSummary.__dataclass_fields__},
+        "onnx_sha256": group.onnx_sha256,
+        "findings": [finding_document(finding) for finding in group.findings],
+        "read_at": group.read_at,
+    }
+
+
+def group_value(document: Mapping[str, Any]) -> Group:
+    """Return the group of a document; equal names share one string in memory."""
+    symbols, factor_names, return_names, taus, extra = document["ic"]
+    names, factor_taus = document["factors"]
+    training, model = document["training"], document["model"]
+    return Group(
+        group_key=document["group_key"],
+        symbol=sys.intern(document["symbol"]),
+        return_name=sys.intern(document["return_name"]),
+        files=tuple(ModelFile(FileRole(role), *rest) for role, *rest in document["files"]),
+        factors=FactorTable(_names(names), tuple(factor_taus)),
+        ic=IcTable(
+            _names(symbols),
+            _names(factor_names),
+            _names(return_names),
+            tuple(taus),
+            {name: tuple(column) for name, column in extra.items()},
+        ),
+        training=TrainingInfo(
+            **{
+                **training,
+                "selected_factors": _names(training["selected_factors"]),
+                "feature_importance": {sys.intern(name): gain for name, gain in training["feature_importance"].items()},
+            }
+        ),
+        model=None if model is None else ModelSummary(**{**model, "version": tuple(model["version"])}),
+        onnx_sha256=document["onnx_sha256"],
+        findings=tuple(finding_value(finding) for finding in document["findings"]),
+        read_at=document["read_at"],
+    )
+
+
+def finding_document(finding: Finding) -> list[Any]:
+    """Return a finding as a row."""
+    return [str(finding.severity), finding.code, finding.file, finding.detail, finding.remedy, finding.line]
+
+
+def finding_value(row: Iterable[Any]) -> Finding:
+    """Return the finding of a row."""
+    severity, code, file, detail, remedy, line = row
+    return Finding(Severity(severity), code, file, detail, remedy, line)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(sys.intern, names))
+
+
+def _pair(pair: list[float] | None) -> Normalization | None:
+    return None if pair is None else Normalization(*pair)

@@ -1,0 +1,174 @@
+"""Parsed groups as immutable files: an index for each scan, and shards that scans share where nothing changed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mm_core.domain.groups import Group, Scan
+from mm_core.store.documents import finding_document, finding_value, group_document, group_value
+from mm_core.store.durable import write_durably
+from mm_core.store.storage import format_tables, open_tables, parse_tables, read_file
+
+GROUPS_PER_SHARD = 32
+KEPT_SCANS = 2
+KEPT_SECONDS = 60.0
+"""Files younger than this stay, so that a view that was just taken can still read its scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanIndex:
+    """Which shard files make a scan; a shard without groups has no file."""
+
+    scan_id: str
+    shard_count: int
+    shards: dict[int, str]
+    scan: Scan
+
+
+class ScanFiles:
+    """The scans of all models below one directory; what was read or written last stays parsed in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._loaded: dict[str, dict[str, ScanIndex]] = {}
+
+    def load(self, model_name: str, scan_id: str) -> ScanIndex | None:
+        """Return a stored scan, None when one of its files is gone; raise `StoreCorrupt` or `StoreTooNew`."""
+        known = self._loaded.get(model_name, {})
+        if scan_id in known:
+            return known[scan_id]
+        read = read_file(self._index_path(model_name, scan_id))
+        if read is None:
+            return None
+        document = _only_document(read[0], self._index_path(model_name, scan_id), "index")
+        shards = {int(number): name for number, name in document["shards"].items()}
+        shared = {name: index for index in known.values() for name in index.shards.values()}
+        groups: dict[str, Group] = {}
+        for number, name in shards.items():
+            if name in shared:
+                groups.update(_shard_groups(shared[name], number))
+                continue
+            shard = self._read_shard(self.path / model_name / name)
+            if shard is None:
+                return None
+            groups.update(shard)
+        findings = tuple(finding_value(row) for row in document["findings"])
+        scan = Scan(document["scanned_at"], {key: groups[key] for key in sorted(groups)}, findings)
+        index = ScanIndex(scan_id, document["shard_count"], shards, scan)
+        self._remember(model_name, index)
+        return index
+
+    def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
+        """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
+        previous = self.load(model_name, previous_id) if previous_id is not None else None
+        scan_id = f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
+        shard_count = _shard_count(len(scan.groups), previous.shard_count if previous is not None else None)
+        by_shard: dict[int, dict[str, Group]] = {}
+        for group in scan.groups.values():
+            by_shard.setdefault(_shard_of(group.group_key, shard_count), {})[group.group_key] = group
+        reusable = previous is not None and previous.shard_count == shard_count
+        before = _by_shard(previous) if previous is not None and reusable else {}
+        shards = {}
+        for number, groups in by_shard.items():
+            if previous is not None and number in before and _are_equal(before[number], groups):
+                shards[number] = previous.shards[number]
+            else:
+                shards[number] = f"shard-{number:04d}-{scan_id}.json"
+                self._write(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+        index_document = {
+            "scanned_at": scan.scanned_at,
+            "findings": [finding_document(finding) for finding in scan.findings],
+            "shard_count": shard_count,
+            "shards": {str(number): name for number, name in shards.items()},
+        }
+        self._write(self._index_path(model_name, scan_id), "index", [index_document])
+        ordered = Scan(scan.scanned_at, {key: scan.groups[key] for key in sorted(scan.groups)}, scan.findings)
+        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered))
+        return scan_id
+
+    def discard(self, model_name: str, keep: Iterable[str]) -> None:
+        """Delete a model's files that none of the scans ``keep`` uses, but for those written just now."""
+        wanted: set[str] = set()
+        for scan_id in keep:
+            index = self.load(model_name, scan_id)
+            wanted.add(self._index_path(model_name, scan_id).name)
+            wanted |= set(index.shards.values()) if index is not None else set()
+        before = time.time() - KEPT_SECONDS
+        for path in sorted((self.path / model_name).glob("*")):
+            if path.name not in wanted:
+                try:
+                    if path.stat().st_mtime < before:
+                        path.unlink()
+                except FileNotFoundError:
+                    continue
+
+    def delete(self, model_name: str) -> None:
+        """Delete all files of a model."""
+        self._loaded.pop(model_name, None)
+        shutil.rmtree(self.path / model_name, ignore_errors=True)
+
+    def _remember(self, model_name: str, index: ScanIndex) -> None:
+        known = {**self._loaded.get(model_name, {}), index.scan_id: index}
+        newest = sorted(known)[-KEPT_SCANS:]
+        self._loaded[model_name] = {scan_id: known[scan_id] for scan_id in newest}
+
+    def _read_shard(self, path: Path) -> dict[str, Group] | None:
+        read = read_file(path)
+        if read is None:
+            return None
+        database, _ = open_tables(parse_tables(read[0], path))
+        return {document["group_key"]: group_value(document) for document in database.table("groups").all()}
+
+    def _index_path(self, model_name: str, scan_id: str) -> Path:
+        return self.path / model_name / f"index-{scan_id}.json"
+
+    @staticmethod
+    def _write(path: Path, table: str, documents: Iterable[dict[str, object]]) -> None:
+        database, storage = open_tables({})
+        database.table(table).insert_multiple(documents)
+        write_durably(path, format_tables(storage.tables))
+
+
+def _only_document(data: bytes, path: Path, table: str) -> dict[str, Any]:
+    database, _ = open_tables(parse_tables(data, path))
+    (document,) = database.table(table).all()
+    return document
+
+
+def _shard_of(group_key: str, shard_count: int) -> int:
+    return zlib.crc32(group_key.encode()) % shard_count
+
+
+def _shard_count(group_count: int, present: int | None) -> int:
+    """Return how many shards to use: a power of two, kept while it is within a factor of four of what fits best."""
+    best = 1
+    while best * GROUPS_PER_SHARD < group_count:
+        best *= 2
+    if present is not None and best / 4 <= present <= best * 4:
+        return present
+    return best
+
+
+def _by_shard(index: ScanIndex) -> dict[int, dict[str, Group]]:
+    shards: dict[int, dict[str, Group]] = {}
+    for group in index.scan.groups.values():
+        shards.setdefault(_shard_of(group.group_key, index.shard_count), {})[group.group_key] = group
+    return shards
+
+
+def _shard_groups(index: ScanIndex, number: int) -> dict[str, Group]:
+    return _by_shard(index).get(number, {})
+
+
+def _are_equal(before: dict[str, Group], after: dict[str, Group]) -> bool:
+    return before.keys() == after.keys() and all(
+        before[key] is group or (before[key].read_at == group.read_at and before[key].files == group.files)
+        for key, group in after.items()
+    )

@@ -1,0 +1,83 @@
+"""TinyDB over files that are replaced whole: the only home of tinydb is this room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tinydb import TinyDB
+from tinydb.storages import Storage
+
+from mm_core import strict_json
+from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
+
+FORMAT = 1
+"""Format number of every file; older ones are read, newer ones refused."""
+
+Tables = dict[str, dict[str, Any]]
+
+
+class LoadedTables(Storage):
+    """Tables in memory on behalf of one file: read once before, written once after."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables: Tables = tables
+
+    def read(self) -> Tables:
+        """Return the tables as TinyDB left them."""
+        return self.tables
+
+    def write(self, data: Tables) -> None:
+        """Take over what TinyDB changed."""
+        self.tables = data
+
+
+def open_tables(tables: Tables) -> tuple[TinyDB, LoadedTables]:
+    """Return a TinyDB over ``tables`` and the storage that holds what it changes."""
+    database = TinyDB(tables, storage=LoadedTables)
+    storage = database.storage
+    assert isinstance(storage, LoadedTables)
+    return database, storage
+
+
+def read_file(path: Path) -> tuple[bytes, tuple[int, int, int]] | None:
+    """Return a file's bytes with its identity (inode, time, size), None when it does not exist."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"'{path}' cannot be opened ({error.strerror}). Check permissions and disk.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        return file.read(), identity(status)
+
+
+def identity(status: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes when a file is replaced."""
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def parse_tables(data: bytes, path: Path) -> Tables:
+    """Return the tables of a store file; raise `StoreCorrupt` or `StoreTooNew`, naming it."""
+    try:
+        document = strict_json.decode(data)
+    except strict_json.NotJson as error:
+        raise StoreCorrupt(
+            f"'{path}' is damaged ({error}). It was left as it is: put a backup in its place, then start again."
+        ) from error
+    number = document.get("format") if isinstance(document, dict) else None
+    tables = document.get("tables") if isinstance(document, dict) else None
+    if not isinstance(number, int) or not isinstance(tables, dict):
+        raise StoreCorrupt(f"'{path}' is no file of this store. Put a backup in its place, then start again.")
+    if number > FORMAT:
+        raise StoreTooNew(
+            f"'{path}' has format {number}, this version reads up to {FORMAT}. Use the newer version of Model Manager."
+        )
+    return tables
+
+
+def format_tables(tables: Tables) -> bytes:
+    """Return the bytes of a store file."""
+    return strict_json.encode({"format": FORMAT, "tables": tables})

@@ -1,0 +1,107 @@
+"""The application without a socket, and the real server with one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from werkzeug.test import Client
+
+from mm_core.api import create_app
+from mm_core.registry import Registry
+from mm_core.settings import Settings
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def client(registry: Registry, settings: Settings) -> Client:
+    """The application on an empty registry."""
+    return Client(create_app(registry, settings))
+
+
+@pytest.fixture
+def model_root(write_group: Callable[..., Path]) -> Path:
+    """A root with two whole groups."""
+    write_group("BTCUSDT_mid_chg_1m")
+    return write_group("SOLUSDT_mid_chg_1m")
+
+
+@pytest.fixture
+def served(client: Client, model_root: Path) -> Client:
+    """The application with model ``m`` registered."""
+    answer = client.post("/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    assert answer.status_code == 200, answer.text
+    return client
+
+
+@dataclass
+class RunningServer:
+    """A payload server process on a free port of this machine."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Start real servers; keyword arguments are settings without their prefix."""
+    running: list[RunningServer] = []
+
+    def start(**settings: str) -> RunningServer:
+        port = free_port()
+        given = {
+            "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
+            "MODEL_MANAGER_HTTP_PORT": str(port),
+            "MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"),
+            "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
+            **{f"MODEL_MANAGER_{name}": value for name, value in settings.items()},
+        }
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
+        log = tmp_path / f"server-{port}.log"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, str(PROJECT / "payload_server.py")],
+                env={**clean, **given},
+                cwd=tmp_path,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        server = RunningServer(process, f"http://127.0.0.1:{port}", log)
+        running.append(server)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(server.url + "/api/health")
+                return server
+            time.sleep(0.02)
+        raise AssertionError(log.read_text())
+
+    yield start
+    for server in running:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
