@@ -11,7 +11,7 @@ import struct
 from datetime import tzinfo
 
 from mm_core.artifacts.pickles.decode_times import seconds, timestamp_text, zone_of
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, buffer_of
+from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call
 
 _NUMBERS = {
@@ -39,16 +39,21 @@ def arrow_values(decoding: Decoding, node: object) -> list[object]:
         chunks = node.arguments[0]
         if not isinstance(chunks, (list, tuple)):
             raise CannotDecode("an Arrow array has no chunks")
-        return [value for chunk in chunks for value in arrow_values(decoding, chunk)]
-    if node.path != "pyarrow.lib._restore_array":
+        decoding.spend(len(chunks))
+        return [value for chunk in chunks for value in _restored(decoding, chunk)]
+    return _restored(decoding, node)
+
+
+def _restored(decoding: Decoding, node: object) -> list[object]:
+    if not isinstance(node, Call) or node.path != "pyarrow.lib._restore_array":
         raise CannotDecode("an Arrow array is of no known kind")
     return _array(decoding, node.arguments[0])
 
 
 def _array(decoding: Decoding, parts: object) -> list[object]:
-    if not isinstance(parts, tuple):
+    if not isinstance(parts, tuple) or len(parts) < 7:
         raise CannotDecode("an Arrow array is no tuple")
-    data_type, length, _, offset, buffers, _, dictionary, *_ = parts
+    data_type, length, _, offset, buffers, _, dictionary = parts[:7]
     if not isinstance(length, int) or not isinstance(offset, int) or length < 0 or offset < 0:
         raise CannotDecode("an Arrow array has no length")
     if not isinstance(data_type, Call) or not isinstance(buffers, list):
@@ -57,7 +62,7 @@ def _array(decoding: Decoding, parts: object) -> list[object]:
     values = _raw_values(decoding, data_type, length, offset, buffers, dictionary)
     if not buffers or buffers[0] is None:
         return values
-    present = buffer_of(buffers[0])
+    present = decoded_buffer(decoding, buffers[0])
     places = range(offset, offset + length)
     return [
         value if present[place >> 3] >> (place & 7) & 1 else None for place, value in zip(places, values, strict=True)
@@ -70,23 +75,25 @@ def _raw_values(
     alias = data_type.arguments[0]
     if data_type.path == "pyarrow.lib.dictionary":
         codes = _raw_values(decoding, _as_type(alias), length, offset, buffers, None)
-        meanings = _array(decoding, dictionary)
+        meanings = decoding.deeper(lambda: _array(decoding, dictionary))
         whole = [code if isinstance(code, int) else 0 for code in codes]
         return [meanings[code] if 0 <= code < len(meanings) else None for code in whole]
     if data_type.path == "pyarrow.lib.timestamp":
         unit, *zone = data_type.arguments
-        return _timestamps(decoding, buffers, length, offset, unit, zone_of(zone[0], local=False) if zone else None)
+        return _timestamps(
+            decoding, buffers, length, offset, unit, zone_of(decoding, zone[0], local=False) if zone else None
+        )
     if data_type.path == "pyarrow.lib.duration":
-        return _durations(buffers, length, offset, alias)
+        return _durations(decoding, buffers, length, offset, alias)
     if data_type.path != "pyarrow.lib.type_for_alias" or not isinstance(alias, str):
         raise CannotDecode("an Arrow type is not read")
     if alias in _NUMBERS:
-        raw = _numbers(buffers[1], _NUMBERS[alias], length, offset)
+        raw = _numbers(decoding, buffers[1], _NUMBERS[alias], length, offset)
         return [decoding.number(value) if isinstance(value, float) else value for value in raw]
     if alias in _ENDS:
         return _texts(decoding, buffers, _ENDS[alias], length, offset)
     if alias == "bool":
-        bits = buffer_of(buffers[1])
+        bits = decoded_buffer(decoding, buffers[1])
         return [bool(bits[place >> 3] >> (place & 7) & 1) for place in range(offset, offset + length)]
     if alias == "null":
         return [None] * length
@@ -94,9 +101,9 @@ def _raw_values(
     if times is not None and times[1] == "timestamp":
         return _timestamps(decoding, buffers, length, offset, times[2], None)
     if times is not None:
-        return _durations(buffers, length, offset, times[2])
+        return _durations(decoding, buffers, length, offset, times[2])
     if alias == "date32[day]":
-        days = _numbers(buffers[1], "i", length, offset)
+        days = _numbers(decoding, buffers[1], "i", length, offset)
         return [timestamp_text(int(day), "D", None)[:10] for day in days]
     raise CannotDecode(f"Arrow arrays of '{alias[:32]}' are not read")
 
@@ -107,15 +114,17 @@ def _as_type(node: object) -> Call:
     return node
 
 
-def _numbers(buffer: object, code: str, length: int, offset: int) -> tuple[int | float, ...]:
-    return struct.unpack_from(f"<{length}{code}", buffer_of(buffer), offset * struct.calcsize(f"<{code}"))
+def _numbers(decoding: Decoding, buffer: object, code: str, length: int, offset: int) -> tuple[int | float, ...]:
+    return struct.unpack_from(
+        f"<{length}{code}", decoded_buffer(decoding, buffer), offset * struct.calcsize(f"<{code}")
+    )
 
 
 def _texts(decoding: Decoding, buffers: list[object], code: str, length: int, offset: int) -> list[object]:
     if length == 0:
         return []
-    ends = _numbers(buffers[1], code, length + 1, offset)
-    data = b"" if buffers[2] is None else buffer_of(buffers[2])
+    ends = _numbers(decoding, buffers[1], code, length + 1, offset)
+    data = b"" if buffers[2] is None else decoded_buffer(decoding, buffers[2])
     texts: list[object] = []
     for number in range(length):
         start, end = int(ends[number]), int(ends[number + 1])
@@ -130,7 +139,7 @@ def _timestamps(
 ) -> list[object]:
     decoding.spend(length)
     # A missing value has any count, so one that is no year becomes None and the bitmap decides.
-    return [_timestamp(int(count), str(unit), zone) for count in _numbers(buffers[1], "q", length, offset)]
+    return [_timestamp(int(count), str(unit), zone) for count in _numbers(decoding, buffers[1], "q", length, offset)]
 
 
 def _timestamp(count: int, unit: str, zone: tzinfo | None) -> str | None:
@@ -140,5 +149,5 @@ def _timestamp(count: int, unit: str, zone: tzinfo | None) -> str | None:
         return None
 
 
-def _durations(buffers: list[object], length: int, offset: int, unit: object) -> list[object]:
-    return [seconds(int(count), str(unit)) for count in _numbers(buffers[1], "q", length, offset)]
+def _durations(decoding: Decoding, buffers: list[object], length: int, offset: int, unit: object) -> list[object]:
+    return [seconds(int(count), str(unit)) for count in _numbers(decoding, buffers[1], "q", length, offset)]

@@ -35,6 +35,10 @@ def values_of(decoding: Decoding, content: object, zone: tzinfo | None) -> list[
 
 
 def _contents(decoding: Decoding, node: object, zone: tzinfo | None) -> tuple[tuple[int, ...], list[object]]:
+    return decoding.deeper(lambda: _contents_here(decoding, node, zone))
+
+
+def _contents_here(decoding: Decoding, node: object, zone: tzinfo | None) -> tuple[tuple[int, ...], list[object]]:
     if not isinstance(node, Call):
         raise CannotDecode("an array is of no known kind")
     if node.path in _ARRAY_MAKERS:
@@ -93,7 +97,7 @@ def _times(decoding: Decoding, parts: Pairs) -> tuple[tuple[int, ...], list[obje
     zone = None
     if isinstance(dtype, Call) and dtype.path == "pandas.DatetimeTZDtype":
         named = dtype.arguments[1] if len(dtype.arguments) > 1 else decoding.field(dtype.state, "tz")
-        zone = zone_of(named, local=False)
+        zone = zone_of(decoding, named, local=False)
     return _from_array(decoding, _backing(decoding, parts), zone)
 
 
@@ -126,7 +130,7 @@ def _category_values(decoding: Decoding, index: object) -> list[object]:
         counted = range(start, stop, step)
         decoding.spend(len(counted))
         return list(counted)
-    zone = zone_of(decoding.optional_field(described, "tz"), local=False)
+    zone = zone_of(decoding, decoding.optional_field(described, "tz"), local=False)
     return values_of(decoding, decoding.field(described, "data"), zone)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mm_core.artifacts.pickles.decode_times import NOT_A_TIME, numpy_time_text, seconds
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, buffer_of
+from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call
 
 MOST_DIMENSIONS = 16
@@ -73,17 +73,17 @@ def array_type_of(decoding: Decoding, node: object) -> ArrayType:
     if name not in _CODES:
         raise CannotDecode(f"arrays of dtype '{name[:16]}' are not read")
     kind = name[0]
-    unit, step = _unit_of(state) if kind in "Mm" else ("", 1)
+    unit, step = _unit_of(decoding, state) if kind in "Mm" else ("", 1)
     return ArrayType(kind, int(name[1:]), _CODES[name], big_endian, unit, step)
 
 
-def _unit_of(state: tuple[object, ...]) -> tuple[str, int]:
+def _unit_of(decoding: Decoding, state: tuple[object, ...]) -> tuple[str, int]:
     """Return unit and step of a time dtype, whose state ends in ``(metadata, (unit, step, divisor, events))``."""
     if len(state) < 9 or not isinstance(state[8], tuple):
         raise CannotDecode("a time dtype has no unit")
-    unit, step, *_ = state[8][1]
+    unit, step = state[8][1][0], state[8][1][1]
     if not isinstance(unit, str):
-        unit = buffer_of(unit).decode("ascii")
+        unit = decoded_buffer(decoding, unit).decode("ascii")
     if not isinstance(step, int) or not 0 < step < 1 << 31:
         raise CannotDecode("a time dtype has no step")
     return unit, step
@@ -106,7 +106,7 @@ def array_of(decoding: Decoding, node: object) -> Array:
         decoding.spend(len(content))
         values: list[object] = list(content)
     else:
-        values = _values_of(decoding, buffer_of(content), array_type)
+        values = _values_of(decoding, decoded_buffer(decoding, content), array_type)
     if prod(wanted) != len(values):
         raise CannotDecode("an array has another size than its shape")
     # The list of an object array is in C order whatever the flag says.
@@ -119,7 +119,7 @@ def _from_buffer(
     decoding: Decoding, buffer: object, dtype: object, shape: tuple[int, ...], order: object, axes: object
 ) -> Array:
     array_type = array_type_of(decoding, dtype)
-    values = _values_of(decoding, buffer_of(buffer), array_type)
+    values = _values_of(decoding, decoded_buffer(decoding, buffer), array_type)
     if prod(shape) != len(values):
         raise CannotDecode("an array has another size than its shape")
     if order == "F":
@@ -214,7 +214,7 @@ def decode_scalar(decoding: Decoding, call: Call) -> object:
         return decoding.plain(content)
     if array_type.item_bytes == 0:
         return ""
-    values = _values_of(decoding, buffer_of(content), array_type)
+    values = _values_of(decoding, decoded_buffer(decoding, content), array_type)
     if len(values) != 1:
         raise CannotDecode("a scalar has not one value")
     return plain_value(decoding, array_type, values[0])

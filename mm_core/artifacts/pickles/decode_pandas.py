@@ -102,7 +102,9 @@ def decode_timestamp(decoding: Decoding, call: Call) -> str | None:
     decoding.spend(1)
     if not isinstance(count, int):
         raise CannotDecode("a timestamp is no count")
-    return None if count == NOT_A_TIME else timestamp_text(count, _unit(resolution), zone_of(zone, local=False))
+    return (
+        None if count == NOT_A_TIME else timestamp_text(count, _unit(resolution), zone_of(decoding, zone, local=False))
+    )
 
 
 def decode_span(decoding: Decoding, call: Call) -> float | None:
@@ -138,12 +140,14 @@ def _manager_of(decoding: Decoding, call: Call) -> tuple[list[object], list[tupl
         axes, blocks = decoding.field(described, "axes"), decoding.field(described, "blocks")
         if not isinstance(axes, list) or not isinstance(blocks, list):
             raise CannotDecode("a frame has no blocks")
+        decoding.spend(len(blocks))
         return axes, [(decoding.field(block, "values"), decoding.field(block, "mgr_locs")) for block in blocks]
     held, axes, *_ = manager.arguments
     if isinstance(held, Call):
         held, axes = (held,), [axes]
     if not isinstance(axes, (list, tuple)) or not isinstance(held, (list, tuple)):
         raise CannotDecode("a frame has no blocks")
+    decoding.spend(len(axes) + len(held))
     return list(axes), [_block_parts(block) for block in held]
 
 
@@ -190,7 +194,7 @@ def _index_of(decoding: Decoding, node: object) -> Index:
     names = [None if name is None else decoding.key(name)]
     if kind == "pandas.RangeIndex":
         return Index(names, [_counted(decoding, described)])
-    zone = zone_of(decoding.optional_field(described, "tz"), local=False)
+    zone = zone_of(decoding, decoding.optional_field(described, "tz"), local=False)
     return Index(names, [values_of(decoding, decoding.field(described, "data"), zone)])
 
 
@@ -209,7 +213,8 @@ def _several_levels(decoding: Decoding, described: object) -> Index:
     names = decoding.field(described, "names")
     if not isinstance(levels, (list, tuple)) or not isinstance(codes, (list, tuple)) or not levels:
         raise CannotDecode("an index has no levels")
-    labels = [_index_of(decoding, level).labels() for level in levels]
+    decoding.spend(len(levels) + len(codes))
+    labels = [_level_labels(decoding, level) for level in levels]
     chosen = [whole_numbers(array_of(decoding, places)) for places in codes]
     columns: list[list[object]] = []
     for meanings, places in zip(labels, chosen, strict=True):
@@ -220,3 +225,7 @@ def _several_levels(decoding: Decoding, described: object) -> Index:
     if not isinstance(names, (list, tuple)) or len(names) != len(columns):
         names = [None] * len(columns)
     return Index([None if name is None else decoding.key(name) for name in names], columns)
+
+
+def _level_labels(decoding: Decoding, level: object) -> list[object]:
+    return decoding.deeper(lambda: _index_of(decoding, level)).labels()

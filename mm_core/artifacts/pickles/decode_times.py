@@ -10,8 +10,11 @@ from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, buffer_of
+from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call, Pairs
+
+ZONE_CELLS = 2_000
+"""What looking up a time zone costs of the budget: it reads a file."""
 
 NOT_A_TIME = -(1 << 63)
 """The count by which NumPy and pandas say NaT."""
@@ -95,12 +98,12 @@ def _offset_text(offset: timedelta) -> str:
     return datetime(2000, 1, 1, tzinfo=timezone(offset)).isoformat()[19:]
 
 
-def decode_datetime(_: Decoding, call: Call) -> str:
+def decode_datetime(decoding: Decoding, call: Call) -> str:
     """Return a `datetime` as ISO text; its state is ten bytes, or the numbers themselves."""
-    data = _state_bytes(call.arguments[0])
+    data = _state_bytes(decoding, call.arguments[0])
     zone = None
     if len(call.arguments) > 1:
-        zone = zone_of(call.arguments[1], local=True)
+        zone = zone_of(decoding, call.arguments[1], local=True)
     if len(data) != 10:
         raise CannotDecode("a datetime has ten bytes")
     year, month, microsecond = data[0] << 8 | data[1], data[2] & 0x7F, int.from_bytes(data[7:10], "big")
@@ -109,29 +112,31 @@ def decode_datetime(_: Decoding, call: Call) -> str:
     return moment.isoformat()
 
 
-def decode_date(_: Decoding, call: Call) -> str:
+def decode_date(decoding: Decoding, call: Call) -> str:
     """Return a `date` as ISO text; its state is four bytes."""
-    data = _state_bytes(call.arguments[0])
+    data = _state_bytes(decoding, call.arguments[0])
     if len(data) != 4:
         raise CannotDecode("a date has four bytes")
     return date(data[0] << 8 | data[1], data[2], data[3]).isoformat()
 
 
-def decode_time(_: Decoding, call: Call) -> str:
+def decode_time(decoding: Decoding, call: Call) -> str:
     """Return a `time` of day as ISO text; its state is six bytes."""
-    data = _state_bytes(call.arguments[0])
+    data = _state_bytes(decoding, call.arguments[0])
     if len(data) != 6 or len(call.arguments) > 1:
         raise CannotDecode("a time has six bytes")
     return time(data[0] & 0x7F, data[1], data[2], int.from_bytes(data[3:6], "big")).isoformat()
 
 
-def decode_timedelta(_: Decoding, call: Call) -> float:
+def decode_timedelta(decoding: Decoding, call: Call) -> float:
     """Return a `timedelta` in seconds."""
     return _timedelta(call).total_seconds()
 
 
-def _state_bytes(node: object) -> bytes | bytearray:
-    return node.encode("latin-1") if isinstance(node, str) else buffer_of(node)
+def _state_bytes(decoding: Decoding, node: object) -> bytes | bytearray:
+    if isinstance(node, str) and len(node) <= 10:
+        return node.encode("latin-1")
+    return decoded_buffer(decoding, node)
 
 
 def _timedelta(node: object) -> timedelta:
@@ -143,7 +148,7 @@ def _timedelta(node: object) -> timedelta:
     return timedelta(days, whole, micro)
 
 
-def zone_of(node: object, *, local: bool) -> tzinfo | None:
+def zone_of(decoding: Decoding, node: object, *, local: bool) -> tzinfo | None:
     """Return the time zone that a node describes.
 
     pytz writes the offset of the moment beside the zone's name. It is right for a local time (``local``); for an array,
@@ -152,7 +157,7 @@ def zone_of(node: object, *, local: bool) -> tzinfo | None:
     if node is None:
         return None
     if isinstance(node, str):
-        return _named_zone(node)
+        return _named_zone(decoding, node)
     if not isinstance(node, Call):
         raise CannotDecode("a time zone is of no known kind")
     arguments = node.arguments
@@ -164,14 +169,14 @@ def zone_of(node: object, *, local: bool) -> tzinfo | None:
         case "pytz._p" if local and len(arguments) > 1:
             return _fixed(arguments[1])
         case "pytz._p" | "zoneinfo.ZoneInfo" | "zoneinfo.ZoneInfo._unpickle":
-            return _named_zone(arguments[0])
+            return _named_zone(decoding, arguments[0])
         case "pytz.FixedOffset" | "pytz._FixedOffset":
             minutes = arguments[0]
             return _fixed(minutes * 60 if isinstance(minutes, int) else None)
         case "dateutil.tz.tzoffset":
             return _dateutil_offset(node)
         case "dateutil.tz.tzfile" | "dateutil.zoneinfo.tzfile" | "dateutil.tz._tzfile._unpickle":
-            return _named_zone(_path_of_zone_file(arguments))
+            return _named_zone(decoding, _path_of_zone_file(arguments))
     raise CannotDecode("a time zone is of no known kind")
 
 
@@ -197,12 +202,15 @@ def _path_of_zone_file(arguments: tuple[object, ...]) -> str:
     raise CannotDecode("a time zone has no name")
 
 
-def _named_zone(name: object) -> tzinfo:
+def _named_zone(decoding: Decoding, name: object) -> tzinfo:
     if not isinstance(name, str) or len(name) > 64 or not _ZONE_NAME.match(name):
         raise CannotDecode("a time zone has no usable name")
     if name in ("UTC", "Etc/UTC"):
         return UTC
-    zone = _zone_from_database(name)
+    if name not in decoding.zones:
+        decoding.spend(ZONE_CELLS)
+        decoding.zones[name] = _zone_from_database(name)
+    zone = decoding.zones[name]
     if zone is None:
         raise CannotDecode(f"this machine does not know the time zone '{name}'")
     return zone

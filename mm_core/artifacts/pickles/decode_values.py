@@ -14,23 +14,25 @@ from mm_core.artifacts.pickles.decode_pandas import (
     decode_timestamp,
 )
 from mm_core.artifacts.pickles.decode_times import decode_date, decode_datetime, decode_time, decode_timedelta
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoder, Decoding, buffer_of
+from mm_core.artifacts.pickles.decoding import CannotDecode, Decoder, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call, Items, Pairs, PickleLimits
 
 
 def _decode_mapping(decoding: Decoding, call: Call) -> dict[str, object]:
     """Return an ordered, counting or defaulting dict: Python 3 sets its items, old protocols pass them."""
+    decoding.spend(len(call.pairs))
     pairs = list(call.pairs)
     if call.arguments and call.path != "collections.defaultdict":
-        pairs += _pairs_of(call.arguments[0])
+        pairs += _pairs_of(decoding, call.arguments[0])
     return decoding.plain_dict(pairs)
 
 
-def _pairs_of(node: object) -> list[tuple[object, object]]:
+def _pairs_of(decoding: Decoding, node: object) -> list[tuple[object, object]]:
     if isinstance(node, Pairs):
         return node.entries
     if not isinstance(node, (list, tuple)):
         raise CannotDecode("a dict is made of no pairs")
+    decoding.spend(len(node))
     pairs = [(pair[0], pair[1]) for pair in node if isinstance(pair, (list, tuple)) and len(pair) == 2]
     if len(pairs) != len(node):
         raise CannotDecode("a dict is made of no pairs")
@@ -44,6 +46,7 @@ def _decode_sequence(decoding: Decoding, call: Call) -> list[object]:
         first = first.entries
     if not isinstance(first, (list, tuple)):
         raise CannotDecode("a sequence is made of no items")
+    decoding.spend(len(first) + len(call.items))
     return decoding.plain_list([*first, *call.items])
 
 
@@ -61,6 +64,7 @@ def _decode_path(decoding: Decoding, call: Call) -> str:
     if len(parts) != len(call.arguments):
         raise CannotDecode("a path is no text")
     separator = "\\" if "Windows" in call.path else "/"
+    decoding.spend(sum(map(len, parts)) // 64)
     joined = ""
     for part in parts:
         joined += part if not joined or joined.endswith(separator) else separator + part
@@ -77,7 +81,7 @@ def _decode_complex(decoding: Decoding, call: Call) -> str:
 
 def _decode_bytes(decoding: Decoding, call: Call) -> str:
     """Return bytes as Python writes them."""
-    data = bytes(buffer_of(call))
+    data = bytes(decoded_buffer(decoding, call))
     decoding.spend(len(data) // 16)
     return repr(data)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
 from typing import TypeVar
 
 from mm_core.artifacts.pickles.nodes import Call, Global, Items, Pairs, PickleLimits
@@ -39,6 +40,7 @@ class Decoding:
         self._limits = limits
         self._decoders = decoders
         self._depth = 0
+        self.zones: dict[str, tzinfo | None] = {}
         self.not_finite = 0
         self.unsupported = 0
         self.repaired = 0
@@ -62,11 +64,15 @@ class Decoding:
             return self.number(node)
         if isinstance(node, str):
             return self.text(node)
+        return self.deeper(lambda: self._plain_container(node))
+
+    def deeper(self, decode: Callable[[], Decoded]) -> Decoded:
+        """Return what ``decode`` returns, one level down; a file that nests, or holds itself, ends at the deepest."""
         if self._depth >= self._limits.depth:
             raise too_large(f"its values nest deeper than {self._limits.depth}")
         self._depth += 1
         try:
-            return self._plain_container(node)
+            return decode()
         finally:
             self._depth -= 1
 
@@ -112,7 +118,7 @@ class Decoding:
         """Return the value of the first of ``names`` that a dict of the file has; raise `CannotDecode` otherwise."""
         if not isinstance(node, Pairs):
             raise CannotDecode("a state is no dict")
-        self.spend(1 + len(node.entries) // 8)
+        self.spend(1 + len(node.entries))
         for name in names:
             for key, value in node.entries:
                 if isinstance(key, str) and key == name:
@@ -151,6 +157,7 @@ class Decoding:
         return self.unreadable()
 
     def _decoded(self, call: Call) -> object:
+        self.spend(len(call.arguments))
         decoder = self._decoders.get(call.path)
         if decoder is None:
             return self.unreadable()
@@ -158,6 +165,22 @@ class Decoding:
             return self.attempt(lambda: decoder(self, call))
         except CannotDecode:
             return self.unreadable()
+
+
+def decoded_buffer(decoding: Decoding, node: object) -> bytes | bytearray:
+    """Return what `buffer_of` does, paid from the budget."""
+    decoding.spend(1 + _buffer_size(node) // CHARACTERS_PER_CELL)
+    return buffer_of(node)
+
+
+def _buffer_size(node: object) -> int:
+    for _ in range(4):
+        if isinstance(node, (bytes, bytearray, str)):
+            return len(node)
+        if not isinstance(node, Call) or not node.arguments:
+            break
+        node = node.arguments[0]
+    return 0
 
 
 def buffer_of(node: object) -> bytes | bytearray:

@@ -285,11 +285,13 @@ class _Machine:
         return made
 
     def _call(self, function: object, arguments: tuple[object, ...]) -> Global | Call:
-        if isinstance(function, Call) and function.path == "functools.partial":
+        if isinstance(function, Call) and function.path == "functools.partial" and len(arguments) <= 2:
             return Call(function, arguments)
         if not isinstance(function, Global):
             raise unsafe("a value that it computes itself", "and would call it")
         path = function.known.path
+        if len(arguments) > self._limits.arguments:
+            raise too_large(f"a call has {len(arguments)} arguments")
         if function.known.role is not Role.CONSTRUCTOR:
             raise unsafe(path, "and would call it")
         if path == "builtins.getattr":

@@ -24,7 +24,8 @@ class PickleLimits:
     name_characters: int = 256
     line_bytes: int = 16 << 20
     cells: int = 2_000_000
-    depth: int = 64
+    arguments: int = 256
+    depth: int = 32
 
 
 @dataclass(slots=True, eq=False)

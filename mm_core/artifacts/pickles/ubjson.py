@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from mm_core import strict_json
 from mm_core.artifacts.pickles.float_text import float32_lists
+from mm_core.artifacts.pickles.refusals import too_large
 from mm_core.errors import UnreadableArtifact
 
 MOST_LEVELS = 48
+MOST_VALUES = 1_000_000
 CHUNK_VALUES = 1 << 17
 FLOATS_AT_ONCE = 1 << 20
 
@@ -52,6 +54,7 @@ class _Writer:
         self._places: list[int] = []
         self._chunks: list[bytes] = []
         self._waiting = 0
+        self._values = 0
 
     def document(self) -> JsonSpan:
         if self._take(1) != b"{":
@@ -89,6 +92,9 @@ class _Writer:
             raise _broken(self._position, "a text is not UTF-8") from None
 
     def _value(self, tag: bytes, depth: int) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise too_large(f"its booster has more than {MOST_VALUES} values outside of arrays")
         if tag == b"[":
             self._array(depth + 1)
         elif tag == b"{":
