@@ -94,7 +94,7 @@ class InvalidFactorConfig(BadRequest):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__(
-            f"The factor config has {len(self.problems)} problem(s), nothing was stored: " + "; ".join(self.problems)
+            f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
         )
 
 

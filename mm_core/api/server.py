@@ -131,7 +131,9 @@ class _StopSignals:
         while time.monotonic() < deadline:
             busy = False
             for channel in _channels(self._server):
-                if channel.requests or channel.total_outbufs_len:
+                if channel.requests:
+                    busy = True  # its answer may not have begun: closing when flushed would cut it
+                elif channel.total_outbufs_len:
                     busy = True
                     channel.close_when_flushed = True
                 else:

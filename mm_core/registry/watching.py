@@ -60,7 +60,7 @@ class Watcher:
         self._last_error: str | None = None
         self._first_change: dict[str, float] = {}
         self._last_change: dict[str, float] = {}
-        self._last_poll = float("-inf")
+        self._last_poll = 0.0
 
     def start(self) -> None:
         """Begin to watch; the first thing it does is to list every root once."""
@@ -95,6 +95,7 @@ class Watcher:
 
     def _follow_events(self, existing: list[str], roots: dict[str, str]) -> None:
         self._mode = "events"
+        self._last_poll = float("-inf")  # what changed before the events began is found by listing once
         pause = max(1, min(int(self._debounce * 250), 500))
         for changes in watchfiles.watch(
             *existing,

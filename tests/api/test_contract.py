@@ -194,7 +194,7 @@ def test_a_root_that_vanished_leaves_the_last_good_scan_in_service(served: Clien
     ],
 )  # fmt: skip
 def test_registrations_that_make_no_sense_are_refused(client: Client, body: object) -> None:
-    _json(client.post("/api/models", json=body), 400)
+    _json(client.post("/api/models", data=json.dumps(body), content_type="application/json"), 400)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"model_name": NaN}', b"[" * 5000])

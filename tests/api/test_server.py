@@ -1,0 +1,199 @@
+"""The real server in a process of its own: start, pull, drain, stop."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.conftest import RunningServer
+
+Start = Callable[..., RunningServer]
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def _register(server: RunningServer, root: Path, name: str = "m") -> None:
+    answer = httpx.post(server.url + "/api/models", json={"model_name": name, "root_path": str(root)}, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection(
+    start_server: Start, model_root: Path
+) -> None:
+    server = start_server()
+    _register(server, model_root)
+    with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "gzip"}) as bot:
+        first = bot.get("/api/models/m/model/SOLUSDT")
+        assert (first.status_code, first.headers["Content-Encoding"]) == (200, "gzip")
+        network = first.extensions["network_stream"].get_extra_info("client_addr")
+        for _ in range(3):
+            again = bot.get("/api/models/m/model/SOLUSDT", headers={"If-None-Match": first.headers["ETag"]})
+            assert again.status_code == 304
+            assert again.extensions["network_stream"].get_extra_info("client_addr") == network
+        last = bot.get("/api/models/m/model/SOLUSDT")
+    assert last.json() == first.json()
+
+
+def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
+    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
+) -> None:
+    document = json.loads(booster_json)
+    document["learner"]["attributes"] = {"padding": "x" * (40 << 20)}
+    root = write_group("BIG_r", model_json=json.dumps(document).encode())
+    server = start_server(WATCH_ENABLED="0")
+    _register(server, root)
+    url = server.url + "/api/models/m/model/BIG"
+    expected = int(httpx.head(url, headers={"Accept-Encoding": "identity"}, timeout=60).headers["Content-Length"])
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as bot:
+        bot.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        bot.sendall(b"GET /api/models/m/model/BIG HTTP/1.1\r\nHost: x\r\n\r\n")
+        received = bot.recv(65536)
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert server.process.poll() is None, "ended with an answer in flight"
+        while chunk := bot.recv(1 << 20):
+            received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert len(body) == expected
+    assert server.process.wait(10) == 0
+    assert time.monotonic() - started < 10
+
+
+def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(
+    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
+) -> None:
+    document = json.loads(booster_json)
+    document["learner"]["attributes"] = {"padding": "x" * (40 << 20)}
+    server = start_server(WATCH_ENABLED="0")
+    _register(server, write_group("BIG_r", model_json=json.dumps(document).encode()))
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as bot:
+        bot.sendall(b"GET /api/models/m/model/BIG HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert bot.recv(1000)
+        started = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(12) == 0
+    assert time.monotonic() - started < 10
+
+
+def test_idle_connections_do_not_hold_the_stop_up(start_server: Start) -> None:
+    server = start_server()
+    host, port = server.url.removeprefix("http://").split(":")
+    idle = [socket.create_connection((host, int(port))) for _ in range(20)]
+    started = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - started < 3
+    for connection in idle:
+        connection.close()
+
+
+def test_the_server_imports_neither_pandas_nor_xgboost_nor_streamlit() -> None:
+    program = (
+        "import sys, mm_core.api.server, mm_core.wiring; "
+        "print(sorted({'pandas', 'xgboost', 'streamlit', 'numpy', 'sklearn', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_registration_of_many_groups_leaves_others_answered(
+    start_server: Start, write_group: Callable[..., Path], booster_pickle: bytes
+) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    _register(server, write_group("FIRST_r"), "first")
+    for number in range(300):
+        root = write_group(f"S{number}_r", model_json=None, model_pkl=booster_pickle)
+    done = threading.Event()
+
+    def register() -> None:
+        _register(server, root, "many")
+        done.set()
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    slowest, answered = 0.0, 0
+    with httpx.Client(base_url=server.url, timeout=10) as bot:
+        while not done.is_set():
+            started = time.monotonic()
+            assert bot.get("/api/models/first/model/FIRST").status_code == 200
+            slowest, answered = max(slowest, time.monotonic() - started), answered + 1
+    thread.join()
+    assert answered > 20
+    assert slowest < 1.0
+
+
+def test_a_changed_file_is_served_after_the_debounce_without_being_asked_for(
+    start_server: Start, model_root: Path
+) -> None:
+    server = start_server()
+    _register(server, model_root)
+    url = server.url + "/api/models/m/model/SOLUSDT"
+    before = httpx.get(url)
+    started = time.monotonic()
+    (model_root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("a\nb\nc\n")
+    while time.monotonic() - started < 15:
+        answer = httpx.get(url, headers={"If-None-Match": before.headers["ETag"], "Accept-Encoding": "identity"})
+        if answer.status_code == 200 and "a" in [row["factor_name"] for row in answer.json()["payload"]["dim_factors"]]:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail(server.log.read_text())
+    health = httpx.get(server.url + "/api/health").json()
+    assert (health["watcher"]["mode"], health["watcher"]["refreshes"]) == ("events", 1)
+
+
+def test_every_request_is_one_json_line_in_the_log(start_server: Start) -> None:
+    server = start_server()
+    httpx.get(server.url + "/api/models", headers={"X-Request-Id": "trace-me"})
+    assert server.stop() == 0
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    (request,) = [line for line in lines if line.get("request_id") == "trace-me"]
+    assert (request["method"], request["route"], request["status"]) == ("GET", "/api/models", 200)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", request["at"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"HTP_PORT": "1"}, "MODEL_MANAGER_HTP_PORT is not a setting"), ({"WORKERS": "many"}, "MODEL_MANAGER_WORKERS")],
+)
+def test_settings_that_make_no_sense_stop_the_start_with_a_sentence(
+    settings: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "payload_server.py")],
+        env={f"MODEL_MANAGER_{name}": value for name, value in settings.items()},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_stops_the_start_with_a_sentence(start_server: Start, tmp_path: Path) -> None:
+    server = start_server()
+    port = server.url.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "payload_server.py")],
+        env={"MODEL_MANAGER_HTTP_HOST": "127.0.0.1", "MODEL_MANAGER_HTTP_PORT": port},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, "it is in use" in done.stderr) == (2, True)
