@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import zoneinfo
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
-from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
@@ -219,15 +219,12 @@ def _named_zone(decoding: Decoding, name: object) -> tzinfo:
 @lru_cache(maxsize=64)
 def _zone_from_database(name: str) -> tzinfo | None:
     # Not ZoneInfo(name): where the system has no such zone, it imports a module whose name is made of this one.
-    for directory in zoneinfo.TZPATH:
-        path = Path(directory, name)
+    packaged = [Path(entry, "tzdata", "zoneinfo") for entry in sys.path]
+    for directory in [*map(Path, zoneinfo.TZPATH), *packaged]:
+        path = directory / name
         if path.is_file():
             return _zone_from_file(path.read_bytes(), name)
-    try:
-        packaged = resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
-        return _zone_from_file(packaged.read_bytes(), name)
-    except (ModuleNotFoundError, OSError):
-        return None
+    return None
 
 
 def _zone_from_file(data: bytes, name: str) -> tzinfo | None:
