@@ -22,7 +22,7 @@ def read_training_info(data: bytes, report: FileReport) -> tuple[TrainingInfo, I
     info = read_info(data)
     for key, detail in info.problems:
         report.warn("bad-info-value", f"{key}: {detail}", REMEDY)
-    values = info.values
+    values: dict[str, Any] = info.values
     window: tuple[int | None, int | None] = values.get("train_window") or (None, None)
     training = TrainingInfo(
         symbol=values.get("symbol"),
