@@ -11,7 +11,7 @@ import struct
 from datetime import tzinfo
 
 from mm_core.artifacts.pickles.decode_times import seconds, timestamp_text, zone_of
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, decoded_buffer
+from mm_core.artifacts.pickles.decoding import TIME_CELLS, CannotDecode, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call
 
 _NUMBERS = {
@@ -137,7 +137,7 @@ def _texts(decoding: Decoding, buffers: list[object], code: str, length: int, of
 def _timestamps(
     decoding: Decoding, buffers: list[object], length: int, offset: int, unit: object, zone: tzinfo | None
 ) -> list[object]:
-    decoding.spend(length)
+    decoding.spend(length * TIME_CELLS * (1 if zone is None else 3))
     # A missing value has any count, so one that is no year becomes None and the bitmap decides.
     return [_timestamp(int(count), str(unit), zone) for count in _numbers(decoding, buffers[1], "q", length, offset)]
 

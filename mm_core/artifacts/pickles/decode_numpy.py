@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mm_core.artifacts.pickles.decode_times import NOT_A_TIME, numpy_time_text, seconds
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding, decoded_buffer
+from mm_core.artifacts.pickles.decoding import TIME_CELLS, CannotDecode, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call
 
 MOST_DIMENSIONS = 16
@@ -179,7 +179,7 @@ def _values_of(decoding: Decoding, data: bytes | bytearray, array_type: ArrayTyp
 def plain_value(decoding: Decoding, array_type: ArrayType, value: object) -> object:
     """Return one raw value of an array as plain data: times as NumPy writes them, spans in seconds."""
     if array_type.kind in "Mm" and isinstance(value, int):
-        decoding.spend(1)
+        decoding.spend(TIME_CELLS)
         if value == NOT_A_TIME:
             return None
         convert = numpy_time_text if array_type.kind == "M" else seconds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mm_core.artifacts.pickles.decode_columns import row_lists, values_of
 from mm_core.artifacts.pickles.decode_numpy import array_of, whole_numbers
 from mm_core.artifacts.pickles.decode_times import NOT_A_TIME, seconds, timestamp_text, zone_of
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoding
+from mm_core.artifacts.pickles.decoding import TIME_CELLS, CannotDecode, Decoding
 from mm_core.artifacts.pickles.nodes import Call, Global
 
 _INDEX_MAKERS = frozenset(["pandas._new_Index", "pandas._new_DatetimeIndex", "pandas._new_TimedeltaIndex"])
@@ -99,7 +99,7 @@ def decode_extension_array(decoding: Decoding, call: Call) -> list[object]:
 def decode_timestamp(decoding: Decoding, call: Call) -> str | None:
     """Return a timestamp as ISO text: count since 1970, frequency, zone and, since 1.5, the unit's number."""
     count, _, zone, *resolution = call.arguments
-    decoding.spend(1)
+    decoding.spend(TIME_CELLS if zone is None else 3 * TIME_CELLS)
     if not isinstance(count, int):
         raise CannotDecode("a timestamp is no count")
     return (

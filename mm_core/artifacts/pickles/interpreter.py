@@ -43,6 +43,7 @@ class _Machine:
         self._stack: list[object] = []
         self._below: list[list[object]] = []
         self._memo: dict[int, object] = {}
+        self._names = 0
         self._actions: list[Callable[[], None] | None] = [None] * 256
         for code, action in self._instructions().items():
             self._actions[code[0]] = action
@@ -248,6 +249,10 @@ class _Machine:
     # Names, and what would be calls
 
     def _global(self, module: str, name: str) -> Global:
+        # Every protocol writes a name once and remembers it.
+        self._names += 1
+        if self._names > self._limits.names:
+            raise too_large(f"it refers to more than {self._limits.names} names")
         known = known_name(module, name)
         if known is None or (known.role is Role.SCRIPT and not self._script_names):
             raise unsafe(f"{module}.{name}"[:200], "which no honest file of its kind needs")

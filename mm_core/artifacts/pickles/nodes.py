@@ -21,6 +21,7 @@ class PickleLimits:
     stack_entries: int = 500_000
     marks: int = 1_000
     integer_bytes: int = 512
+    names: int = 20_000
     name_characters: int = 256
     line_bytes: int = 16 << 20
     cells: int = 2_000_000
