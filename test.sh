@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Set up what the checks need, then run all of them. Arguments go to pytest: ./test.sh tests/store -k lock
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+missing=()
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx-light)
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "test: install ${missing[*]} first: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "test: installing ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+./setup.sh requirements.txt requirements-dev.txt requirements-onnx.txt
+
+echo "test: ruff"
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+echo "test: mypy"
+.venv/bin/mypy
+echo "test: layers"
+.venv/bin/python -m pytest tests/test_layers.py
+echo "test: everything"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
