@@ -103,7 +103,7 @@ def decode_timestamp(decoding: Decoding, call: Call) -> str | None:
     if not isinstance(count, int):
         raise CannotDecode("a timestamp is no count")
     return (
-        None if count == NOT_A_TIME else timestamp_text(count, _unit(resolution), zone_of(decoding, zone, local=False))
+        None if count == NOT_A_TIME else timestamp_text(count, _unit(resolution), zone_of(decoding, zone, local=True))
     )
 
 

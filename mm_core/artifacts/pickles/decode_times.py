@@ -151,8 +151,8 @@ def _timedelta(node: object) -> timedelta:
 def zone_of(decoding: Decoding, node: object, *, local: bool) -> tzinfo | None:
     """Return the time zone that a node describes.
 
-    pytz writes the offset of the moment beside the zone's name. It is right for a local time (``local``); for an array,
-    pytz writes the zone's first offset ever, so a count since 1970 needs the name.
+    pytz writes an offset beside the zone's name. For one moment (``local``) it is that moment's; for an array it is
+    the zone's first offset ever, so that the name is needed.
     """
     if node is None:
         return None

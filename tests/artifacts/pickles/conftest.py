@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 ARCHIVE = Path(__file__).parents[2] / "fixtures" / "pickles.tar.xz"
+MORE = Path(__file__).parent / "more_generations.tar.xz"
+"""Eight more generations, Python 3.7 with pandas 0.25 and XGBoost 1.3 to Python 3.13, with more shapes of data."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -25,6 +27,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("generations")
     with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(directory, filter="data")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def more_unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("more_generations")
+    with tarfile.open(MORE) as archive:
         archive.extractall(directory, filter="data")
     return directory
 
