@@ -13,6 +13,11 @@ from mm_core.errors import UnreadableArtifact
 
 MOST_LEVELS = 48
 MOST_VALUES = 1_000_000
+"""A tree has some 30 of them, by the count below."""
+
+FLOAT_RUN_VALUES = 3
+"""A run of float32 values, however short, takes as long as three other values."""
+
 CHUNK_VALUES = 1 << 17
 FLOATS_AT_ONCE = 1 << 20
 
@@ -195,6 +200,7 @@ class _Writer:
 
     def _floats(self, raw: bytes, before: bytes) -> None:
         """Leave room for the text of float32 values; ``before`` is written in front of it."""
+        self._values += FLOAT_RUN_VALUES
         self._parts.append(before)
         self._places.append(len(self._parts))
         self._parts.append(b"")
