@@ -1,0 +1,127 @@
+"""The benchmark: Model Manager beside nginx and beside the plain way, in one run, as a table of medians and ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import figures
+import peers
+from figures import Plan, Samples
+from load import generator_name
+from make_artifacts import Shape, write_directory
+from table import Row, machine, markdown
+
+FEW_GROUPS = 50
+SUBJECTS = (
+    figures.registration,
+    figures.first_pulls,
+    figures.cold_start,
+    figures.throughput,
+    figures.refresh,
+    figures.watching,
+)
+
+
+def main() -> int:
+    """Measure, print the table; return 0 also when budgets are missed: they are reported, not hidden."""
+    chosen = _arguments()
+    if find_spec("fastapi") is None:
+        raise SystemExit("The plain way needs FastAPI: pip install -r requirements-bench.txt")
+    work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "nginx").mkdir(exist_ok=True)
+    if (work / "artifacts").exists():
+        raise SystemExit(f"{work} has been used. Give an empty directory.")
+    plan = Plan(
+        work=work,
+        groups=chosen.groups,
+        few_groups=min(FEW_GROUPS, max(1, chosen.groups // 2)),
+        repeats=1 if chosen.quick else 3,
+        refreshes=3 if chosen.quick else 9,
+        load_seconds=1.0 if chosen.quick else 4.0,
+        debounces=(0.2,) if chosen.quick else (0.2, 2.0),
+        nginx=peers.find_nginx(),
+    )
+    try:
+        return _measure(chosen, plan)
+    finally:
+        if chosen.work is None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--groups", type=int, default=500)
+    parser.add_argument("--factors", type=int, default=300)
+    parser.add_argument("--trees", type=int, default=300)
+    parser.add_argument("--depth", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="few repeats and short loads: does it run, not how fast")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="work there and leave everything behind")
+    chosen = parser.parse_args()
+    if chosen.groups < 2:
+        parser.error("--groups must be 2 or more")
+    return chosen
+
+
+def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
+    facts = machine(plan.nginx, lambda: f"{generator_name()}, {plan.load_seconds:g} s a run, {plan.repeats} rounds")
+    _say(f"writing {plan.groups} groups")
+    shape = Shape(chosen.factors, chosen.trees, chosen.depth)
+    written = write_directory(plan.artifacts, plan.groups, shape, chosen.seed)
+    facts["artifacts"] = (
+        f"synthetic: {plan.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
+        f"{written.total_bytes / 1e6:,.0f} MB"
+    )
+    _link_few(plan)
+    samples = Samples()
+    rows: list[Row] = []
+    for subject in SUBJECTS:
+        started = time.perf_counter()
+        rows += subject(plan, samples)
+        _say(f"{subject.__name__.replace('_', ' ')}: {time.perf_counter() - started:.0f} s")
+    facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
+    for name, fact in facts.items():
+        print(f"- {name}: {fact}")
+    print()
+    print(markdown(rows))
+    missed = [row.figure for row in rows if row.met is False]
+    print()
+    print(f"{len(missed)} budget(s) MISSED: {', '.join(missed)}" if missed else "Every budget is met.")
+    if plan.nginx is None:
+        print("nginx is not installed, so nothing is said about the budget against it.")
+    if chosen.json is not None:
+        table = [dict(zip(("figure", *_COLUMNS), row.cells(), strict=True)) for row in rows]
+        document = {"machine": facts, "table": table, "samples": samples.values}
+        chosen.json.parent.mkdir(parents=True, exist_ok=True)
+        chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+_COLUMNS = ("ours", "nginx", "plain", "ratio", "budget", "verdict")
+
+
+def _link_few(plan: Plan) -> None:
+    """Make the small directory of hard links: files are replaced, never written into, so the two stay apart."""
+    plan.few_artifacts.mkdir()
+    stems = {figures.group_key_of(number) for number in range(1, plan.few_groups + 1)}
+    for path in plan.artifacts.iterdir():
+        if path.name.rpartition("_")[0] in stems:
+            os.link(path, plan.few_artifacts / path.name)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
