@@ -39,7 +39,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
         waiting.put(files)
-    done: queue.Queue[GroupReading] = queue.Queue(maxsize=16)
+    done: queue.Queue[GroupReading] = queue.Queue(maxsize=2)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)

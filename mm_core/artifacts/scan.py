@@ -12,6 +12,7 @@ from mm_core.artifacts.reading_pool import read_groups
 from mm_core.artifacts.tree import list_tree
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.sharing import Shared, with_shared_values
 from mm_core.errors import InvalidRoot
 
 LOST_READER = "reader-ended"
@@ -48,13 +49,14 @@ def scan_root(
         else:
             groups[files.group_key] = None  # holds the place in the order of keys
             changed.append(files)
+    shared: Shared = {}
     for done, reading in enumerate(read_groups(root, changed, limits), 1):
         if keep is not None:
             if reading.model_json is not None:
                 keep(reading.model_json, ".json")
             if reading.onnx is not None:
                 keep(reading.onnx, ".onnx")
-        groups[reading.group.group_key] = reading.group
+        groups[reading.group.group_key] = with_shared_values(reading.group, shared)
         if progress is not None:
             progress(done, len(changed))
     read = {key: group for key, group in groups.items() if group is not None}

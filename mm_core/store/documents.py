@@ -102,28 +102,27 @@ def group_document(group: Group) -> Document:
 
 
 def group_value(document: Mapping[str, Any]) -> Group:
-    """Return the group of a document; equal names share one string in memory."""
+    """Return the group of a document."""
     symbols, factor_names, return_names, taus, extra = document["ic"]
     names, factor_taus = document["factors"]
     training, model = document["training"], document["model"]
     return Group(
         group_key=document["group_key"],
-        symbol=sys.intern(document["symbol"]),
-        return_name=sys.intern(document["return_name"]),
+        symbol=document["symbol"],
+        return_name=document["return_name"],
         files=tuple(ModelFile(FileRole(role), *rest) for role, *rest in document["files"]),
-        factors=FactorTable(_names(names), tuple(factor_taus)),
+        factors=FactorTable(tuple(names), tuple(factor_taus)),
         ic=IcTable(
-            _names(symbols),
-            _names(factor_names),
-            _names(return_names),
+            tuple(symbols),
+            tuple(factor_names),
+            tuple(return_names),
             tuple(taus),
             {name: tuple(column) for name, column in extra.items()},
         ),
         training=TrainingInfo(
             **{
                 **training,
-                "selected_factors": _names(training["selected_factors"]),
-                "feature_importance": {sys.intern(name): gain for name, gain in training["feature_importance"].items()},
+                "selected_factors": tuple(training["selected_factors"]),
             }
         ),
         model=None if model is None else ModelSummary(**{**model, "version": tuple(model["version"])}),
@@ -142,10 +141,6 @@ def finding_value(row: Iterable[Any]) -> Finding:
     """Return the finding of a row."""
     severity, code, file, detail, remedy, line = row
     return Finding(Severity(severity), code, file, detail, remedy, line)
-
-
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(map(sys.intern, names))
 
 
 def _pair(pair: list[float] | None) -> Normalization | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 import uuid
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.sharing import Shared, with_shared_values
 from mm_core.store.documents import finding_document, finding_value, group_document, group_value
 from mm_core.store.durable import write_durably
 from mm_core.store.storage import format_tables, open_tables, parse_tables, read_file
@@ -38,9 +40,17 @@ class ScanFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._loaded: dict[str, dict[str, ScanIndex]] = {}
+        self._loading = threading.Lock()
 
     def load(self, model_name: str, scan_id: str) -> ScanIndex | None:
         """Return a stored scan, None when one of its files is gone; raise `StoreCorrupt` or `StoreTooNew`."""
+        index = self._loaded.get(model_name, {}).get(scan_id)
+        if index is not None:
+            return index
+        with self._loading:  # two threads that ask for the same scan must not both parse it
+            return self._load(model_name, scan_id)
+
+    def _load(self, model_name: str, scan_id: str) -> ScanIndex | None:
         known = self._loaded.get(model_name, {})
         if scan_id in known:
             return known[scan_id]
@@ -51,11 +61,12 @@ class ScanFiles:
         shards = {int(number): name for number, name in document["shards"].items()}
         shared = {name: index for index in known.values() for name in index.shards.values()}
         groups: dict[str, Group] = {}
+        memo: Shared = {}
         for number, name in shards.items():
             if name in shared:
                 groups.update(_shard_groups(shared[name], number))
                 continue
-            shard = self._read_shard(self.path / model_name / name)
+            shard = self._read_shard(self.path / model_name / name, memo)
             if shard is None:
                 return None
             groups.update(shard)
@@ -119,12 +130,13 @@ class ScanFiles:
         newest = sorted(known)[-KEPT_SCANS:]
         self._loaded[model_name] = {scan_id: known[scan_id] for scan_id in newest}
 
-    def _read_shard(self, path: Path) -> dict[str, Group] | None:
+    def _read_shard(self, path: Path, memo: Shared) -> dict[str, Group] | None:
         read = read_file(path)
         if read is None:
             return None
         database, _ = open_tables(parse_tables(read[0], path))
-        return {document["group_key"]: group_value(document) for document in database.table("groups").all()}
+        documents = database.table("groups").all()
+        return {document["group_key"]: with_shared_values(group_value(document), memo) for document in documents}
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
         return self.path / model_name / f"index-{scan_id}.json"
