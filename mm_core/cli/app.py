@@ -1,0 +1,282 @@
+"""Commands on registered models and on the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mm_core.cli.configs import config_commands
+from mm_core.cli.output import print_json, print_table, print_text, shown_progress
+from mm_core.cli.session import FAILED, Session, errors_as_sentences
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import Group, Scan
+from mm_core.domain.models import RegisteredModel
+from mm_core.errors import DuplicateSymbols
+from mm_core.registry.documents import (
+    factors_document,
+    finding_document,
+    group_document,
+    model_item,
+    registration_document,
+    symbols_document,
+)
+from mm_core.registry.lookups import require_scan
+from mm_core.settings import TABLE
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+app = typer.Typer(
+    help="Model Manager: from a directory of trained models to the bots that trade on them.",
+    epilog="Settings are environment variables: python -m mm_core settings lists them.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(config_commands, name="config")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="python -m mm_core")
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    data_dir: Annotated[Path | None, typer.Option(help="State, instead of MODEL_MANAGER_DATA_DIR.")] = None,
+) -> None:
+    """Keep the options that stand before a command."""
+    context.obj = Session(data_dir)
+
+
+@app.command()
+def register(context: typer.Context, name: str, directory: Path, as_json: AsJson = False) -> None:
+    """Scan DIRECTORY and register it as NAME."""
+    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
+        done = context.obj.registry.registrations.register(name, str(directory.absolute()), progress)
+    _print_registration(done.model, done.scan, as_json)
+
+
+@app.command()
+def refresh(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """Look at a registered directory again."""
+    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
+        done = context.obj.registry.registrations.refresh(name, progress)
+    _print_registration(done.model, done.scan, as_json)
+
+
+@app.command("list")
+def list_models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List registered models."""
+    with errors_as_sentences(as_json):
+        view = context.obj.registry.view()
+        items = [model_item(*require_scan(view, model.name)) for model in view.models()]
+    if as_json:
+        print_json({"items": items})
+        return
+    rows = [
+        (item["model_name"], item["symbol_count"], item["group_count"], len(item["warnings"]), item["scanned_at"],
+         item["root_path"])
+        for item in items
+    ]  # fmt: skip
+    print_table("Models", ["model", "# symbols", "# groups", "# warnings", "scanned at", "root"], rows)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: str,
+    symbol: Annotated[str | None, typer.Argument()] = None,
+    group_key: Annotated[str | None, typer.Option(help="One of the symbol's groups.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a model, or one SYMBOL of it with its factors and findings."""
+    with errors_as_sentences(as_json):
+        registry = context.obj.registry
+        if symbol is None:
+            model, scan = registry.model(name)
+            document = model_item(model, scan)
+        else:
+            model, scan, group = registry.group(name, symbol, group_key)
+            document = group_document(model, scan, group)
+            config = registry.configs.get(name, symbol, group_key).config
+    if as_json:
+        print_json(document)
+    elif symbol is None:
+        _print_registration(model, scan, as_json=False)
+    else:
+        _print_group(group)
+        rows = zip(
+            range(len(group.factors)), group.factors.names, group.factors.taus, config.mean_values,
+            config.variance_values, strict=True,
+        )  # fmt: skip
+        print_table("Factors", ["# dim", "factor", "# Kendall tau", "# mean", "# variance"], list(rows))
+        _print_findings(group.findings)
+
+
+@app.command()
+def symbols(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """List the groups of a model."""
+    with errors_as_sentences(as_json):
+        _, scan = context.obj.registry.model(name)
+    document = symbols_document(scan)
+    if as_json:
+        print_json(document)
+        return
+    keys = ("symbol", "group_key", "return_name", "feature_dim", "factor_count", "payload_ready", "train_end_date")
+    headers = ["symbol", "group key", "return", "# features", "# factors", "payload", "trained until", "# warnings"]
+    rows = [[*(item[key] for key in keys), len(item["warnings"])] for item in document["items"]]
+    for row in rows:
+        row[5] = "ready" if row[5] else "missing"
+    print_table(f"Groups of {name}", headers, rows)
+
+
+@app.command()
+def factors(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """List the factors of all groups of a model, each once."""
+    with errors_as_sentences(as_json):
+        document = factors_document(*context.obj.registry.model(name))
+    if as_json:
+        print_json(document)
+    else:
+        print_text("\n".join(document["factors"]))
+
+
+@app.command()
+def delete(context: typer.Context, name: str, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Forget a registration and its factor configs; artifacts stay."""
+    if not yes:
+        typer.confirm(f"Forget model '{name}' and its factor configs? Artifacts stay.", abort=True, err=True)
+    with errors_as_sentences(as_json):
+        context.obj.registry.registrations.delete(name)
+    if as_json:
+        print_json({"ok": True, "model_name": name, "deleted": True})
+    else:
+        print_text(f"Model '{name}' is forgotten.")
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    directory: Path,
+    strict: Annotated[bool, typer.Option(help="Warnings end with 1 too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the findings of DIRECTORY without registering it; the exit code is 1 when there are errors."""
+    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
+        scan = context.obj.registry.registrations.preview(str(directory.absolute()), progress)
+    duplicates = scan.duplicate_symbols()
+    findings = scan.all_findings()
+    refused = DuplicateSymbols(directory.name, duplicates).detail if duplicates else None
+    if as_json:
+        print_json(
+            {
+                "root_path": str(directory.absolute()),
+                "group_count": len(scan.groups),
+                "symbol_count": len(scan.symbols()),
+                "duplicate_symbols": duplicates,
+                "findings": [finding_document(finding) for finding in findings],
+            }
+        )
+    else:
+        _print_findings(findings)
+        print_text(f"{len(scan.groups)} groups, {len(findings)} findings." + (f" {refused}" if refused else ""))
+    severities = {finding.severity for finding in findings}
+    if refused or Severity.ERROR in severities or (strict and Severity.WARNING in severities):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the payload server until SIGTERM."""
+    from mm_core.api.server import serve as run_server
+
+    with errors_as_sentences(as_json=False):
+        code = run_server(context.obj.settings)
+    raise typer.Exit(code)
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    clean: Annotated[bool, typer.Option(help="Remove blobs that nothing refers to, after asking.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether store and roots are healthy; the exit code is 1 when something needs a person."""
+    with errors_as_sentences(as_json):
+        housekeeping = context.obj.registry.housekeeping
+        found = housekeeping.diagnose()
+        freed = 0
+        if clean and not found.store_problems:
+            plan = housekeeping.plan_cleanup()
+            size = f"{len(plan.orphans)} blobs of {plan.size_bytes:,} bytes"
+            if plan.orphans and (yes or typer.confirm(f"Remove {size} that nothing refers to?", err=True)):
+                freed = housekeeping.execute(plan)
+    problems = [*found.store_problems, *found.root_problems]
+    if as_json:
+        print_json(
+            {
+                "healthy": found.healthy,
+                "problems": problems,
+                "orphaned_blobs": found.orphaned_blobs,
+                "orphaned_bytes": found.orphaned_bytes,
+                "freed_bytes": freed,
+            }
+        )
+    else:
+        print_text("\n".join(problems) or "Store and roots are healthy.")
+        print_text(f"{found.orphaned_blobs} orphaned blobs of {found.orphaned_bytes:,} bytes; {freed:,} bytes freed.")
+    if not found.healthy:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def settings(as_json: AsJson = False) -> None:
+    """List the environment variables, their defaults and what they mean."""
+    if as_json:
+        print_json([{"name": row.variable, "default": row.default, "meaning": row.reason} for row in TABLE])
+    else:
+        print_table("Settings", ["variable", "default", "meaning"], [(s.variable, s.default, s.reason) for s in TABLE])
+
+
+def _print_registration(model: RegisteredModel, scan: Scan, as_json: bool) -> None:
+    document = registration_document(model, scan)
+    if as_json:
+        print_json(document)
+        return
+    print_text(
+        f"{model.name}: {document['symbol_count']} symbols in {document['group_count']} groups of {model.root_path}"
+    )
+    if model.refresh_error is not None:
+        print_text(f"An older scan is in service. {model.refresh_error}")
+    _print_findings(scan.all_findings())
+
+
+def _print_group(group: Group) -> None:
+    model, training = group.model, group.training
+    rows = [
+        ("symbol", group.symbol),
+        ("return", group.return_name),
+        ("features", group.feature_dim),
+        ("objective", model.objective if model else None),
+        ("trees", model.num_trees if model else None),
+        ("model", model.source if model else "missing"),
+        ("trained", f"{training.start_date} to {training.end_date}"),
+        ("samples", training.samples),
+        ("read at", group.read_at),
+    ]
+    print_table(group.group_key, ["what", "value"], rows)
+
+
+def _print_findings(findings: tuple[Finding, ...]) -> None:
+    if not findings:
+        return
+    order = list(Severity)
+    rows = [
+        (one.severity, one.code, f"{one.file}:{one.line}" if one.line else one.file, one.detail, one.remedy)
+        for one in sorted(findings, key=lambda one: (order.index(one.severity), one.file, one.line or 0))
+    ]
+    print_table("Findings", ["severity", "code", "where", "what", "remedy"], rows)

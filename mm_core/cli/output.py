@@ -1,0 +1,61 @@
+"""What commands print: tables for people, JSON for programs, progress where it takes long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mm_core import strict_json
+
+WIDE = 240
+"""Columns of a table that goes into a pipe: names are never cut there."""
+
+PROGRESS_AFTER_SECONDS = 1.0
+
+
+def print_json(document: Any) -> None:
+    """Print a document as strict JSON."""
+    sys.stdout.buffer.write(strict_json.encode_for_people(document))
+    sys.stdout.buffer.flush()
+
+
+def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under headers; None shows as a hyphen."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for header in headers:
+        table.add_column(header, overflow="fold", justify="right" if header.startswith("#") else "left")
+    for row in rows:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    _console().print(table)
+
+
+def print_text(text: str) -> None:
+    """Print text as it is."""
+    _console().print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback that draws a bar on standard error, once the work has taken a second."""
+    started = time.monotonic()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=None, visible=False)
+
+        def report(done: int, total: int) -> None:
+            late = time.monotonic() - started >= PROGRESS_AFTER_SECONDS
+            progress.update(task, completed=done, total=total, visible=late)
+
+        yield report
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)

@@ -1,0 +1,195 @@
+"""The command line: every command, its JSON, its exit codes and its sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from mm_core.cli.app import app
+
+PROJECT = Path(__file__).parent.parent.parent
+SYMBOL = "SOLUSDT"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on a state of its own."""
+    monkeypatch.setenv("MODEL_MANAGER_DATA_DIR", str(tmp_path / "data"))
+
+    def invoke(*arguments: str, **options: Any) -> Result:
+        return CliRunner().invoke(app, list(arguments), **options)
+
+    return invoke
+
+
+@pytest.fixture
+def root(write_group: Callable[..., Path]) -> Path:
+    """A directory with one whole group."""
+    return write_group(f"{SYMBOL}_mid_chg_1m")
+
+
+@pytest.fixture
+def registered(run: Run, root: Path) -> Run:
+    """The command line after ``register m``."""
+    assert run("register", "m", str(root)).exit_code == 0
+    return run
+
+
+def _document(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_register_answers_as_http_does(run: Run, root: Path) -> None:
+    document = _document(run("register", "m", str(root), "--json"))
+    assert (document["model_name"], document["root_path"], document["symbols"]) == ("m", str(root), [SYMBOL])
+
+
+def test_list_symbols_factors_and_show_tell_what_is_registered(registered: Run) -> None:
+    assert [item["model_name"] for item in _document(registered("list", "--json"))["items"]] == ["m"]
+    assert _document(registered("symbols", "m", "--json"))["items"][0]["payload_ready"] is True
+    assert _document(registered("factors", "m", "--json"))["factor_count"] == 3
+    assert _document(registered("show", "m", "--json"))["group_count"] == 1
+    assert _document(registered("show", "m", "solusdt", "--json"))["model_meta"]["num_trees"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("list",), "SOLUSDT|m"),
+        (("symbols", "m"), "SOLUSDT_mid_chg_1m"),
+        (("factors", "m"), "momentum_5"),
+        (("show", "m"), "1 symbols in 1 groups"),
+        (("show", "m", SYMBOL), "volatility_20"),
+        (("config", "get", "m", SYMBOL), "spread_3"),
+        (("config", "history", "m", SYMBOL), "create"),
+        (("settings",), "MODEL_MANAGER_WATCH_DEBOUNCE"),
+        (("doctor",), "healthy"),
+    ],
+)
+def test_tables_for_people_cut_no_name(registered: Run, arguments: tuple[str, ...], text: str) -> None:
+    result = registered(*arguments)
+    assert result.exit_code == 0
+    assert re.search(text, result.output)
+
+
+def test_a_config_is_set_listed_and_restored(registered: Run, tmp_path: Path) -> None:
+    before = _document(registered("config", "get", "m", SYMBOL, "--json"))
+    assert before[SYMBOL]["mean_values"] == [0.2, 0.2, 0.2]
+    before[SYMBOL]["mean_values"] = [1, 2, 3]
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(before))
+    saved = _document(registered("config", "set", "m", SYMBOL, str(file), "--note", "because", "--json"))
+    assert saved[SYMBOL]["mean_values"] == [1.0, 2.0, 3.0]
+    history = _document(registered("config", "history", "m", SYMBOL, "--json"))["items"]
+    assert [(row["revision"], row["by"], row["note"]) for row in history] == [(1, "scan", ""), (2, "cli", "because")]
+    assert history[1]["changes"]["momentum_5"]["after"] == {"mean": 1.0, "variance": 1.0}
+    restored = _document(registered("config", "restore", "m", SYMBOL, "1", "--json"))
+    assert restored[SYMBOL]["mean_values"] == [0.2, 0.2, 0.2]
+    then = _document(registered("config", "get", "m", SYMBOL, "--revision", "2", "--json"))
+    assert then == saved
+
+
+def test_a_config_comes_from_standard_input_too(registered: Run) -> None:
+    body = json.dumps({SYMBOL: {"mean_values": [0, 0, 0], "variance_values": [1, 1, 1]}})
+    assert (
+        _document(registered("config", "set", "m", SYMBOL, "-", "--json", input=body))[SYMBOL]["mean_values"] == [0] * 3
+    )
+
+
+def test_a_bad_config_lists_every_problem_and_ends_with_one(registered: Run) -> None:
+    body = json.dumps({SYMBOL: {"mean_values": [0], "variance_values": [0, 1, -1]}})
+    result = registered("config", "set", "m", SYMBOL, "-", "--json", input=body)
+    assert result.exit_code == 1
+    problem = json.loads(result.stderr)
+    assert problem["status"] == 400
+    assert "3 problem(s)" in problem["detail"]
+
+
+def test_a_config_on_an_older_revision_is_refused(registered: Run) -> None:
+    body = json.dumps({SYMBOL: {"mean_values": [0, 0, 0], "variance_values": [1, 1, 1]}})
+    assert registered("config", "set", "m", SYMBOL, "-", input=body).exit_code == 0
+    result = registered("config", "set", "m", SYMBOL, "-", "--expected-revision", "1", input=body)
+    assert (result.exit_code, "is at revision 2" in result.stderr) == (1, True)
+
+
+def test_refresh_reads_what_changed(registered: Run, root: Path) -> None:
+    (root / f"{SYMBOL}_mid_chg_1m_ic.csv").unlink()
+    document = _document(registered("refresh", "m", "--json"))
+    assert any("_ic.csv" in warning for warning in document["warnings"])
+
+
+def test_delete_asks_first(registered: Run) -> None:
+    assert registered("delete", "m", input="n\n").exit_code == 1
+    assert len(_document(registered("list", "--json"))["items"]) == 1
+    assert _document(registered("delete", "m", "--yes", "--json"))["deleted"] is True
+    assert _document(registered("list", "--json"))["items"] == []
+
+
+def test_check_ends_with_one_for_errors_and_registers_nothing(run: Run, write_group: Callable[..., Path]) -> None:
+    root = write_group("A_r", ic_csv=None)
+    assert run("check", str(root)).exit_code == 0
+    assert run("check", str(root), "--strict").exit_code == 1
+    write_group("B_r", model_json=b"{}")
+    result = run("check", str(root), "--json")
+    assert result.exit_code == 1
+    assert {row["code"] for row in json.loads(result.stdout)["findings"]} == {"missing-file", "bad-model"}
+    assert _document(run("list", "--json"))["items"] == []
+
+
+def test_check_tells_of_symbols_with_several_groups(run: Run, write_group: Callable[..., Path]) -> None:
+    write_group("A_x")
+    result = run("check", str(write_group("A_y")))
+    assert (result.exit_code, "A: A_x, A_y" in result.output) == (1, True)
+
+
+def test_doctor_finds_a_root_that_vanished_and_orphaned_blobs(registered: Run, root: Path, tmp_path: Path) -> None:
+    root.rename(tmp_path / "moved")
+    result = registered("doctor", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["healthy"], "does not exist" in document["problems"][0]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "nope"), ("refresh", "nope"), ("register", "bad name", "."), ("check", "/nowhere")]
+)
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_one(run: Run, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_settings_that_are_refused_end_with_two(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_MANAGER_HTTP_PRT", "1")
+    assert run("list").exit_code == 2
+
+
+def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mm_core", "--data-dir", str(tmp_path), "list", "--json"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == {"items": []}
+
+
+def test_every_command_is_in_the_documentation() -> None:
+    page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    commands = typer.main.get_command(app)
+    for name, command in commands.commands.items():
+        for spelled in [f"{name} {sub}" for sub in getattr(command, "commands", {})] or [name]:
+            assert f"| `{spelled}" in page, spelled
