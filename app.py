@@ -1,0 +1,5 @@
+"""The dashboard: streamlit run app.py"""
+
+from mm_core.dashboard.navigation import frame
+
+frame().run()
