@@ -47,7 +47,7 @@ def main() -> None:
     except MemoryError:
         _fail("memory", "")
     except Exception as error:  # noqa: BLE001 - whatever a library raises is this process's answer
-        _fail("memory" if _peak_bytes() > memory_bytes * 3 // 4 else "failed", _sentence(error))
+        _fail("memory" if _peak_bytes() > memory_bytes // 2 else "failed", _sentence(error))
     answers.write(data)
     answers.close()
 

@@ -19,8 +19,8 @@ MODULES = ("onnxmltools", "onnx", "onnxruntime", "xgboost")
 CHILD = Path(__file__).with_name("onnx_child.py")
 AT_ONCE = 2
 REMEDY = "Ship the model's _model.onnx beside its other files."
-OUT_OF_MEMORY = ("bad_alloc", "memory allocation", "cannot allocate memory", "failed to map segment")
-"""What native libraries print before they end the process themselves."""
+OUT_OF_MEMORY = ("memoryerror", "bad_alloc", "memory allocation", "cannot allocate memory", "failed to map segment")
+"""What a process without memory prints at its end, native libraries included."""
 
 
 @dataclass(frozen=True, slots=True)
