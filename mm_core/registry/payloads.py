@@ -23,6 +23,9 @@ from mm_core.store import BlobDirectory, RegistryStore, StoreView
 
 STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
 
+ONNX_CHECK = 2
+"""Grows when conversions are checked more strictly: those that passed an older check are made again."""
+
 
 @dataclass(frozen=True, slots=True)
 class PayloadHandle:
@@ -180,7 +183,7 @@ class Payloads:
 
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)
-        note = hashlib.sha256(f"onnx {sha256}".encode()).hexdigest()
+        note = hashlib.sha256(f"onnx {ONNX_CHECK} {sha256}".encode()).hexdigest()
         known = self._payloads.get_named(note, ".onnx-of")
         data = self._payloads.get(known.decode("ascii"), ".onnx") if known is not None else None
         if data is None:

@@ -1,0 +1,185 @@
+"""The scripts for real: start, stop, refuse; and files for pm2, systemd and containers."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mm_core.settings import PREFIX, TABLE
+
+PROJECT = Path(__file__).parent.parent.parent
+SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", ".ci/run")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of the tracked files that uses this checkout's environment of packages."""
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    for name in (
+        "mm_core",
+        "pages",
+        ".streamlit",
+        "app.py",
+        "payload_server.py",
+        "requirements.txt",
+        "data",
+        *SCRIPTS[:4],
+    ):
+        source = PROJECT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "registry*", "scans", "blobs")
+            shutil.copytree(source, copy / name, ignore=ignored)
+        else:
+            shutil.copy2(source, copy / name)
+    (copy / ".venv").symlink_to(PROJECT / ".venv")
+    return copy
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Free ports and a state of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {
+        **clean,
+        "MODEL_MANAGER_DATA_DIR": str(tmp_path / "state"),
+        "MODEL_MANAGER_DASHBOARD_PORT": str(_free_port()),
+        "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
+    }
+
+
+@pytest.fixture
+def started(
+    checkout: Path, environment: dict[str, str], tmp_path: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """``./start.sh --demo`` that answers on both ports."""
+    port = _free_port()
+    with open(tmp_path / "start.log", "wb") as log:
+        process = subprocess.Popen(
+            [str(checkout / "start.sh"), "--demo", "--web-port", str(port)],
+            cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    urls = [
+        f"http://127.0.0.1:{port}/api/health",
+        f"http://127.0.0.1:{environment['MODEL_MANAGER_DASHBOARD_PORT']}/_stcore/health",
+    ]
+    deadline = time.monotonic() + 90
+    while urls and time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(urls[0], timeout=2).status_code == 200:
+                urls.pop(0)
+        except httpx.TransportError:
+            time.sleep(0.1)
+    if urls:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail((tmp_path / "start.log").read_text())
+    yield process, f"http://127.0.0.1:{port}"
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _members(group: int) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(entry.parent.name)
+    return found
+
+
+def test_the_demo_is_served_and_sigterm_stops_everything(started: tuple[subprocess.Popen[bytes], str]) -> None:
+    process, url = started
+    names = [item["model_name"] for item in httpx.get(url + "/api/models").json()["items"]]
+    assert names == ["mid_chg_1b", "mid_chg_20b", "mid_chg_5b"]
+    payload = httpx.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
+    assert payload["metadata"]["feature_dim"] == 110
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+    assert _members(process.pid) == []
+
+
+def test_stop_ends_what_start_began_and_says_so(
+    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
+) -> None:
+    done = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
+    assert started[0].wait(5) == 0
+    again = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
+    assert (again.returncode, "is not running" in again.stdout) == (0, True)
+
+
+def test_a_server_that_dies_stops_the_dashboard_with_an_error(started: tuple[subprocess.Popen[bytes], str]) -> None:
+    process, _ = started
+    for pid in _members(process.pid):
+        if "payload_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes().decode():
+            os.kill(int(pid), signal.SIGKILL)
+    assert process.wait(20) != 0
+    assert _members(process.pid) == []
+
+
+@pytest.mark.parametrize("options", [["--bogus"], ["--web-port"]])
+def test_options_that_make_no_sense_are_refused_with_the_usage(checkout: Path, options: list[str]) -> None:
+    done = subprocess.run([str(checkout / "start.sh"), *options], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "usage: ./start.sh" in done.stderr
+
+
+def test_a_python_that_is_too_old_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".venv").unlink()
+    old = tmp_path / "python-of-old"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.2 && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    done = subprocess.run(
+        [str(checkout / "setup.sh")], env={**os.environ, "PYTHON": str(old)}, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, "3.11 or newer" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_parse_and_may_be_executed(name: str) -> None:
+    path = PROJECT / name
+    assert os.access(path, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(path)], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["ecosystem.config.js", "deploy/model-manager.service", "deploy/model-manager-dashboard.service",
+             "deploy/Dockerfile", "start.sh"]
+)  # fmt: skip
+def test_every_setting_named_in_a_deployment_file_exists(name: str) -> None:
+    named = set(re.findall(r"MODEL_MANAGER_[A-Z_]+", (PROJECT / name).read_text(encoding="utf-8")))
+    assert named
+    assert named <= {setting.variable for setting in TABLE}
+
+
+@pytest.mark.parametrize("name", ["model-manager.service", "model-manager-dashboard.service"])
+def test_units_stop_by_sigterm_and_leave_time_to_drain(name: str) -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(PROJECT / "deploy" / name)
+    assert unit["Service"]["KillSignal"] == "SIGTERM"
+    assert int(unit["Service"]["TimeoutStopSec"]) > 10
+    assert unit["Service"]["ProtectSystem"] == "strict"
+    assert unit["Service"]["NoNewPrivileges"] == "yes"

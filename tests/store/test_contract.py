@@ -1,0 +1,205 @@
+"""What every storage backend promises; a further backend is a further parameter of ``store``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, Scan, TrainingInfo
+from mm_core.domain.models import RegisteredModel
+from mm_core.errors import ModelNotFound, StoreBusy
+from mm_core.store import RegistryStore, TinyDBStore
+
+BACKENDS: dict[str, Callable[[Path], RegistryStore]] = {"tinydb": lambda path: TinyDBStore(path, lock_timeout=0.3)}
+MODEL = RegisteredModel("m", "/root", "2024-01-01", "2024-01-01")
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], RegistryStore]:
+    """Open the same state again, as another process would."""
+    return lambda: BACKENDS[request.param](tmp_path / "state")
+
+
+@pytest.fixture
+def store(open_store: Callable[[], RegistryStore]) -> RegistryStore:
+    """An empty store."""
+    return open_store()
+
+
+def make_group(key: str, *, read_at: str = "2024-01-01", factors: int = 3) -> Group:
+    """A group with something in every field."""
+    names = tuple(f"factor_{number}" for number in range(factors))
+    taus = tuple(None if number == 1 else number / 100 for number in range(factors))
+    return Group(
+        group_key=key,
+        symbol=key.split("_")[0],
+        return_name="r",
+        files=(ModelFile(FileRole.IC, f"{key}_ic.csv", 5, 1_700_000_000_123_456_789, 2, 3),),
+        factors=FactorTable(names, taus),
+        ic=IcTable(("S",) * factors, names, ("r",) * factors, taus, {"p": ("0.1",) * factors}),
+        training=TrainingInfo(
+            symbol="S", samples=7, seconds=1.5, selected_factors=names, config={"a": [1, {"b": None}]},
+            feature_importance={"factor_0": 0.5},
+        ),
+        model=ModelSummary(f"{key}_model.json", "ab" * 32, 10, 3, "reg:squarederror", 4, 1, (3, 2, 0)),
+        onnx_sha256=None,
+        findings=(Finding(Severity.WARNING, "bad-number", f"{key}_ic.csv", "Not a number.", "Write one.", 3),),
+        read_at=read_at,
+    )  # fmt: skip
+
+
+def make_scan(count: int = 3, factors: int = 3) -> Scan:
+    """Groups A000_r, A001_r, …"""
+    groups = {f"A{number:03d}_r": make_group(f"A{number:03d}_r", factors=factors) for number in range(count)}
+    return Scan("2024-01-02", groups, (Finding(Severity.INFO, "linked-directory", "x", "A link.", "Nothing."),))
+
+
+def record(revision: int, value: float) -> tuple[FactorConfigRecord, FactorConfigRevision]:
+    """A config of symbol A000 and the revision that led to it."""
+    now = Normalization(value, 1.0)
+    return (
+        FactorConfigRecord("m", "A000", revision, "2024", "2025", {"factor_0": now}),
+        FactorConfigRevision(
+            revision, "2025", "cli", "edit", "note", {"factor_0": CellChange(None, now)}, ("x",), ("y",)
+        ),
+    )
+
+
+def test_a_new_store_is_empty_at_revision_zero(store: RegistryStore) -> None:
+    view = store.view()
+    assert (view.revision, view.models(), view.scan("m"), view.factor_config("m", "A")) == (0, (), None, None)
+    assert view.factor_config_history("m", "A") == ()
+    assert store.problems() == ()
+
+
+def test_everything_comes_back_equal_in_another_process(open_store: Callable[[], RegistryStore]) -> None:
+    scan, (config, revision) = make_scan(), record(1, 0.1 + 0.2)
+    with open_store().transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", scan)
+        transaction.save_factor_config(config, revision)
+    view = open_store().view()
+    assert view.revision == 1
+    assert view.scan("m") == scan
+    assert list(view.scan("m").groups) == sorted(scan.groups)
+    assert view.factor_config("m", "a000") == config
+    assert view.factor_configs("m") == (config,)
+    assert view.factor_config_history("m", "A000") == (revision,)
+    assert [model.name for model in view.models()] == ["m"]
+
+
+def test_a_view_shows_its_own_revision_for_ever(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(2))
+    before = store.view()
+    with store.transaction() as transaction:
+        transaction.save_scan("m", make_scan(5))
+        transaction.save_factor_config(*record(1, 9.0))
+    assert (before.revision, len(before.scan("m").groups), before.factor_config("m", "A000")) == (1, 2, None)
+    assert (store.view().revision, len(store.view().scan("m").groups)) == (2, 5)
+
+
+def test_a_transaction_sees_its_own_writes(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(2))
+        transaction.save_factor_config(*record(1, 9.0))
+        assert transaction.model("m") is not None
+        assert len(transaction.scan("m").groups) == 2
+        assert transaction.factor_config("m", "a000").revision == 1
+        assert len(transaction.factor_config_history("m", "A000")) == 1
+
+
+def test_an_exception_in_a_transaction_writes_nothing(store: RegistryStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan())
+        raise ZeroDivisionError
+    assert (store.view().revision, store.view().models()) == (0, ())
+
+
+def test_a_transaction_without_a_change_keeps_the_revision(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+    assert store.view().revision == 1
+
+
+def test_deleting_a_model_deletes_all_that_belongs_to_it(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    other = replace(MODEL, name="n")
+    with store.transaction() as transaction:
+        for model in (MODEL, other):
+            transaction.save_model(model)
+            transaction.save_scan(model.name, make_scan())
+        transaction.save_factor_config(*record(1, 9.0))
+    with store.transaction() as transaction:
+        transaction.delete_model("m")
+        assert transaction.factor_config("m", "A000") is None
+    view = open_store().view()
+    assert [model.name for model in view.models()] == ["n"]
+    assert (view.factor_configs("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ((), (), None)
+    assert view.scan("n") == make_scan()
+
+
+def test_a_model_registered_again_after_its_deletion_starts_anew(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan())
+        transaction.save_factor_config(*record(1, 9.0))
+    with store.transaction() as transaction:
+        transaction.delete_model("m")
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(1))
+    view = store.view()
+    assert (len(view.scan("m").groups), view.factor_config("m", "A000")) == (1, None)
+
+
+def test_a_scan_needs_a_registration(store: RegistryStore) -> None:
+    with pytest.raises(ModelNotFound), store.transaction() as transaction:
+        transaction.save_scan("m", make_scan())
+
+
+def test_a_second_writer_waits_and_is_told_when_it_takes_too_long(
+    open_store: Callable[[], RegistryStore], store: RegistryStore
+) -> None:
+    for other in (store, open_store()):
+        failed: list[StoreBusy] = []
+
+        def write(other: RegistryStore = other, failed: list[StoreBusy] = failed) -> None:
+            try:
+                with other.transaction():
+                    pytest.fail("two writers at once")
+            except StoreBusy as error:
+                failed.append(error)
+
+        with store.transaction():
+            thread = threading.Thread(target=write)
+            thread.start()
+            thread.join()
+        assert "try again" in failed[0].detail
+
+
+def test_groups_that_changed_or_vanished_are_replaced(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    scan = make_scan(200)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", scan)
+    groups = {key: group for key, group in scan.groups.items() if key != "A007_r"}
+    groups["A009_r"] = make_group("A009_r", read_at="later")
+    groups["B_r"] = make_group("B_r")
+    changed = Scan("2024-01-03", dict(sorted(groups.items())))
+    with open_store().transaction() as transaction:
+        transaction.save_scan("m", changed)
+    assert store.view().scan("m") == changed
+    assert open_store().view().scan("m") == changed

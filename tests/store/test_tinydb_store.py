@@ -1,0 +1,249 @@
+"""Files of the embedded backend: cost, durability, damage, and processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
+from mm_core.store import BlobDirectory, TinyDBStore, documents
+from mm_core.store import storage as storage_module
+from mm_core.store import tinydb_store as tinydb_store_module
+from tests.store.test_contract import MODEL, make_group, make_scan, record
+
+PROJECT = Path(__file__).parent.parent.parent
+GOLDEN = Path(__file__).parent / "golden" / "format-1"
+
+WRITER = """
+import sys
+from pathlib import Path
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.store import TinyDBStore
+store = TinyDBStore(Path(sys.argv[1]), lock_timeout=60)
+symbol = sys.argv[2]
+for _ in range(int(sys.argv[3])):
+    with store.transaction() as transaction:
+        known = transaction.factor_config("m", symbol)
+        number = known.revision + 1 if known else 1
+        transaction.save_factor_config(
+            FactorConfigRecord("m", symbol, number, "", ""), FactorConfigRevision(number, "", "cli", "edit")
+        )
+    print(number, flush=True)
+"""
+
+
+def _writer(state: Path, symbol: str, count: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(state), symbol, str(count)],
+        cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _registered(state: Path, groups: int = 3, factors: int = 3) -> TinyDBStore:
+    store = TinyDBStore(state)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(groups, factors))
+    return store
+
+
+def _inodes(path: Path) -> dict[str, int]:
+    return {entry.name: entry.stat().st_ino for entry in path.rglob("*.json")}
+
+
+def test_writers_in_several_processes_lose_no_update(tmp_path: Path) -> None:
+    writers = [_writer(tmp_path, "SHARED", 20) for _ in range(3)]
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    view = TinyDBStore(tmp_path).view()
+    assert (view.revision, view.factor_config("m", "SHARED").revision) == (60, 60)
+    assert [one.number for one in view.factor_config_history("m", "SHARED")] == list(range(1, 61))
+
+
+def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    acknowledged = {"A": 0, "B": 0}
+    for _ in range(8):
+        writers = {symbol: _writer(tmp_path, symbol, 10_000) for symbol in acknowledged}
+        for writer in writers.values():
+            assert writer.stdout is not None
+            writer.stdout.readline()
+        reader, until = TinyDBStore(tmp_path), time.monotonic() + chance.uniform(0.01, 0.25)
+        last = 0
+        while time.monotonic() < until:
+            view = reader.view()
+            assert view.revision >= last
+            last = view.revision
+            for symbol in acknowledged:
+                shown = view.factor_config("m", symbol)
+                assert len(view.factor_config_history("m", symbol)) == (shown.revision if shown else 0)
+        for symbol, writer in writers.items():
+            writer.send_signal(signal.SIGKILL)
+            rest, _ = writer.communicate()
+            acknowledged[symbol] = max([acknowledged[symbol], *map(int, rest.split())])
+        view = TinyDBStore(tmp_path, lock_timeout=2).view()
+        for symbol, number in acknowledged.items():
+            assert view.factor_config("m", symbol).revision >= number
+    with TinyDBStore(tmp_path, lock_timeout=2).transaction() as transaction:
+        transaction.save_model(MODEL)
+
+
+def test_saving_one_config_rewrites_no_parsed_group(tmp_path: Path) -> None:
+    store = _registered(tmp_path, 100)
+    before = _inodes(tmp_path / "scans")
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(1, 2.0))
+    assert _inodes(tmp_path / "scans") == before
+
+
+def test_one_changed_group_costs_one_shard_and_one_index(tmp_path: Path) -> None:
+    store = _registered(tmp_path, 500)
+    before = _inodes(tmp_path / "scans")
+    scan = store.view().scan("m")
+    groups = {**scan.groups, "A042_r": make_group("A042_r", read_at="later")}
+    with store.transaction() as transaction:
+        transaction.save_scan("m", type(scan)("2025", groups))
+    new = [name for name in _inodes(tmp_path / "scans") if name not in before]
+    assert sorted(name.split("-")[0] for name in new) == ["index", "shard"]
+    assert len([name for name in before if name.startswith("shard")]) == 16
+
+
+def test_views_of_an_unchanged_store_read_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = _registered(tmp_path)
+    store.view().scan("m")
+    reads: list[Path] = []
+    monkeypatch.setattr(tinydb_store_module, "read_file", lambda path: reads.append(path))
+    for _ in range(100):
+        assert store.view().scan("m") is store.view().scan("m")
+    assert reads == []
+
+
+def test_files_that_no_scan_uses_are_deleted_after_a_while(tmp_path: Path) -> None:
+    store = _registered(tmp_path)
+    for number in range(4):
+        for path in (tmp_path / "scans").rglob("*.json"):
+            os.utime(path, (1, 1))
+        with store.transaction() as transaction:
+            transaction.save_scan("m", type(make_scan())(f"{number}", make_scan().groups))
+    names = [path.name.split("-")[0] for path in (tmp_path / "scans").rglob("*.json")]
+    assert sorted(names) == ["index", "index", "shard"]
+
+
+def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> None:
+    _registered(tmp_path)
+    for path in (tmp_path / "scans").rglob("shard*"):
+        path.unlink()
+    store = TinyDBStore(tmp_path)
+    assert store.view().scan("m") is None
+    assert store.view().model("m") is not None
+    assert "Refresh the model" in store.problems()[0]
+    with store.transaction() as transaction:
+        transaction.save_scan("m", make_scan())
+    assert store.view().scan("m") == make_scan()
+
+
+def test_a_newer_format_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    path.write_text('{"format": 2, "tables": {}}')
+    store = TinyDBStore(tmp_path)
+    with pytest.raises(StoreTooNew, match="format 2, this version reads up to 1"):
+        store.view()
+    with pytest.raises(StoreTooNew), store.transaction():
+        pytest.fail("opened")
+    assert path.read_text() == '{"format": 2, "tables": {}}'
+    assert "newer version" in store.problems()[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 1}', b'{"format": 1, "tables": {"models": {'])
+def test_a_damaged_file_is_refused_with_a_sentence_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "registry.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreCorrupt, match="backup"):
+        TinyDBStore(tmp_path).view()
+    with pytest.raises(StoreCorrupt), TinyDBStore(tmp_path).transaction():
+        pytest.fail("opened")
+    assert path.read_bytes() == content
+
+
+def test_a_disk_that_fails_leaves_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = _registered(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreError, match="disk is full"), store.transaction() as transaction:
+        transaction.save_factor_config(*record(1, 2.0))
+    monkeypatch.undo()
+    assert (store.view().revision, store.view().factor_config("m", "A000")) == (1, None)
+    assert list(tmp_path.rglob(".tmp-*")) == []
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    _registered(tmp_path)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json")} == {0o600}
+
+
+def test_the_first_format_is_read_for_ever(tmp_path: Path) -> None:
+    for path in GOLDEN.rglob("*.json"):
+        target = tmp_path / path.relative_to(GOLDEN)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    view = TinyDBStore(tmp_path).view()
+    assert (view.revision, [model.name for model in view.models()]) == (2, ["m"])
+    assert view.scan("m") == make_scan(2)
+    assert view.factor_config("m", "A000") == record(1, 0.25)[0]
+    assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1],)
+
+
+def test_every_file_is_strict_json_with_a_format_number(tmp_path: Path) -> None:
+    _registered(tmp_path)
+    for path in tmp_path.rglob("*.json"):
+        assert json.loads(path.read_text(), parse_constant=pytest.fail)["format"] == storage_module.FORMAT
+
+
+numbers = st.builds(Normalization, st.floats(-1e300, 1e300), st.floats(1e-300, 1e300))
+
+
+@given(st.dictionaries(st.text(max_size=20), numbers, max_size=5), st.text(max_size=30))
+def test_configs_come_back_value_for_value(values: dict[str, Normalization], note: str) -> None:
+    config = FactorConfigRecord("m", "S", 3, "a", "b", values)
+    changes = {name: CellChange(None, value) for name, value in values.items()}
+    revision = FactorConfigRevision(3, "a", "api", "edit", note, changes)
+    stored = storage_module.parse_tables(
+        storage_module.format_tables(
+            {
+                "c": {"1": documents.record_document(config)},
+                "r": {"1": documents.revision_document("m", "S", revision)},
+            }
+        ),
+        Path("x"),
+    )
+    assert documents.record_value(stored["c"]["1"]) == config
+    assert documents.revision_value(stored["r"]["1"]) == revision
+
+
+def test_a_blob_is_kept_once_and_damage_is_noticed(tmp_path: Path) -> None:
+    blobs = BlobDirectory(tmp_path)
+    name = blobs.put(b"content", ".json")
+    inode = blobs.location(name, ".json").stat().st_ino
+    assert blobs.put(b"content", ".json") == name
+    assert blobs.location(name, ".json").stat().st_ino == inode
+    assert blobs.get(name, ".json") == b"content"
+    blobs.location(name, ".json").write_bytes(b"c0ntent")
+    assert blobs.get(name, ".json") is None
+    assert list(blobs.entries()) == []
+    with pytest.raises(ValueError, match="no SHA-256"):
+        blobs.location("../../etc/passwd", "")
