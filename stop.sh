@@ -5,14 +5,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 pid_file=run/model_manager.pid
 pid=$(cat "$pid_file" 2>/dev/null || true)
-if [ -z "$pid" ] || ! tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q 'start\.sh'; then
+
+# A process id alone may be somebody else's by now; an ended process has no command line.
+runs() { [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'start\.sh'; }
+
+if ! runs; then
     rm -f "$pid_file"
     echo "stop: Model Manager is not running"
     exit 0
 fi
 kill -TERM "$pid"
 for _ in $(seq 200); do
-    if ! kill -0 "$pid" 2>/dev/null; then
+    if ! runs; then
         echo "stop: stopped"
         exit 0
     fi

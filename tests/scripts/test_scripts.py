@@ -33,20 +33,11 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout of the tracked files that uses this checkout's environment of packages."""
     copy = tmp_path / "checkout"
     copy.mkdir()
-    for name in (
-        "mm_core",
-        "pages",
-        ".streamlit",
-        "app.py",
-        "payload_server.py",
-        "requirements.txt",
-        "data",
-        *SCRIPTS[:4],
-    ):
+    names = ("mm_core", "pages", ".streamlit", "app.py", "payload_server.py", "requirements.txt", "data/demo")
+    for name in (*names, *SCRIPTS[:4]):
         source = PROJECT / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "registry*", "scans", "blobs")
-            shutil.copytree(source, copy / name, ignore=ignored)
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, copy / name)
     (copy / ".venv").symlink_to(PROJECT / ".venv")

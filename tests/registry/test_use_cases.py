@@ -1,0 +1,159 @@
+"""Use cases across rooms: several writers at once, housekeeping, what is restored."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelNotFound, RevisionConflict, RevisionNotFound
+from mm_core.payloads import Coding
+from mm_core.registry import Registry
+from mm_core.settings import Settings
+from mm_core.wiring import open_registry
+
+Write = Callable[..., Path]
+
+
+def _document(*means: float) -> dict[str, object]:
+    return {"SOLUSDT": {"mean_values": list(means), "variance_values": [1.0] * len(means)}}
+
+
+def test_dashboard_server_and_command_line_may_write_at_once(settings: Settings, write_group: Write) -> None:
+    root = write_group()
+    open_registry(settings).registrations.register("m", str(root))
+    failures: list[BaseException] = []
+
+    def work(number: int) -> None:
+        registry = open_registry(settings)
+        try:
+            for step in range(10):
+                if number == 0:
+                    (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("a\nb\nc\n" if step % 2 else "c\nb\na\n")
+                    registry.registrations.refresh("m")
+                else:
+                    registry.configs.save("m", "SOLUSDT", _document(number, step, 0.5), by="api")
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    registry = open_registry(settings)
+    history = registry.configs.history("m", "SOLUSDT")
+    assert [revision.number for revision in history] == list(range(1, len(history) + 1))
+    payload = json.loads(registry.payloads.body(registry.payloads.handle("m", "SOLUSDT"), Coding.IDENTITY))["payload"]
+    names = [row["factor_name"] for row in payload["dim_factors"]]
+    assert payload["factor_config"]["SOLUSDT"]["factor_names"] == names == ["a", "b", "c"]
+
+
+def test_two_refreshes_at_once_both_succeed(settings: Settings, write_group: Write) -> None:
+    root = write_group()
+    open_registry(settings).registrations.register("m", str(root))
+    threads = [threading.Thread(target=lambda: open_registry(settings).registrations.refresh("m")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert open_registry(settings).view().revision == 5
+
+
+def test_an_edit_on_an_older_revision_is_a_conflict_and_stores_nothing(registry: Registry, write_group: Write) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.configs.save("m", "SOLUSDT", _document(1, 2, 3), by="api", expected_revision=1)
+    with pytest.raises(RevisionConflict, match="revision 2"):
+        registry.configs.save("m", "SOLUSDT", _document(4, 5, 6), by="dashboard", expected_revision=1)
+    assert registry.configs.get("m", "solusdt").config.mean_values == (1.0, 2.0, 3.0)
+
+
+def test_saving_what_is_there_already_is_no_revision(registry: Registry, write_group: Write) -> None:
+    registry.registrations.register("m", str(write_group()))
+    saved = registry.configs.save("m", "SOLUSDT", _document(0.2, 0.2, 0.2), by="api")
+    assert (saved.record.revision, len(registry.configs.history("m", "SOLUSDT"))) == (1, 1)
+
+
+def test_a_restored_revision_is_a_new_one_and_leaves_dropped_factors_alone(
+    registry: Registry, write_group: Write
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    registry.configs.save("m", "SOLUSDT", _document(1, 2, 3), by="api", note="first")
+    registry.configs.save("m", "SOLUSDT", _document(4, 5, 6), by="api")
+    (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("momentum_5\nspread_3\nnew\n")
+    registry.registrations.refresh("m")
+    restored = registry.configs.restore("m", "SOLUSDT", 2, by="dashboard")
+    assert restored.config.mean_values == (1.0, 3.0, 0.2)
+    assert restored.record.values["volatility_20"].mean == 5.0
+    history = registry.configs.history("m", "SOLUSDT")
+    assert [(one.by, one.action) for one in history] == [
+        ("scan", "create"), ("api", "edit"), ("api", "edit"), ("scan", "carry"), ("dashboard", "restore")
+    ]  # fmt: skip
+    assert (history[3].added, history[3].dropped) == (("new",), ("volatility_20",))
+    with pytest.raises(RevisionNotFound, match="No revision 99"):
+        registry.configs.restore("m", "SOLUSDT", 99, by="cli")
+
+
+def test_registering_under_a_name_again_takes_the_new_root_and_keeps_what_people_set(
+    registry: Registry, write_group: Write, tmp_path: Path
+) -> None:
+    root = write_group()
+    created = registry.registrations.register("m", str(root)).model.created_at
+    registry.configs.save("m", "SOLUSDT", _document(1, 2, 3), by="api")
+    moved = root.rename(tmp_path / "elsewhere")
+    done = registry.registrations.register("m", str(moved))
+    assert (done.model.root_path, done.model.created_at) == (str(moved), created)
+    assert registry.configs.get("m", "SOLUSDT").config.mean_values == (1.0, 2.0, 3.0)
+
+
+def test_a_registration_that_fails_stores_nothing(registry: Registry, write_group: Write) -> None:
+    write_group("A_x")
+    root = write_group("A_y")
+    with pytest.raises(DuplicateSymbols):
+        registry.registrations.register("m", str(root))
+    with pytest.raises(InvalidRoot):
+        registry.registrations.register("m", str(root / "nowhere"))
+    with pytest.raises(ModelNotFound):
+        registry.registrations.refresh("m")
+    assert registry.view().revision == 0
+
+
+def test_orphaned_blobs_are_planned_then_removed_and_young_ones_stay(
+    registry: Registry, write_group: Write, settings: Settings
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    registry.payloads.handle("m", "SOLUSDT")
+    blobs = [path for path in (settings.data_dir / "blobs").rglob("*") if path.is_file()]
+    assert registry.housekeeping.plan_cleanup().orphans == ()
+    registry.registrations.delete("m")
+    assert registry.housekeeping.plan_cleanup().orphans == ()
+    for path in blobs:
+        os.utime(path, (1, 1))
+    plan = registry.housekeeping.plan_cleanup()
+    assert {entry.path for _, entry in plan.orphans} == set(blobs)
+    assert registry.housekeeping.diagnose().orphaned_blobs == len(blobs)
+    assert registry.housekeeping.execute(plan) == plan.size_bytes > 0
+    assert [path for path in blobs if path.exists()] == []
+
+
+def test_blobs_in_use_survive_a_plan_made_before_they_were_needed(
+    registry: Registry, write_group: Write, settings: Settings
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    registry.registrations.delete("m")
+    for path in (settings.data_dir / "blobs").rglob("*.json"):
+        os.utime(path, (1, 1))
+    plan = registry.housekeeping.plan_cleanup()
+    assert len(plan.orphans) == 1
+    registry.registrations.register("m", str(root))
+    assert registry.housekeeping.execute(plan) == 0
+    assert registry.payloads.handle("m", "SOLUSDT").size_bytes > 0

@@ -1,0 +1,156 @@
+"""The watcher: events, polls, quiet roots, and roots that fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import watchfiles
+
+from mm_core.registry import Registry
+from mm_core.registry.watching import Watcher
+
+KEY = "SOLUSDT_mid_chg_1m"
+
+
+@pytest.fixture
+def watch(registry: Registry) -> Iterator[Callable[..., Watcher]]:
+    """Start watchers with short times; they are stopped at the end."""
+    running: list[Watcher] = []
+
+    def start(interval: float = 0.1, debounce: float = 0.2) -> Watcher:
+        watcher = Watcher(registry.store, registry.registrations, interval=interval, debounce=debounce)
+        watcher.start()
+        running.append(watcher)
+        return watcher
+
+    yield start
+    for watcher in running:
+        watcher.stop()
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def _factors(registry: Registry) -> tuple[str, ...]:
+    return registry.group("m", "SOLUSDT")[2].factors.names
+
+
+def _rewrite(root: Path) -> None:
+    (root / f"{KEY}_factors.txt").write_text("x\ny\nz\n")
+
+
+def test_a_change_is_read_by_events(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch(interval=60.0)
+    _wait(lambda: watcher.state().mode == "events")
+    _rewrite(root)
+    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait(lambda: watcher.state().refreshes == 1)
+
+
+def test_a_change_is_read_by_polls_where_events_are_not_available(
+    registry: Registry,
+    watch: Callable[..., Watcher],
+    write_group: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> Iterator[object]:
+        raise OSError("OS file watch limit reached")
+        yield
+
+    monkeypatch.setattr(watchfiles, "watch", refuse)
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch()
+    _wait(lambda: watcher.state().mode == "polling")
+    _rewrite(root)
+    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+
+
+def test_a_change_made_before_the_watch_began_is_found(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    _rewrite(root)
+    watch(interval=60.0)
+    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+
+
+def test_a_root_that_is_being_written_is_left_until_it_rests(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch(interval=60.0, debounce=0.6)
+    _wait(lambda: watcher.state().mode == "events")
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        _rewrite(root)
+        time.sleep(0.05)
+    assert watcher.state().refreshes == 0
+    _wait(lambda: watcher.state().refreshes == 1)
+
+
+def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch()
+    _wait(lambda: watcher.state().mode == "events")
+    write_group("SOLUSDT_mid_chg_5m")
+    _wait(lambda: registry.model("m")[0].refresh_error is not None)
+    assert "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error)
+    assert len(registry.model("m")[1].groups) == 1
+    for path in root.glob("SOLUSDT_mid_chg_5m*"):
+        path.unlink()
+    _wait(lambda: registry.model("m")[0].refresh_error is None)
+
+
+def test_a_root_that_vanishes_and_comes_back_is_read_again(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch()
+    _wait(lambda: watcher.state().mode == "events")
+    away = root.rename(root.with_name("away"))
+    _wait(lambda: "does not exist" in str(registry.model("m")[0].refresh_error))
+    assert len(registry.model("m")[1].groups) == 1
+    _rewrite(away)
+    away.rename(root)
+    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    assert registry.model("m")[0].refresh_error is None
+
+
+def test_a_model_that_is_registered_while_it_watches_is_watched_too(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    watcher = watch()
+    _wait(lambda: watcher.state().mode == "polling")
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    _wait(lambda: watcher.state().mode == "events")
+    _rewrite(root)
+    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+
+
+def test_nothing_new_is_no_refresh(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    revision = registry.view().revision
+    watcher = watch()
+    time.sleep(1.0)
+    assert (watcher.state().refreshes, registry.view().revision) == (0, revision)
