@@ -108,7 +108,7 @@ TABLE: tuple[Setting, ...] = (
         "`:`-separated directories below which roots may be registered; not set: any",
     ),
     Setting("WRITE_TOKEN", "write_token", None, _text, "when set, POST, PUT and DELETE need `Authorization: Bearer`"),
-    Setting("WORKERS", "workers", "1", _count, "payload server processes on one port"),
+    Setting("WORKERS", "workers", "1", _count, "payload server processes on one port; this version runs one"),
     Setting("THREADS", "threads", "8", _count, "threads that answer requests; a registration keeps one busy"),
     Setting(
         "CACHE_MB",

@@ -1,0 +1,53 @@
+"""The documentation against the program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mm_core.artifacts.layouts import LAYOUTS
+from mm_core.artifacts.layouts.flat_groups import SUFFIXES
+
+PROJECT = Path(__file__).parent.parent
+PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+CODE = re.compile(r'"([a-z]+(?:-[a-z]+)+)"')
+
+
+def _codes_in_the_program() -> set[str]:
+    found = set()
+    for path in (PROJECT / "mm_core" / "artifacts").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if path.parts[-2] == "pickles":
+            found |= set(re.findall(r'"((?:unsafe|broken|unsupported|unfitted|old)-[a-z-]+|pickle-too-large)"', text))
+        else:
+            found |= set(CODE.findall(text))
+    return found - {layout.name for layout in LAYOUTS} - {"utf-8", "utf-8-sig"}
+
+
+def test_every_finding_code_is_in_the_page_of_artifacts() -> None:
+    page = (PROJECT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    codes = _codes_in_the_program()
+    assert len(codes) > 25
+    assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_every_suffix_of_a_layout_is_in_the_page_of_artifacts() -> None:
+    page = (PROJECT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    for suffix, _ in SUFFIXES:
+        assert f"`{suffix}`" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_pages_name_exist(page: Path) -> None:
+    named = set(
+        re.findall(r"`((?:\./)?(?:mm_core|deploy|demo|bench|docs|pages|data/demo)/[\w./-]+\.\w+)`", page.read_text())
+    )
+    assert {name for name in named if not (PROJECT / name).exists()} == set()
