@@ -75,7 +75,7 @@ def machine(nginx: str | None, describe_load: Callable[[], str]) -> dict[str, st
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
-        "system": platform.platform(),
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "nginx": _nginx_version(nginx),
