@@ -15,7 +15,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
-./setup.sh requirements.txt requirements-dev.txt requirements-onnx.txt
+./setup.sh requirements.txt requirements-dev.txt requirements-onnx.txt requirements-bench.txt
 
 echo "test: ruff"
 .venv/bin/ruff check .
