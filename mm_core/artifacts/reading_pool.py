@@ -22,7 +22,7 @@ from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, TrainingInfo
 
-FEWEST_FOR_CHILDREN = 8
+FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
 
 

@@ -49,6 +49,8 @@ def carry_factor_configs(transaction: StoreTransaction, model_name: str, previou
     factors_before = {group.symbol.casefold(): group.factors.names for group in (previous or scan).groups.values()}
     now = _now()
     for group in scan.groups.values():
+        if previous is not None and previous.groups.get(group.group_key) is group:
+            continue  # taken over from the scan before: its config was carried then
         record = transaction.factor_config(model_name, group.symbol)
         names = group.factors.names
         before = factors_before.get(group.symbol.casefold(), names)

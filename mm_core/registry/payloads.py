@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +76,8 @@ class Payloads:
         self._limits = limits
         self._cache = BoundedCache(cache_bytes)
         self._resolved: tuple[int, dict[tuple[str, str, str | None], PayloadHandle]] = (-1, {})
-        self._building = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+        self._taking_turns = threading.Lock()
 
     def handle(self, model_name: str, symbol: str, group_key: str | None = None) -> PayloadHandle:
         """Return the payload of a symbol, built now if no process has built it yet.
@@ -121,8 +124,20 @@ class Payloads:
     def _made(self, parts: PayloadParts) -> PayloadHandle:
         _require_model(parts)
         key = parts.key
-        with self._building:
+        with self._turn(key):
             return self._stored(key) or self._build(key, parts)
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """Let one thread at a time make what ``key`` names; others are not held up."""
+        with self._taking_turns:
+            turn = self._turns.setdefault(key, threading.Lock())
+        try:
+            with turn:
+                yield
+        finally:
+            with self._taking_turns:
+                self._turns.pop(key, None)
 
     def _stored(self, key: str) -> PayloadHandle | None:
         note = self._payloads.get_named(key, ".json")
@@ -161,7 +176,7 @@ class Payloads:
             raise PayloadUnavailable(
                 f"The payload of '{handle.symbol}' changed while it was read. Ask again for the new one."
             )
-        with self._building:
+        with self._turn(handle.key):
             rebuilt = self._build(handle.key, parts)
         return self._payloads.location(rebuilt.stored[coding], "." + coding).read_bytes()
 
@@ -184,6 +199,10 @@ class Payloads:
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)
         note = hashlib.sha256(f"onnx {ONNX_CHECK} {sha256}".encode()).hexdigest()
+        with self._turn(note):
+            return self._onnx_kept_or_made(note, parts)
+
+    def _onnx_kept_or_made(self, note: str, parts: PayloadParts) -> bytes:
         known = self._payloads.get_named(note, ".onnx-of")
         data = self._payloads.get(known.decode("ascii"), ".onnx") if known is not None else None
         if data is None:

@@ -33,7 +33,10 @@ class FlatGroups:
         """
         folders: dict[str, dict[str, list[ModelFile]]] = defaultdict(lambda: defaultdict(list))
         paths = set()
+        endings = tuple(suffix for suffix, _ in SUFFIXES)
         for file in files:
+            if not file.name.endswith(endings):
+                continue
             for suffix, role in SUFFIXES:
                 group_key = file.name.removesuffix(suffix)
                 if group_key != file.name and group_key:
