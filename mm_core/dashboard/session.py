@@ -1,11 +1,14 @@
-"""The registry of a dashboard process."""
+"""The registry of a dashboard process, and its errors as sentences."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import streamlit as st
 
+from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
@@ -24,4 +27,32 @@ def current_registry() -> Registry:
 def api_address() -> str:
     """Return the payload server's address as the reader's browser can reach it."""
     host = urlsplit(st.context.url or "http://127.0.0.1").hostname or "127.0.0.1"
-    return f"http://{host}:{load_settings().http_port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{load_settings().http_port}"
+
+
+def writes_need_token() -> bool:
+    """Return whether the payload server asks for a token before it changes anything."""
+    return load_settings().write_token is not None
+
+
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Show one of our errors as a sentence and end the page there; a bug still shows as one."""
+    try:
+        yield
+    except ModelManagerError as error:
+        st.error(f"**{error.title}.** {error.detail}")
+        st.stop()
+
+
+def follow(revision: int) -> None:
+    """Run the page again when the state is another one than it was made from: a refresh, a save, a registration."""
+    _follow(revision)
+
+
+@st.fragment(run_every=5)
+def _follow(revision: int) -> None:
+    with errors_as_sentences():
+        changed = current_registry().view().revision != revision
+    if changed:
+        st.rerun()

@@ -76,6 +76,39 @@ def test_the_config_page_shows_what_bots_get(state: dict[str, str]) -> None:
     assert "/api/models/horizon/symbols/SOLUSDT/factor-config" in page.code[0].value
 
 
+def test_the_config_page_gives_lines_that_refuse_to_overwrite_a_newer_revision(state: dict[str, str]) -> None:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page("pages/config.py")
+    page.query_params["symbol"] = "SOLUSDT"
+    page.run()
+    assert "If-Match" in page.code[0].value
+    assert "Authorization" not in page.code[0].value
+    assert page.code[1].value.endswith("config set horizon SOLUSDT config.json --expected-revision 2 --note why")
+    assert page.dataframe[1].value["what"][0] == (
+        "momentum_5: default → 1.5, 4.0; volatility_20: default → 2.5, 5.0; spread_3: default → 3.5, 6.0"
+    )
+
+
+def test_a_link_to_an_unknown_symbol_says_what_is_shown_instead(state: dict[str, str]) -> None:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page("pages/config.py")
+    page.query_params["symbol"] = "DOGEUSDT"
+    page.run()
+    assert page.selectbox(key="symbol").value == "BTCUSDT"
+    assert [warning.value for warning in page.warning] == [
+        "There is no symbol 'DOGEUSDT' here; this is horizon BTCUSDT."
+    ]
+
+
+@pytest.mark.parametrize("name", ["overview", "config"])
+def test_a_state_that_cannot_be_read_is_a_sentence_on_every_page(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_MANAGER_DATA_DIR", str(tmp_path))
+    (tmp_path / "registry.json").write_text("{torn", encoding="utf-8")
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page(f"pages/{name}.py").run()
+    assert not page.exception
+    assert [error.value.startswith("**Store file damaged.**") for error in page.error] == [True]
+
+
 @pytest.fixture
 def dashboard(state: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """A streamlit process that nobody has visited yet."""
