@@ -22,7 +22,9 @@ module.exports = {
       name: "model-manager-dashboard",
       cwd: __dirname,
       script: ".venv/bin/streamlit",
-      args: `run app.py --server.port ${env.MODEL_MANAGER_DASHBOARD_PORT}`,
+      args:
+        `run app.py --server.address ${env.MODEL_MANAGER_HTTP_HOST} --server.port ${env.MODEL_MANAGER_DASHBOARD_PORT}` +
+        " --server.allowedHosts *", // other machines use names that are not known here
       interpreter: ".venv/bin/python",
       kill_timeout: 15000,
       env,

@@ -1,33 +1,41 @@
 #!/usr/bin/env bash
-# Make .venv and install what Model Manager runs on; extra requirement files may be named. A second run is quick.
+# Make .venv and install what Model Manager runs on; other requirement files may be named instead. A file that was
+# installed by this interpreter and has not changed since is left alone, so a second run is quick.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-requirements=("${@:-requirements.txt}")
+[ $# -gt 0 ] || set -- requirements.txt
 python=${PYTHON:-python3}
 
-if ! command -v "$python" >/dev/null; then
-    echo "setup: '$python' is not installed. Install Python 3.11 or newer, or name it: PYTHON=/path/to/python ./setup.sh" >&2
+refuse() {
+    echo "setup: $1" >&2
     exit 1
-fi
-if ! "$python" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))'; then
-    echo "setup: '$python' is $("$python" --version 2>&1); Python 3.11 or newer is needed. Name one: PYTHON=… ./setup.sh" >&2
-    exit 1
-fi
+}
+
+for file in "$@"; do
+    [ -f "$file" ] || refuse "there is no file '$file' to install from. Usage: ./setup.sh [REQUIREMENTS_FILE ...]"
+done
 if [ ! -x .venv/bin/python ]; then
+    command -v "$python" >/dev/null ||
+        refuse "'$python' is not installed. Install Python 3.11 or newer, or name it: PYTHON=/path/to/python ./setup.sh"
+    "$python" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' ||
+        refuse "'$python' is $("$python" --version 2>&1), and 3.11 or newer is needed. Name one: PYTHON=/path/to/python ./setup.sh"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        refuse "'$python' cannot make virtual environments, ensurepip or venv is missing. On Debian: apt-get install python3-venv"
+    rm -rf .venv
     if ! "$python" -m venv .venv; then
         rm -rf .venv
-        echo "setup: a virtual environment cannot be made. On Debian: apt-get install python3-venv" >&2
-        exit 1
+        refuse "'$python' could not make .venv; its own words are above. Check the space and the rights in $PWD."
     fi
 fi
 
-digest=$(cat requirements*.txt | sha256sum | cut -d' ' -f1)
-for file in "${requirements[@]}"; do
+for file in "$@"; do
     stamp=.venv/.installed-$(basename "$file")
+    digest=$({ .venv/bin/python --version; cat requirements.txt "$file"; } | cksum)
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$digest" ]; then
         echo "setup: installing $file"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
+            refuse "the packages of $file could not be installed; pip's own words are above."
         echo "$digest" >"$stamp"
     fi
 done

@@ -8,80 +8,124 @@ usage() {
 usage: ./start.sh [--demo] [--web-host HOST] [--web-port PORT]
 
   --demo            register the demo's three models first
-  --web-host HOST   address of the payload server (MODEL_MANAGER_HTTP_HOST)
-  --web-port PORT   port of the payload server (MODEL_MANAGER_HTTP_PORT)
+  --web-host HOST   address of payload server and dashboard (MODEL_MANAGER_HTTP_HOST)
+  --web-port PORT   port of the payload server (MODEL_MANAGER_HTTP_PORT); the dashboard's is MODEL_MANAGER_DASHBOARD_PORT
+  --help            show this
 TEXT
 }
 
+misused() {
+    echo "start: $1" >&2
+    usage >&2
+    exit 2
+}
+
 demo=
+pid_file=run/model_manager.pid
 while [ $# -gt 0 ]; do
     case $1 in
         --demo) demo=1 ;;
+        --help | -h) usage; exit 0 ;;
         --web-host | --web-port)
-            [ $# -ge 2 ] || { echo "start: $1 needs a value" >&2; usage >&2; exit 2; }
+            [ $# -ge 2 ] || misused "$1 needs a value"
             if [ "$1" = --web-host ]; then export MODEL_MANAGER_HTTP_HOST=$2; else export MODEL_MANAGER_HTTP_PORT=$2; fi
             shift
             ;;
-        --help | -h) usage; exit 0 ;;
-        *) echo "start: unknown option '$1'" >&2; usage >&2; exit 2 ;;
+        *) misused "unknown option '$1'" ;;
     esac
     shift
 done
 
-[ -x .venv/bin/python ] && [ -f .venv/.installed-requirements.txt ] || ./setup.sh
+./setup.sh
+.venv/bin/python -c 'import sys
+from mm_core.errors import SettingsError
+from mm_core.settings import load_settings
+try:
+    load_settings()
+except SettingsError as error:
+    print(f"start: {error.detail}", file=sys.stderr)
+    raise SystemExit(2)'
 
 host=${MODEL_MANAGER_HTTP_HOST:-0.0.0.0}
 port=${MODEL_MANAGER_HTTP_PORT:-6300}
 dashboard_port=${MODEL_MANAGER_DASHBOARD_PORT:-6301}
-shown=$host
-[ "$host" = 0.0.0.0 ] && shown=127.0.0.1
+dashboard_options=(--server.address "$host" --server.port "$dashboard_port")
+case $host in
+    localhost | 127.0.0.1) ;;                                 # .streamlit/config.toml allows these two
+    *) dashboard_options+=(--server.allowedHosts '*') ;;      # the names that other machines use are not known here
+esac
+case $host in
+    0.0.0.0) shown=127.0.0.1 ;;
+    ::) shown='[::1]' ;;
+    *:*) shown="[$host]" ;;
+    *) shown=$host ;;
+esac
+
+old=$(cat "$pid_file" 2>/dev/null || true)
+if [ -n "$old" ] && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q 'start\.sh'; then
+    echo "start: already running as process $old; ./stop.sh stops it" >&2
+    exit 1
+fi
 
 if [ -n "$demo" ]; then
     for model in mid_chg_1b mid_chg_5b mid_chg_20b; do
-        .venv/bin/python -m mm_core register "$model" "data/demo/$model" >/dev/null
+        .venv/bin/python -m mm_core register "$model" "data/demo/$model"
     done
 fi
 
-mkdir -p run
-pid_file=run/model_manager.pid
 server=
 dashboard=
 stopping=
-
-stop() {
+terminate() {
     stopping=1
-    [ -z "$server" ] || kill -TERM "$server" 2>/dev/null || true
-    [ -z "$dashboard" ] || kill -TERM "$dashboard" 2>/dev/null || true
+    for child in $server $dashboard; do
+        kill -TERM "$child" 2>/dev/null || true
+    done
 }
-trap stop TERM INT
+alive() {
+    for child in $server $dashboard; do
+        if kill -0 "$child" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+trap terminate TERM INT HUP
 
+mkdir -p run
+echo $$ >"$pid_file"
 .venv/bin/python payload_server.py &
 server=$!
-.venv/bin/python -m streamlit run app.py --server.address "$host" --server.port "$dashboard_port" &
+.venv/bin/python -m streamlit run app.py "${dashboard_options[@]}" &
 dashboard=$!
-echo $$ >"$pid_file"
+if [ -n "$stopping" ]; then terminate; fi # a signal may have come between a start and its name
 
 cat <<TEXT
 start: payload server  http://$shown:$port/api/health
 start: dashboard       http://$shown:$dashboard_port/
 start: try             curl -s http://$shown:$port/api/models
+start: stop            ./stop.sh, or Ctrl-C here
 TEXT
 
 code=0
 wait -n "$server" "$dashboard" || code=$?
-if [ -z "$stopping" ]; then
-    echo "start: one of the two processes ended by itself (exit code $code); stopping the other" >&2
-    [ "$code" -ne 0 ] || code=1
-    stop
-else
+if [ -n "$stopping" ]; then
     code=0
+else
+    ended=dashboard
+    if kill -0 "$dashboard" 2>/dev/null; then ended="payload server"; fi
+    echo "start: the $ended ended by itself with code $code; stopping the other" >&2
+    if [ "$code" -eq 0 ]; then code=1; fi
+    terminate
 fi
 
 for _ in $(seq 150); do
-    kill -0 "$server" 2>/dev/null || kill -0 "$dashboard" 2>/dev/null || break
+    alive || break
     sleep 0.1
 done
-kill -KILL "$server" "$dashboard" 2>/dev/null || true
+if alive; then
+    echo "start: killed what had not ended after 15 s" >&2
+    kill -KILL "$server" "$dashboard" 2>/dev/null || true
+    code=1
+fi
 wait || true
 rm -f "$pid_file"
 exit "$code"

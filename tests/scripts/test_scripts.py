@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -121,6 +122,37 @@ def test_stop_ends_what_start_began_and_says_so(
     assert (again.returncode, "is not running" in again.stdout) == (0, True)
 
 
+def test_a_second_start_is_refused_and_leaves_the_first_one_to_stop(
+    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
+) -> None:
+    second = subprocess.run([str(checkout / "start.sh")], env=environment, capture_output=True, text=True, timeout=60)
+    assert (second.returncode, f"already running as process {started[0].pid}" in second.stderr) == (1, True)
+    subprocess.run([str(checkout / "stop.sh")], env=environment, check=True, capture_output=True, timeout=30)
+    assert started[0].wait(5) == 0
+
+
+def test_the_command_lines_of_the_config_page_change_a_config(
+    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
+) -> None:
+    lines = change_by_command_line("mid_chg_5b", "EURUSD", 1).replace(
+        "# edit", "sed -i s/0.2,/0.25,/ config.json # edit"
+    )
+    subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, check=True, capture_output=True, timeout=60)
+    answer = httpx.get(started[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
+    assert answer.json()["EURUSD"]["mean_values"][0] == 0.25
+    again = subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (again.returncode, "is at revision 2" in again.stderr) == (1, True)
+
+
+def test_a_setting_that_is_refused_starts_nothing(checkout: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [str(checkout / "start.sh"), "--web-port", "99999"],
+        env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, "MODEL_MANAGER_HTTP_PORT" in done.stderr) == (2, True)
+    assert not (checkout / "run").exists()
+
+
 def test_a_server_that_dies_stops_the_dashboard_with_an_error(started: tuple[subprocess.Popen[bytes], str]) -> None:
     process, _ = started
     for pid in _members(process.pid):
@@ -174,3 +206,34 @@ def test_units_stop_by_sigterm_and_leave_time_to_drain(name: str) -> None:
     assert int(unit["Service"]["TimeoutStopSec"]) > 10
     assert unit["Service"]["ProtectSystem"] == "strict"
     assert unit["Service"]["NoNewPrivileges"] == "yes"
+    assert (unit["Service"]["User"], unit["Service"]["DynamicUser"]) == ("model-manager", "yes")
+    assert unit["Service"]["StateDirectory"] == "model-manager"
+
+
+def test_pm2_runs_both_processes_and_leaves_time_to_drain() -> None:
+    text = (PROJECT / "ecosystem.config.js").read_text(encoding="utf-8")
+    assert re.findall(r'\bname: "([^"]+)"', text) == ["model-manager", "model-manager-dashboard"]
+    assert re.findall(r"\bkill_timeout: (\d+)", text) == ["15000", "15000"]
+    seeded = {
+        f"{PREFIX}{name}" for name in ("HTTP_HOST", "HTTP_PORT", "WATCH_ENABLED", "WATCH_INTERVAL", "WATCH_DEBOUNCE")
+    }
+    assert seeded <= set(re.findall(r"(MODEL_MANAGER_[A-Z_]+):", text))
+
+
+def test_the_container_is_not_root_and_tells_its_health() -> None:
+    lines = (PROJECT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert lines.index("USER model-manager") < lines.index('CMD ["python", "payload_server.py"]')
+    assert any(line.startswith("HEALTHCHECK ") and "/api/health" in line for line in lines)
+
+
+def test_a_python_that_cannot_make_environments_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".venv").unlink()
+    bare = tmp_path / "python-without-ensurepip"
+    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\nexit 0\n')
+    bare.chmod(0o755)
+    done = subprocess.run(
+        [str(checkout / "setup.sh")],
+        env={**os.environ, "PYTHON": str(bare)}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, "apt-get install python3-venv" in done.stderr) == (1, True)
+    assert not (checkout / ".venv").exists()
