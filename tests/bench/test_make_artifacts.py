@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,6 @@ def test_a_directory_with_something_in_it_is_refused(directory: Path) -> None:
         make(directory)
 
 
-@pytest.mark.skipif(find_spec("sklearn") is None, reason="XGBRegressor cannot be made without scikit-learn")
 def test_pickled_groups_have_no_json_and_are_read_all_the_same(tmp_path: Path) -> None:
     make(tmp_path / "root", "--pickles", "1")
     assert len(list((tmp_path / "root").glob("*_model.json"))) == GROUPS - 1

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
-NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-@pytest.mark.skipif(find_spec("fastapi") is None, reason="requirements-bench.txt is not installed")
 def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
