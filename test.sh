@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 missing=()
-command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
+command -v chromium >/dev/null || missing+=(chromium)
+if command -v dpkg-query >/dev/null && ! dpkg-query -s fonts-dejavu-core >/dev/null 2>&1; then missing+=(fonts-dejavu-core); fi
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx-light)
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
