@@ -24,7 +24,7 @@ from mm_core.logs import configure_logs
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
-DRAIN_SECONDS = 9.0
+DRAIN_SECONDS = 8.0
 """Longest wait for answers in flight: a supervisor that kills after ten seconds never cuts one that could be sent."""
 
 BACKLOG = 1024

@@ -48,7 +48,7 @@ def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
     start_server: Start, write_group: Callable[..., Path], booster_json: bytes
 ) -> None:
     document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (40 << 20)}
+    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
     root = write_group("BIG_r", model_json=json.dumps(document).encode())
     server = start_server(WATCH_ENABLED="0")
     _register(server, root)
@@ -76,7 +76,7 @@ def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(
     start_server: Start, write_group: Callable[..., Path], booster_json: bytes
 ) -> None:
     document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (40 << 20)}
+    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
     server = start_server(WATCH_ENABLED="0")
     _register(server, write_group("BIG_r", model_json=json.dumps(document).encode()))
     host, port = server.url.removeprefix("http://").split(":")
