@@ -114,7 +114,7 @@ def test_a_registration_of_many_groups_leaves_others_answered(
 ) -> None:
     server = start_server(WATCH_ENABLED="0")
     _register(server, write_group("FIRST_r"), "first")
-    for number in range(300):
+    for number in range(1000):
         root = write_group(f"S{number}_r", model_json=None, model_pkl=booster_pickle)
     done = threading.Event()
 
