@@ -86,9 +86,8 @@ def train_group(
     seconds = time.perf_counter() - started
     predicted = model.predict(factors[chosen].iloc[split.tested].to_numpy(dtype="float32"))
     out_of_sample = float(kendalltau(predicted, label.iloc[split.tested]).statistic)
-    ic_table = pd.DataFrame(
-        {"symbol": symbol, "factor_name": chosen, "return_name": return_name, "Kendall_tau": ranked[chosen].to_numpy()}
-    )
+    taus = ranked[chosen].round(6).to_numpy()
+    ic_table = pd.DataFrame({"symbol": symbol, "factor_name": chosen, "return_name": return_name, "Kendall_tau": taus})
     gain = model.get_booster().get_score(importance_type="gain")
     times = bars.index[rows]
     info = {
@@ -112,11 +111,11 @@ def train_group(
             "out_of_sample_rows": split.tested.stop - split.tested.start,
         },
         "feature_importance": {name: float(gain.get(f"f{at}", 0.0)) for at, name in enumerate(chosen)},
-        "ic_df": ic_table.head(10),
+        "ic_df": ic_table,
     }
     folder.mkdir(parents=True, exist_ok=True)
     Path(f"{stem}_factors.txt").write_text("\n".join(chosen) + "\n", encoding="utf-8")
-    ic_table.round({"Kendall_tau": 6}).to_csv(f"{stem}_ic.csv", index=False)
+    ic_table.to_csv(f"{stem}_ic.csv", index=False)
     Path(f"{stem}_info.pkl").write_bytes(pickle.dumps(info, protocol=5))
     Path(f"{stem}_model.pkl").write_bytes(pickle.dumps(model, protocol=5))
     if with_json:
