@@ -25,6 +25,7 @@
     │   ├── StoreTooNew                     500
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
+    ├── BoosterNotUnderstood                500  a model that can be served, not drawn
     └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
 
 A message says what happened, where, and what to do next. ``status`` is the HTTP status an edge should
@@ -197,6 +198,12 @@ class ConversionFailed(ModelManagerError):
 
     status = 502
     title = "Conversion failed"
+
+
+class BoosterNotUnderstood(ModelManagerError):
+    """A booster's JSON has another form than the figures of trees and gain are made from."""
+
+    title = "Booster not understood"
 
 
 class UnreadableArtifact(ModelManagerError):

@@ -26,7 +26,7 @@ GROUND = FLOORS[0]
 DOORS = {
     "api": {"registry", "wiring", "payloads", "domain"},
     "cli": {"registry", "wiring", "payloads", "domain", "api"},
-    "dashboard": {"registry", "wiring", "payloads", "domain"},
+    "dashboard": {"registry", "wiring", "payloads", "evaluation", "domain"},
 }
 """What edges may use beside the ground floor: files and store only through the registry."""
 
@@ -46,7 +46,8 @@ HOMES = {
     "onnxmltools": {"conversion"},
     "onnxruntime": {"conversion"},
     "onnx": {"conversion"},
-    "numpy": {"artifacts", "conversion"},
+    "numpy": {"artifacts", "conversion", "evaluation", "dashboard"},
+    "scipy": {"evaluation"},
     "pyarrow": {"artifacts"},
     "watchfiles": {"registry"},
     "structlog": {"logs", "api", "registry"},

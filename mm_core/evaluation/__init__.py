@@ -1,0 +1,1 @@
+"""Numbers from numbers: information coefficients, boosters, training windows and comparisons. No files, no store."""

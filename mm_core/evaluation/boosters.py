@@ -1,0 +1,198 @@
+"""What a booster is made of: trees, leaves and gain, read from XGBoost's JSON without xgboost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_core import strict_json
+from mm_core.errors import BoosterNotUnderstood
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+LEAF = -1
+"""What XGBoost writes for the child of a leaf."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterStatistics:
+    """Figures of a booster: ``depths`` and ``leaves`` by tree, ``leaf_values`` of all trees, importance by dimension.
+
+    ``gain`` is the mean loss reduction of a dimension's splits, ``total_gain`` their sum, ``cover`` the mean sum of
+    hessians, ``splits`` their number: XGBoost's importance types ``gain``, ``total_gain``, ``cover`` and ``weight``,
+    0 where a dimension is never split. ``parameters`` are the booster's own, by dotted name.
+    """
+
+    kind: str
+    depths: IntArray
+    leaves: IntArray
+    leaf_values: FloatArray
+    gain: FloatArray
+    total_gain: FloatArray
+    cover: FloatArray
+    splits: IntArray
+    parameters: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Tree:
+    left_children: list[int]
+    right_children: list[int]
+    split_indices: list[int]
+    split_conditions: list[float]
+    loss_changes: list[float]
+    sum_hessian: list[float]
+
+
+@dataclass(slots=True)
+class _Trees:
+    trees: list[_Tree]
+
+
+@dataclass(slots=True)
+class _Weights:
+    weights: list[float]
+
+
+@dataclass(slots=True)
+class _Inner:
+    model: strict_json.RawJson
+
+
+@dataclass(slots=True)
+class _GradientBooster:
+    name: str
+    model: strict_json.RawJson | None = None
+    gbtree: _Inner | None = None
+
+
+@dataclass(slots=True)
+class _Learner:
+    gradient_booster: _GradientBooster
+    learner_model_param: dict[str, Any]
+    objective: dict[str, Any]
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Document:
+    learner: _Learner
+    version: list[int] = field(default_factory=list)
+
+
+def booster_statistics(model_json: bytes) -> BoosterStatistics:
+    """Return the figures of a booster in XGBoost's JSON form; raise `BoosterNotUnderstood` where it has another form.
+
+    A linear booster has no trees; the absolute weights stand for its gain.
+    """
+    try:
+        learner = strict_json.decode_as(model_json, _Document).learner
+        booster = learner.gradient_booster
+        dimensions = int(learner.learner_model_param["num_feature"])
+        parameters = _parameters(learner)
+        if booster.name == "gblinear":
+            return _linear(_part(booster.model, _Weights).weights, dimensions, parameters)
+        inner = booster.model if booster.gbtree is None else booster.gbtree.model
+        trees = _part(inner, _Trees).trees
+    except (strict_json.NotJson, KeyError, ValueError) as error:
+        raise BoosterNotUnderstood(
+            f"The model's JSON has a form that cannot be looked into ({error}). Bots are served all the same."
+        ) from error
+    return _tree_statistics(booster.name, trees, dimensions, parameters)
+
+
+def _part(raw: strict_json.RawJson | None, wanted: type[Any]) -> Any:
+    return strict_json.decode_as(bytes(raw) if raw is not None else b"null", wanted)
+
+
+def _tree_statistics(kind: str, trees: list[_Tree], dimensions: int, parameters: dict[str, str]) -> BoosterStatistics:
+    depths, leaves = np.zeros(len(trees), np.int64), np.zeros(len(trees), np.int64)
+    values: list[float] = []
+    total_gain, total_cover = np.zeros(dimensions), np.zeros(dimensions)
+    splits = np.zeros(dimensions, np.int64)
+    for number, tree in enumerate(trees):
+        inner, outer, depths[number] = _walk(tree, number, dimensions)
+        leaves[number] = len(outer)
+        values += [tree.split_conditions[node] for node in outer]
+        at = np.asarray([tree.split_indices[node] for node in inner], np.int64)
+        np.add.at(total_gain, at, [tree.loss_changes[node] for node in inner])
+        np.add.at(total_cover, at, [tree.sum_hessian[node] for node in inner])
+        np.add.at(splits, at, 1)
+    counted = np.maximum(splits, 1)
+    return BoosterStatistics(
+        kind,
+        depths,
+        leaves,
+        np.asarray(values, np.float64),
+        total_gain / counted,
+        total_gain,
+        total_cover / counted,
+        splits,
+        parameters,
+    )
+
+
+def _walk(tree: _Tree, number: int, dimensions: int) -> tuple[list[int], list[int], int]:
+    """Return the split nodes and the leaves that can be reached from the root, and the depth of the deepest leaf."""
+    size = len(tree.left_children)
+    columns = (tree.right_children, tree.split_indices, tree.split_conditions, tree.loss_changes, tree.sum_hessian)
+    if {len(column) for column in columns} != {size}:
+        raise BoosterNotUnderstood(f"Tree {number} of the model has columns of several lengths. Train the model again.")
+    inner: list[int] = []
+    outer: list[int] = []
+    depth = 0
+    level = [0]
+    while level:
+        below: list[int] = []
+        for node in level:
+            if not 0 <= node < size or len(inner) + len(outer) >= size:
+                raise BoosterNotUnderstood(
+                    f"Tree {number} of the model leads outside its {size} nodes or in a circle. Train the model again."
+                )
+            if tree.left_children[node] == LEAF:
+                outer.append(node)
+                continue
+            if not 0 <= tree.split_indices[node] < dimensions:
+                raise BoosterNotUnderstood(
+                    f"Tree {number} of the model splits dimension {tree.split_indices[node]} of {dimensions}. "
+                    "Train the model again."
+                )
+            inner.append(node)
+            below += (tree.left_children[node], tree.right_children[node])
+        depth += bool(below)
+        level = below
+    return inner, outer, depth
+
+
+def _linear(weights: list[float], dimensions: int, parameters: dict[str, str]) -> BoosterStatistics:
+    """Weights are stored row by row: one row a dimension and the bias last, one column an output."""
+    sizes = np.abs(np.asarray(weights, np.float64).reshape(dimensions + 1, -1)[:dimensions]).sum(axis=1)
+    none, empty = np.zeros(dimensions, np.int64), np.zeros(0, np.int64)
+    return BoosterStatistics(
+        "gblinear", empty, empty, np.zeros(0), sizes, sizes, np.zeros(dimensions), none, parameters
+    )
+
+
+def _parameters(learner: _Learner) -> dict[str, str]:
+    found = {"booster": learner.gradient_booster.name}
+    found |= flat(learner.objective, "objective")
+    found |= flat(learner.learner_model_param, "learner")
+    found |= flat(learner.attributes, "attribute")
+    return found
+
+
+def flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested parameters as text by dotted name."""
+    found: dict[str, str] = {}
+    for key, value in document.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            found |= flat(value, name)
+        else:
+            found[name] = value if isinstance(value, str) else strict_json.encode(value).decode()
+    return found

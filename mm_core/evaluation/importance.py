@@ -1,0 +1,97 @@
+"""What a model leans on, beside what its factors say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mm_core.domain.groups import Group
+from mm_core.evaluation.boosters import BoosterStatistics
+
+FloatArray = NDArray[np.float64]
+
+
+class Standing(StrEnum):
+    """A factor's gain against its IC within one group."""
+
+    LEANS_WITHOUT_IC = "heavy, weak IC"
+    STRONG_BUT_UNUSED = "strong IC, unused"
+    ORDINARY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """Total gain in dimension order: ``share`` sums to 1 (all 0 where nothing splits), ``rank`` 1 is the largest.
+
+    ``source`` says where the gain comes from: ``booster`` or ``training info``.
+    """
+
+    source: str
+    total_gain: FloatArray
+    share: FloatArray
+    rank: NDArray[np.int64]
+
+
+def group_importance(group: Group, statistics: BoosterStatistics | None) -> Importance | None:
+    """Return the importance of a group's factors in dimension order, None where nobody knows it.
+
+    The booster's own total gain where it could be read, else ``feature_importance`` of the training info (also under
+    XGBoost's ``f0``, ``f1``, … names).
+    """
+    names = group.factors.names
+    if statistics is not None:
+        gain = np.zeros(len(names))
+        shared = min(len(names), len(statistics.total_gain))
+        gain[:shared] = statistics.total_gain[:shared]
+        return importance("booster", gain)
+    known = group.training.feature_importance
+    if not known:
+        return None
+    values = [known.get(name, known.get(f"f{dim}")) for dim, name in enumerate(names)]
+    return importance("training info", np.nan_to_num(np.array(values, float)))
+
+
+def importance(source: str, total_gain: FloatArray) -> Importance:
+    """Return shares and ranks of ``total_gain``; equal gains are ranked in dimension order."""
+    whole = float(total_gain.sum())
+    share = total_gain / whole if whole > 0 else np.zeros(len(total_gain))
+    rank = np.empty(len(total_gain), np.int64)
+    rank[np.argsort(-total_gain, kind="stable")] = np.arange(1, len(total_gain) + 1)
+    return Importance(source, total_gain, share, rank)
+
+
+def cumulative_share(share: FloatArray) -> FloatArray:
+    """Return the share of the largest factor, of the two largest, and so on."""
+    return np.cumsum(np.sort(share)[::-1])
+
+
+def factors_for(share: FloatArray, part: float) -> int:
+    """Return how many of the largest factors hold ``part`` of all gain; 0 where there is no gain."""
+    if share.sum() <= 0:
+        return 0
+    return int(np.searchsorted(cumulative_share(share), part - 1e-12) + 1)
+
+
+def standings(taus: Sequence[float | None], share: FloatArray) -> tuple[Standing, ...]:
+    """Return where each factor stands by the group's own quartiles of gain and of absolute tau.
+
+    Heavy: gain in the upper quarter with an absolute tau in the lower quarter (a missing tau counts as none). Unused:
+    the other way round.
+    """
+    strength = np.nan_to_num(np.abs(np.array(taus, float)))
+    if not len(strength) or share.sum() <= 0:
+        return (Standing.ORDINARY,) * len(strength)
+    weak, strong = np.quantile(strength, [0.25, 0.75])
+    light, heavy = np.quantile(share, [0.25, 0.75])
+    return tuple(
+        Standing.LEANS_WITHOUT_IC
+        if gain >= heavy and gain > 0 and tau <= weak and tau < strong
+        else Standing.STRONG_BUT_UNUSED
+        if tau >= strong and tau > 0 and gain <= light and gain < heavy
+        else Standing.ORDINARY
+        for tau, gain in zip(strength, share, strict=True)
+    )
