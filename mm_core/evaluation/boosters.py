@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from mm_core.errors import BoosterNotUnderstood
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+Model = TypeVar("Model")
 
 LEAF = -1
 """What XGBoost writes for the child of a leaf."""
@@ -60,20 +62,33 @@ class _Weights:
 
 
 @dataclass(slots=True)
-class _Inner:
-    model: strict_json.RawJson
+class _WithModel(Generic[Model]):
+    model: Model
 
 
 @dataclass(slots=True)
-class _GradientBooster:
+class _WithTreeBooster:
+    gbtree: _WithModel[_Trees]
+
+
+@dataclass(slots=True)
+class _Part(Generic[Model]):
+    gradient_booster: Model
+
+
+@dataclass(slots=True)
+class _Content(Generic[Model]):
+    learner: _Part[Model]
+
+
+@dataclass(slots=True)
+class _Named:
     name: str
-    model: strict_json.RawJson | None = None
-    gbtree: _Inner | None = None
 
 
 @dataclass(slots=True)
 class _Learner:
-    gradient_booster: _GradientBooster
+    gradient_booster: _Named
     learner_model_param: dict[str, Any]
     objective: dict[str, Any]
     attributes: dict[str, str] = field(default_factory=dict)
@@ -82,7 +97,6 @@ class _Learner:
 @dataclass(slots=True)
 class _Document:
     learner: _Learner
-    version: list[int] = field(default_factory=list)
 
 
 def booster_statistics(model_json: bytes) -> BoosterStatistics:
@@ -92,22 +106,24 @@ def booster_statistics(model_json: bytes) -> BoosterStatistics:
     """
     try:
         learner = strict_json.decode_as(model_json, _Document).learner
-        booster = learner.gradient_booster
+        kind = learner.gradient_booster.name
         dimensions = int(learner.learner_model_param["num_feature"])
         parameters = _parameters(learner)
-        if booster.name == "gblinear":
-            return _linear(_part(booster.model, _Weights).weights, dimensions, parameters)
-        inner = booster.model if booster.gbtree is None else booster.gbtree.model
-        trees = _part(inner, _Trees).trees
+        if kind == "gblinear":
+            return _linear(_booster(model_json, _WithModel[_Weights]).model.weights, dimensions, parameters)
+        if kind == "dart":
+            trees = _booster(model_json, _WithTreeBooster).gbtree.model.trees
+        else:
+            trees = _booster(model_json, _WithModel[_Trees]).model.trees
     except (strict_json.NotJson, KeyError, ValueError) as error:
         raise BoosterNotUnderstood(
             f"The model's JSON has a form that cannot be looked into ({error}). Bots are served all the same."
         ) from error
-    return _tree_statistics(booster.name, trees, dimensions, parameters)
+    return _tree_statistics(kind, trees, dimensions, parameters)
 
 
-def _part(raw: strict_json.RawJson | None, wanted: type[Any]) -> Any:
-    return strict_json.decode_as(bytes(raw) if raw is not None else b"null", wanted)
+def _booster(model_json: bytes, wanted: type[Model]) -> Model:
+    return strict_json.decode_as(model_json, _Content[wanted]).learner.gradient_booster  # type: ignore[valid-type]
 
 
 def _tree_statistics(kind: str, trees: list[_Tree], dimensions: int, parameters: dict[str, str]) -> BoosterStatistics:

@@ -52,11 +52,11 @@ class IcMatrix:
 
 def ic_matrix(groups: Sequence[tuple[str, Group]]) -> IcMatrix:
     """Return the matrix of groups, each given with its model's name; factors in first-seen order."""
-    columns: list[Mapping[str, float | None]] = []
+    columns: list[dict[str, float | None]] = []
     for _, group in groups:
         column: dict[str, float | None] = dict(zip(group.factors.names, group.factors.taus, strict=True))
         if len(group.ic) > len(column) or not column.keys() >= set(group.ic.factor_names):
-            column = {**group.ic.tau_by_factor(group.symbol, group.return_name), **column}
+            column = group.ic.tau_by_factor(group.symbol, group.return_name) | column
         columns.append(column)
     rows = {name: row for row, name in enumerate(dict.fromkeys(name for column in columns for name in column))}
     taus = np.full((len(rows), len(groups)), np.nan)
@@ -138,7 +138,7 @@ class TauSummary:
 
 
 def summarize(taus: Sequence[float | None] | FloatArray) -> TauSummary:
-    """Return how many taus there are, their mean, mean absolute value, sample deviation, share above 0 and quartiles."""
+    """Return how many taus there are, their means, sample deviation, share above 0 and quartiles."""
     values = np.array(taus, float)
     values = values[~np.isnan(values)]
     if not len(values):
