@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mm_core.errors import InvalidName
 
@@ -20,9 +21,19 @@ def checked_model_name(name: str) -> str:
     return name
 
 
+class KeptScan(NamedTuple):
+    """An earlier scan that can still be looked at; ``scanned_at`` is ISO 8601 UTC."""
+
+    scan_id: str
+    scanned_at: str
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """One registration: times are ISO 8601 UTC; ``refresh_error`` says why the last refresh kept the older scan."""
+    """One registration: times are ISO 8601 UTC; ``refresh_error`` says why the last refresh kept the older scan.
+
+    ``earlier_scans`` are those that found something else than the next one, oldest first.
+    """
 
     name: str
     root_path: str
@@ -30,6 +41,7 @@ class RegisteredModel:
     updated_at: str
     scan_id: str | None = None
     refresh_error: str | None = None
+    earlier_scans: tuple[KeptScan, ...] = ()
 
     def __post_init__(self) -> None:
         checked_model_name(self.name)

@@ -20,6 +20,9 @@ Model = TypeVar("Model")
 LEAF = -1
 """What XGBoost writes for the child of a leaf."""
 
+MOST_DIMENSIONS = 1_000_000
+"""Arrays are as long as the model says it has dimensions; a damaged number must not take all memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoosterStatistics:
@@ -27,7 +30,8 @@ class BoosterStatistics:
 
     ``gain`` is the mean loss reduction of a dimension's splits, ``total_gain`` their sum, ``cover`` the mean sum of
     hessians, ``splits`` their number: XGBoost's importance types ``gain``, ``total_gain``, ``cover`` and ``weight``,
-    0 where a dimension is never split. ``parameters`` are the booster's own, by dotted name.
+    0 where a dimension is never split. A tree whose leaves hold a vector adds all its numbers to ``leaf_values``.
+    ``parameters`` are the booster's own, by dotted name.
     """
 
     kind: str
@@ -49,6 +53,7 @@ class _Tree:
     split_conditions: list[float]
     loss_changes: list[float]
     sum_hessian: list[float]
+    leaf_weights: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -105,20 +110,27 @@ def booster_statistics(model_json: bytes) -> BoosterStatistics:
     A linear booster has no trees; the absolute weights stand for its gain.
     """
     try:
-        learner = strict_json.decode_as(model_json, _Document).learner
-        kind = learner.gradient_booster.name
-        dimensions = int(learner.learner_model_param["num_feature"])
-        parameters = _parameters(learner)
-        if kind == "gblinear":
-            return _linear(_booster(model_json, _WithModel[_Weights]).model.weights, dimensions, parameters)
-        if kind == "dart":
-            trees = _booster(model_json, _WithTreeBooster).gbtree.model.trees
-        else:
-            trees = _booster(model_json, _WithModel[_Trees]).model.trees
-    except (strict_json.NotJson, KeyError, ValueError) as error:
+        with np.errstate(over="raise"):
+            return _statistics(model_json)
+    except (strict_json.NotJson, KeyError, ValueError, FloatingPointError, RecursionError) as error:
         raise BoosterNotUnderstood(
             f"The model's JSON has a form that cannot be looked into ({error}). Bots are served all the same."
         ) from error
+
+
+def _statistics(model_json: bytes) -> BoosterStatistics:
+    learner = strict_json.decode_as(model_json, _Document).learner
+    kind = learner.gradient_booster.name
+    dimensions = int(str(learner.learner_model_param["num_feature"]))
+    if not 0 <= dimensions <= MOST_DIMENSIONS:
+        raise ValueError(f"{dimensions} dimensions, not 0 to {MOST_DIMENSIONS}")
+    parameters = _parameters(learner)
+    if kind == "gblinear":
+        return _linear(_booster(model_json, _WithModel[_Weights]).model.weights, dimensions, parameters)
+    if kind == "dart":
+        trees = _booster(model_json, _WithTreeBooster).gbtree.model.trees
+    else:
+        trees = _booster(model_json, _WithModel[_Trees]).model.trees
     return _tree_statistics(kind, trees, dimensions, parameters)
 
 
@@ -134,7 +146,7 @@ def _tree_statistics(kind: str, trees: list[_Tree], dimensions: int, parameters:
     for number, tree in enumerate(trees):
         inner, outer, depths[number] = _walk(tree, number, dimensions)
         leaves[number] = len(outer)
-        values += [tree.split_conditions[node] for node in outer]
+        values += tree.leaf_weights or [tree.split_conditions[node] for node in outer]
         at = np.asarray([tree.split_indices[node] for node in inner], np.int64)
         np.add.at(total_gain, at, [tree.loss_changes[node] for node in inner])
         np.add.at(total_cover, at, [tree.sum_hessian[node] for node in inner])
@@ -161,15 +173,18 @@ def _walk(tree: _Tree, number: int, dimensions: int) -> tuple[list[int], list[in
         raise BoosterNotUnderstood(f"Tree {number} of the model has columns of several lengths. Train the model again.")
     inner: list[int] = []
     outer: list[int] = []
+    seen = bytearray(size)
     depth = 0
     level = [0]
     while level:
         below: list[int] = []
         for node in level:
-            if not 0 <= node < size or len(inner) + len(outer) >= size:
+            if not 0 <= node < size or seen[node]:
                 raise BoosterNotUnderstood(
-                    f"Tree {number} of the model leads outside its {size} nodes or in a circle. Train the model again."
+                    f"Tree {number} of the model leads outside its {size} nodes or twice to one of them. "
+                    "Train the model again."
                 )
+            seen[node] = True
             if tree.left_children[node] == LEAF:
                 outer.append(node)
                 continue
@@ -187,6 +202,8 @@ def _walk(tree: _Tree, number: int, dimensions: int) -> tuple[list[int], list[in
 
 def _linear(weights: list[float], dimensions: int, parameters: dict[str, str]) -> BoosterStatistics:
     """Weights are stored row by row: one row a dimension and the bias last, one column an output."""
+    if not weights:
+        raise ValueError("a linear booster without weights")
     sizes = np.abs(np.asarray(weights, np.float64).reshape(dimensions + 1, -1)[:dimensions]).sum(axis=1)
     none, empty = np.zeros(dimensions, np.int64), np.zeros(0, np.int64)
     return BoosterStatistics(

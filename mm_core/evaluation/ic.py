@@ -170,7 +170,7 @@ class RankAgreement:
     """How alike two sets of taus rank their common factors.
 
     ``kendall`` (tau-b) and ``spearman`` are None below three common factors or where one side is constant; ``overlap``
-    is the share of the ``top`` largest absolute taus that both sides have.
+    is the share of the ``top`` largest absolute taus (equal ones by name) that both sides have.
     """
 
     common: int
@@ -200,4 +200,4 @@ def rank_agreement(left: Mapping[str, float | None], right: Mapping[str, float |
 
 
 def _strongest(taus: Mapping[str, float], size: int) -> set[str]:
-    return set(sorted(taus, key=lambda name: -abs(taus[name]))[:size])
+    return set(sorted(taus, key=lambda name: (-abs(taus[name]), name))[:size])

@@ -10,6 +10,9 @@ from mm_core.domain.groups import TrainingInfo
 
 FRESH_DAYS = 7
 STALE_DAYS = 30
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STAMP_UNITS = (1, 10**3, 10**6, 10**9)
+"""Stamps a second: epoch stamps are in s, ms, us or ns."""
 
 
 class Freshness(StrEnum):
@@ -54,12 +57,12 @@ def stamp_moment(stamp: int) -> datetime | None:
 
     Seconds reach 1e11 in the year 5138, so larger stamps are of a finer unit.
     """
-    seconds = float(stamp)
-    while abs(seconds) >= 1e11:
-        seconds /= 1000
+    unit = next((unit for unit in STAMP_UNITS if abs(stamp) < 10**11 * unit), None)
+    if unit is None:
+        return None
     try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, OSError, ValueError):
+        return EPOCH + timedelta(microseconds=stamp * 10**6 // unit)
+    except OverflowError:
         return None
 
 
@@ -67,8 +70,7 @@ def _moment(date: str | None, stamp: int | None) -> datetime | None:
     if date:
         try:
             parsed = datetime.fromisoformat(date)
-        except ValueError:
-            parsed = None
-        if parsed is not None:
             return parsed.astimezone(UTC) if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            pass  # a text that is no date, or one that UTC moves beyond the calendar: the stamp decides
     return stamp_moment(stamp) if stamp is not None else None

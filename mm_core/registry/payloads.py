@@ -111,6 +111,10 @@ class Payloads:
             data = self._converted(parts)
         return OnnxBody(data, hashlib.sha256(data).hexdigest(), group.feature_dim, model_name, group.symbol)
 
+    def model_json(self, model_name: str, symbol: str, group_key: str | None = None) -> bytes:
+        """Return the JSON text of a symbol's booster as bots get it; raises like `handle`."""
+        return self._model_json(self._parts(self._store.view(), model_name, symbol, group_key))
+
     def cache_state(self) -> CacheState:
         """Return the figures of the cache in memory."""
         return self._cache.state()

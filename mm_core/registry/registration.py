@@ -134,7 +134,7 @@ class Registrations:
         with self._store.transaction() as transaction:
             current = transaction.model(model.name)
             if current is not None:
-                transaction.save_model(replace(current, refresh_error=reason))
+                transaction.save_model(replace(current, updated_at=_now(), refresh_error=reason))
 
 
 def _now() -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
+from mm_core.registry.activity import Event, events_since
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
@@ -33,6 +35,10 @@ class Registry:
     def model(self, name: str) -> tuple[RegisteredModel, Scan]:
         """Return a registration with its scan; raise `ModelNotFound`."""
         return require_scan(self.view(), name)
+
+    def events_since(self, moment: datetime) -> tuple[Event, ...]:
+        """Return what changed since an aware ``moment``, the newest first."""
+        return events_since(self.view(), moment)
 
     def group(self, name: str, symbol: str, group_key: str | None = None) -> tuple[RegisteredModel, Scan, Group]:
         """Return one group with its registration and scan; raise `ModelNotFound`, `SymbolNotFound`, `GroupNotFound`."""

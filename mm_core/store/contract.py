@@ -38,6 +38,9 @@ class StoreView(Protocol):
     def scan(self, name: str) -> Scan | None:
         """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
 
+    def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
+        """Return one of a model's ``earlier_scans``, None when it has no such scan or when it was deleted from disk."""
+
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol (compared without case), None when nothing was created yet."""
 
@@ -59,6 +62,8 @@ class StoreTransaction(StoreView, Protocol):
 
     def save_scan(self, name: str, scan: Scan) -> None:
         """Replace a registered model's scan and set its ``scan_id``.
+
+        A replaced scan that had found other groups is kept among the ``earlier_scans``, the last ten of them.
 
         Only the files that hold changed groups are written: a group counts as unchanged when key, files and
         ``read_at`` equal the stored ones.

@@ -10,7 +10,7 @@ from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigR
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
-from mm_core.domain.models import RegisteredModel
+from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]
 
@@ -24,12 +24,14 @@ def model_document(model: RegisteredModel) -> Document:
         "updated_at": model.updated_at,
         "scan_id": model.scan_id,
         "refresh_error": model.refresh_error,
+        "earlier_scans": model.earlier_scans,
     }
 
 
 def model_value(document: Mapping[str, Any]) -> RegisteredModel:
     """Return the registration of a document."""
-    return RegisteredModel(**document)
+    earlier = tuple(KeptScan(*kept) for kept in document.get("earlier_scans", ()))  # format 1 has none
+    return RegisteredModel(**{**document, "earlier_scans": earlier})
 
 
 def record_document(record: FactorConfigRecord) -> Document:

@@ -108,9 +108,8 @@ class ScanFiles:
         """Delete a model's files that none of the scans ``keep`` uses, but for those written just now."""
         wanted: set[str] = set()
         for scan_id in keep:
-            index = self.load(model_name, scan_id)
             wanted.add(self._index_path(model_name, scan_id).name)
-            wanted |= set(index.shards.values()) if index is not None else set()
+            wanted |= self._shard_names(model_name, scan_id)
         before = time.time() - KEPT_SECONDS
         for path in sorted((self.path / model_name).glob("*")):
             if path.name not in wanted:
@@ -119,6 +118,15 @@ class ScanFiles:
                         path.unlink()
                 except FileNotFoundError:
                     continue
+
+    def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
+        """Return the shard files of a scan without parsing them."""
+        known = self._loaded.get(model_name, {}).get(scan_id)
+        if known is not None:
+            return set(known.shards.values())
+        path = self._index_path(model_name, scan_id)
+        read = read_file(path)
+        return set(_only_document(read[0], path, "index")["shards"].values()) if read is not None else set()
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
@@ -146,6 +154,11 @@ class ScanFiles:
         database, storage = open_tables({})
         database.table(table).insert_multiple(documents)
         write_durably(path, format_tables(storage.tables))
+
+
+def found_the_same(before: Scan, after: Scan) -> bool:
+    """Return whether two scans of a root read the same files with the same findings."""
+    return before.findings == after.findings and _are_equal(dict(before.groups), dict(after.groups))
 
 
 def _only_document(data: bytes, path: Path, table: str) -> dict[str, Any]:

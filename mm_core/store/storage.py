@@ -12,7 +12,7 @@ from tinydb.storages import Storage
 from mm_core import strict_json
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
 
-FORMAT = 1
+FORMAT = 2
 """Format number of every file; older ones are read, newer ones refused."""
 
 Tables = dict[str, dict[str, Any]]

@@ -17,12 +17,14 @@ from tinydb.table import Document as StoredDocument
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
-from mm_core.domain.models import RegisteredModel
+from mm_core.domain.models import KeptScan, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreBusy, StoreError
 from mm_core.store import documents
 from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, write_durably
-from mm_core.store.scans import ScanFiles
+from mm_core.store.scans import ScanFiles, found_the_same
 from mm_core.store.storage import Tables, format_tables, identity, open_tables, parse_tables, read_file
+
+KEPT_EARLIER_SCANS = 10
 
 LEAST_FREE_BYTES = 100 << 20
 
@@ -195,6 +197,14 @@ class TinyDBView:
                 index = self._scans.load(name, str(newest.scan_id))
         return index.scan if index is not None else None
 
+    def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
+        """Return an earlier scan of a model."""
+        model = self.model(name)
+        if model is None or scan_id not in {kept.scan_id for kept in model.earlier_scans}:
+            return None
+        index = self._scans.load(name, scan_id)
+        return index.scan if index is not None else None
+
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol."""
         found = self._base.records.get((name, symbol.casefold()))
@@ -252,7 +262,8 @@ class TinyDBTransaction(TinyDBView):
     def save_model(self, model: RegisteredModel) -> None:
         """Add or replace a registration; its scan stays."""
         known = self._models.get(model.name)
-        self._models[model.name] = replace(model, scan_id=known.scan_id if known is not None else None)
+        scans = (known.scan_id, known.earlier_scans) if known is not None else (None, ())
+        self._models[model.name] = replace(model, scan_id=scans[0], earlier_scans=scans[1])
 
     def delete_model(self, name: str) -> None:
         """Remove a registration with all that belongs to it."""
@@ -269,7 +280,11 @@ class TinyDBTransaction(TinyDBView):
             raise ModelNotFound(f"No model '{name}' is registered, so it can have no scan. Register it first.")
         scan_id = self._scans.save(name, scan, model.scan_id)
         self._scanned[name] = [scan_id] if model.scan_id is None else [model.scan_id, scan_id]
-        self._models[name] = replace(model, scan_id=scan_id)
+        earlier = model.earlier_scans
+        before = self.scan(name)
+        if before is not None and model.scan_id is not None and not found_the_same(before, scan):
+            earlier = (*earlier, KeptScan(model.scan_id, before.scanned_at))[-KEPT_EARLIER_SCANS:]
+        self._models[name] = replace(model, scan_id=scan_id, earlier_scans=earlier)
 
     def save_factor_config(self, record: FactorConfigRecord, revision: FactorConfigRevision) -> None:
         """Add or replace a record and append a revision."""
@@ -310,11 +325,12 @@ class TinyDBTransaction(TinyDBView):
         return _plain(storage.tables)
 
     def clean_up(self) -> None:
-        """Delete scan files that no current or previous scan uses."""
+        """Delete scan files that no current, previous or kept scan uses."""
         for name in self._deleted - self._models.keys():
             self._scans.delete(name)
         for name, scan_ids in self._scanned.items():
-            self._scans.discard(name, scan_ids)
+            kept = self._models[name].earlier_scans if name in self._models else ()
+            self._scans.discard(name, {*scan_ids, *(scan.scan_id for scan in kept)})
 
 
 def _remove(table: Any, numbers: set[str]) -> None:

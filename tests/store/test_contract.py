@@ -203,3 +203,35 @@ def test_groups_that_changed_or_vanished_are_replaced(open_store: Callable[[], R
         transaction.save_scan("m", changed)
     assert store.view().scan("m") == changed
     assert open_store().view().scan("m") == changed
+
+
+def test_a_replaced_scan_is_kept_where_it_had_found_something_else(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(1))
+    for scan in (replace(make_scan(1), scanned_at="2024-01-03"), make_scan(2), make_scan(3)):
+        with store.transaction() as transaction:
+            transaction.save_scan("m", scan)
+    view = open_store().view()
+    kept = view.models()[0].earlier_scans
+    assert [scan.scanned_at for scan in kept] == ["2024-01-03", "2024-01-02"]
+    assert [view.earlier_scan("m", scan.scan_id) for scan in kept] == [
+        replace(make_scan(1), scanned_at="2024-01-03"),
+        make_scan(2),
+    ]
+    assert view.scan("m") == make_scan(3)
+    assert view.earlier_scan("m", "unknown") is None
+    assert view.earlier_scan("unknown", kept[0].scan_id) is None
+
+
+def test_the_last_ten_replaced_scans_are_kept(store: RegistryStore) -> None:
+    for count in range(1, 14):
+        with store.transaction() as transaction:
+            if count == 1:
+                transaction.save_model(MODEL)
+            transaction.save_model(replace(MODEL, updated_at=str(count)))
+            transaction.save_scan("m", make_scan(count))
+    view = store.view()
+    scans = [view.earlier_scan("m", scan.scan_id) for scan in view.models()[0].earlier_scans]
+    assert [len(scan.groups) for scan in scans if scan is not None] == list(range(3, 13))

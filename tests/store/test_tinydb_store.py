@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from mm_core.store import tinydb_store as tinydb_store_module
 from tests.store.test_contract import MODEL, make_group, make_scan, record
 
 PROJECT = Path(__file__).parent.parent.parent
-GOLDEN = Path(__file__).parent / "golden" / "format-1"
+GOLDEN = Path(__file__).parent / "golden"
 
 WRITER = """
 import sys
@@ -136,7 +138,7 @@ def test_files_that_no_scan_uses_are_deleted_after_a_while(tmp_path: Path) -> No
         for path in (tmp_path / "scans").rglob("*.json"):
             os.utime(path, (1, 1))
         with store.transaction() as transaction:
-            transaction.save_scan("m", type(make_scan())(f"{number}", make_scan().groups))
+            transaction.save_scan("m", replace(make_scan(), scanned_at=f"{number}"))
     names = [path.name.split("-")[0] for path in (tmp_path / "scans").rglob("*.json")]
     assert sorted(names) == ["index", "index", "shard"]
 
@@ -156,13 +158,13 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
 
 def test_a_newer_format_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
-    path.write_text('{"format": 2, "tables": {}}')
+    path.write_text('{"format": 3, "tables": {}}')
     store = TinyDBStore(tmp_path)
-    with pytest.raises(StoreTooNew, match="format 2, this version reads up to 1"):
+    with pytest.raises(StoreTooNew, match="format 3, this version reads up to 2"):
         store.view()
     with pytest.raises(StoreTooNew), store.transaction():
         pytest.fail("opened")
-    assert path.read_text() == '{"format": 2, "tables": {}}'
+    assert path.read_text() == '{"format": 3, "tables": {}}'
     assert "newer version" in store.problems()[0]
 
 
@@ -196,14 +198,15 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json")} == {0o600}
 
 
-def test_the_first_format_is_read_for_ever(tmp_path: Path) -> None:
-    for path in GOLDEN.rglob("*.json"):
-        target = tmp_path / path.relative_to(GOLDEN)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+@pytest.mark.parametrize(("form", "revision", "kept"), [("format-1", 2, []), ("format-2", 3, [1])])
+def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revision: int, kept: list[int]) -> None:
+    shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
-    assert (view.revision, [model.name for model in view.models()]) == (2, ["m"])
+    assert (view.revision, [model.name for model in view.models()]) == (revision, ["m"])
     assert view.scan("m") == make_scan(2)
+    assert [view.earlier_scan("m", scan.scan_id) for scan in view.models()[0].earlier_scans] == [
+        make_scan(count) for count in kept
+    ]
     assert view.factor_config("m", "A000") == record(1, 0.25)[0]
     assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1],)
 

@@ -1,0 +1,78 @@
+"""What happened to the state since a moment: for people who look again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mm_core.domain.configs import FactorConfigRevision
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel
+from mm_core.store import StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change: ``at`` is ISO 8601 UTC, ``symbol`` None where a whole model changed, ``what`` one sentence."""
+
+    at: str
+    model_name: str
+    symbol: str | None
+    what: str
+
+
+def events_since(view: StoreView, since: datetime) -> tuple[Event, ...]:
+    """Return registrations, scans that found something else, failed refreshes and saved configs, the newest first."""
+    since -= timedelta(microseconds=since.microsecond % 1000)  # stamps of events have milliseconds
+    events = [event for model in view.models() for event in _events_of(view, model, since)]
+    return tuple(sorted(events, key=lambda event: event.at, reverse=True))
+
+
+def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iterator[Event]:
+    if _is_since(model.created_at, since):
+        yield Event(model.created_at, model.name, None, f"Registered from {model.root_path}.")
+    if model.refresh_error is not None and _is_since(model.updated_at, since):
+        yield Event(model.updated_at, model.name, None, f"Serves an older scan. {model.refresh_error}")
+    after = view.scan(model.name)
+    for kept in reversed(model.earlier_scans):
+        if after is None or not _is_since(after.scanned_at, since):
+            break
+        before = view.earlier_scan(model.name, kept.scan_id)
+        if before is not None:
+            yield Event(after.scanned_at, model.name, None, _scan_sentence(before, after))
+        after = before
+    for record in view.factor_configs(model.name):
+        if _is_since(record.updated_at, since):
+            for revision in view.factor_config_history(model.name, record.symbol):
+                if revision.action != "create" and _is_since(revision.at, since):
+                    yield Event(revision.at, model.name, record.symbol, _config_sentence(revision))
+
+
+def _scan_sentence(before: Scan, after: Scan) -> str:
+    """Return which groups came, went and changed between two scans of a model."""
+    new = [key for key in after.groups if key not in before.groups]
+    gone = [key for key in before.groups if key not in after.groups]
+    changed = [
+        key
+        for key, group in after.groups.items()
+        if key in before.groups and before.groups[key] is not group and before.groups[key].files != group.files
+    ]
+    parts = [
+        f"{len(keys)} {word} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
+        for keys, word in ((new, "new"), (changed, "changed"), (gone, "gone"))
+        if keys
+    ]
+    return f"Groups: {'; '.join(parts)}." if parts else "The same groups, other findings."
+
+
+def _config_sentence(revision: FactorConfigRevision) -> str:
+    parts = [f"{len(revision.changes)} factors"] if revision.changes else []
+    parts += [f"{len(revision.added)} new"] if revision.added else []
+    parts += [f"{len(revision.dropped)} gone"] if revision.dropped else []
+    note = f", “{revision.note}”" if revision.note else ""
+    return f"Factor config revision {revision.number} by {revision.by} ({revision.action}: {', '.join(parts)}{note})."
+
+
+def _is_since(stamp: str, since: datetime) -> bool:
+    return datetime.fromisoformat(stamp) >= since
