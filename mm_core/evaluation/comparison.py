@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation.boosters import flat
 from mm_core.evaluation.ic import rank_agreement
 from mm_core.evaluation.importance import Importance
@@ -112,7 +112,10 @@ def group_parameters(group: Group) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class GroupShift:
-    """One symbol in two scans; counts are 0 and agreement None where only one side has it."""
+    """One symbol in two scans; counts are 0 and figures None where only one side has it.
+
+    ``mean_tau_change`` is the mean absolute change of the common factors' taus.
+    """
 
     symbol: str
     change: Change
@@ -127,11 +130,11 @@ class GroupShift:
 def group_shifts(left: Scan, right: Scan) -> tuple[GroupShift, ...]:
     """Return every symbol of either scan in lexical order, matched without case.
 
+    Of several groups of one symbol the one that stands for it counts.
     ``files_changed`` compares size and time of each role's file; a group that moved to another directory with its
     files as they were did not change.
     """
-    one = {group.symbol.casefold(): group for group in left.groups.values()}
-    two = {group.symbol.casefold(): group for group in right.groups.values()}
+    one, two = _by_symbol(left), _by_symbol(right)
     return tuple(_group_shift(one.get(key), two.get(key)) for key in sorted({*one, *two}))
 
 
@@ -142,7 +145,7 @@ def _group_shift(left: Group | None, right: Group | None) -> GroupShift:
         change = Change.GAINED if left is None else Change.LOST
         return GroupShift(present.symbol, change, True, 0, 0, 0, None, None)
     if left is right:
-        return GroupShift(right.symbol, Change.KEPT, False, 0, 0, 0, 0.0, None)
+        return _unchanged(right)
     before = {name: dim for dim, name in enumerate(left.factors.names)}
     after = {name: dim for dim, name in enumerate(right.factors.names)}
     taus = dict(zip(left.factors.names, left.factors.taus, strict=True))
@@ -163,6 +166,20 @@ def _group_shift(left: Group | None, right: Group | None) -> GroupShift:
         float(np.mean(np.abs(changes))) if changes else None,
         rank_agreement(taus, taus_after).kendall,
     )
+
+
+def _by_symbol(scan: Scan) -> dict[str, Group]:
+    found: dict[str, list[Group]] = {}
+    for group in scan.groups.values():
+        found.setdefault(group.symbol.casefold(), []).append(group)
+    return {symbol: preferred_group(groups) for symbol, groups in found.items()}
+
+
+def _unchanged(group: Group) -> GroupShift:
+    """Say of a group that both scans share, without counting, what a comparison with itself would."""
+    known = [tau for tau in group.factors.taus if tau is not None]
+    ranked = len(known) > 2 and len(set(known)) > 1
+    return GroupShift(group.symbol, Change.KEPT, False, 0, 0, 0, 0.0 if known else None, 1.0 if ranked else None)
 
 
 def _factors(side: Side) -> dict[str, tuple[int, float | None, float | None]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.cluster import hierarchy
+from scipy.spatial import distance
 
 from mm_core.domain.groups import Group
 from mm_core.evaluation.families import family_of
@@ -83,7 +84,7 @@ def clustered_order(taus: FloatArray) -> Indices:
     """
     if len(taus) < 3 or taus.shape[1] == 0:
         return np.arange(len(taus))
-    tree = hierarchy.linkage(np.nan_to_num(taus), "average", optimal_ordering=True)
+    tree = hierarchy.linkage(distance.pdist(np.nan_to_num(taus)), "average", optimal_ordering=True)
     return np.asarray(hierarchy.leaves_list(tree), np.intp)
 
 
@@ -98,8 +99,8 @@ class FactorConsistency:
     """How one factor does across groups, an array entry a factor.
 
     ``count`` groups have a tau, ``selected`` groups a dimension; ``mean`` and ``deviation`` (sample) of tau; ``t`` is
-    mean / (deviation / sqrt(count)), NaN below two groups; ``same_sign`` the share of groups whose tau has the sign of
-    the mean.
+    mean / (deviation / sqrt(count)), NaN below two groups and infinite where all taus are one number; ``same_sign`` the
+    share of groups whose tau has the sign of the mean.
     """
 
     factors: tuple[str, ...]
@@ -117,6 +118,8 @@ def factor_consistency(matrix: IcMatrix) -> FactorConsistency:
     count = np.sum(~np.isnan(taus), axis=1)
     mean = row_means(taus)
     squares = np.nansum((taus - mean[:, None]) ** 2, axis=1)
+    lowest, highest = (extreme.reduce(taus, axis=1, initial=np.nan) for extreme in (np.fmin, np.fmax))
+    squares = np.where(lowest == highest, 0.0, squares)  # the mean of equal numbers is rounded
     deviation = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1)), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = mean / (deviation / np.sqrt(count))

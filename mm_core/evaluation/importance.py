@@ -27,6 +27,7 @@ class Standing(StrEnum):
 class Importance:
     """Total gain in dimension order: ``share`` sums to 1 (all 0 where nothing splits), ``rank`` 1 is the largest.
 
+    A gain below 0, which a permutation importance can be, has share 0.
     ``source`` says where the gain comes from: ``booster`` or ``training info``.
     """
 
@@ -52,13 +53,16 @@ def group_importance(group: Group, statistics: BoosterStatistics | None) -> Impo
     if not known:
         return None
     values = [known.get(name, known.get(f"f{dim}")) for dim, name in enumerate(names)]
+    if all(value is None for value in values):
+        return None
     return importance("training info", np.nan_to_num(np.array(values, float)))
 
 
 def importance(source: str, total_gain: FloatArray) -> Importance:
     """Return shares and ranks of ``total_gain``; equal gains are ranked in dimension order."""
-    whole = float(total_gain.sum())
-    share = total_gain / whole if whole > 0 else np.zeros(len(total_gain))
+    largest = total_gain.max(initial=0.0)
+    share = np.maximum(total_gain, 0.0) / largest if largest > 0 else np.zeros(len(total_gain))
+    share /= max(share.sum(), 1.0)
     rank = np.empty(len(total_gain), np.int64)
     rank[np.argsort(-total_gain, kind="stable")] = np.arange(1, len(total_gain) + 1)
     return Importance(source, total_gain, share, rank)
@@ -73,14 +77,14 @@ def factors_for(share: FloatArray, part: float) -> int:
     """Return how many of the largest factors hold ``part`` of all gain; 0 where there is no gain."""
     if share.sum() <= 0:
         return 0
-    return int(np.searchsorted(cumulative_share(share), part - 1e-12) + 1)
+    return min(int(np.searchsorted(cumulative_share(share), part - 1e-12)) + 1, len(share))
 
 
 def standings(taus: Sequence[float | None], share: FloatArray) -> tuple[Standing, ...]:
     """Return where each factor stands by the group's own quartiles of gain and of absolute tau.
 
     Heavy: gain in the upper quarter with an absolute tau in the lower quarter (a missing tau counts as none). Unused:
-    the other way round.
+    the other way round. Where all gains or all taus are one number, nothing stands out.
     """
     strength = np.nan_to_num(np.abs(np.array(taus, float)))
     if not len(strength) or share.sum() <= 0:
@@ -89,9 +93,9 @@ def standings(taus: Sequence[float | None], share: FloatArray) -> tuple[Standing
     light, heavy = np.quantile(share, [0.25, 0.75])
     return tuple(
         Standing.LEANS_WITHOUT_IC
-        if gain >= heavy and gain > 0 and tau <= weak and tau < strong
+        if gain >= heavy and gain > light and tau <= weak and tau < strong
         else Standing.STRONG_BUT_UNUSED
-        if tau >= strong and tau > 0 and gain <= light and gain < heavy
+        if tau >= strong and tau > weak and gain <= light and gain < heavy
         else Standing.ORDINARY
         for tau, gain in zip(strength, share, strict=True)
     )
