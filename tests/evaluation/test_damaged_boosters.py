@@ -98,10 +98,11 @@ def test_a_damaged_model_is_not_understood(document: Any) -> None:
         booster_statistics(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("depth", [*range(985, 1000), 5000, 200_000])
-def test_nesting_of_any_depth_is_read_or_refused(depth: int) -> None:
-    text = json.dumps(_document()).replace('"reg:squarederror"', '{"a":' * depth + "1" + "}" * depth)
-    _read_or_refused(text.encode())
+def test_nesting_of_any_depth_is_read_or_refused() -> None:
+    whole = json.dumps(_document())
+    for depth in [*range(800, 1000), 5000, 200_000]:  # Python's own limit is 1000 calls, some of which pytest holds
+        text = whole.replace('"reg:squarederror"', '{"a":' * depth + "1" + "}" * depth)
+        _read_or_refused(text.encode())
 
 
 @settings(deadline=1000)
