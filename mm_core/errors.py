@@ -25,6 +25,7 @@
     │   ├── StoreTooNew                     500
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
+    ├── ServiceAway                         503  another process of ours does not answer
     ├── BoosterNotUnderstood                500  a model that can be served, not drawn
     └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
 
@@ -198,6 +199,13 @@ class ConversionFailed(ModelManagerError):
 
     status = 502
     title = "Conversion failed"
+
+
+class ServiceAway(ModelManagerError):
+    """A payload server that was asked how it is does not answer."""
+
+    status = 503
+    title = "Payload server away"
 
 
 class BoosterNotUnderstood(ModelManagerError):

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "mm_core"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "settings", "strict_json", "logs", "client", ""}),
+    frozenset({"errors", "settings", "strict_json", "logs", "client", "probe", ""}),
     frozenset({"domain"}),
     frozenset({"artifacts", "store", "payloads", "conversion", "evaluation"}),
     frozenset({"registry"}),
@@ -37,7 +37,7 @@ HOMES = {
     "bottle": {"api"},
     "waitress": {"api"},
     "werkzeug": {"api"},
-    "prometheus_client": {"api"},
+    "prometheus_client": {"api", "probe"},
     "typer": {"cli"},
     "rich": {"cli"},
     "tinydb": {"store"},
@@ -53,7 +53,7 @@ HOMES = {
     "structlog": {"logs", "api", "registry"},
     "msgspec": {"strict_json"},
     "backports": {"payloads"},
-    "httpx": {"client"},
+    "httpx": {"client", "probe"},
 }
 
 

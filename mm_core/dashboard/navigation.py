@@ -1,33 +1,58 @@
-"""The frame around every page."""
+"""The frame around every page: addresses, the sidebar, and the way into both from a cold link."""
 
 from __future__ import annotations
 
+import runpy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
+
+from mm_core.dashboard.sidebar import sidebar
 
 PROJECT = Path(__file__).parent.parent.parent
 _ROUTED = "_model_manager_routed"
 
 
-def frame() -> StreamlitPage:
-    """Set the page's frame up and return the page that the address names."""
+class Entry(NamedTuple):
+    """One page: ``name`` is its file below ``pages/`` and its address."""
+
+    name: str
+    title: str
+    icon: str
+
+
+def page_path(name: str) -> Path:
+    """Return the file of a page, as `streamlit.switch_page` and page links want it."""
+    return PROJECT / "pages" / f"{name}.py"
+
+
+def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
+    """Set the page's frame up and return the page that the address names; ``/`` leads to the first one."""
     st.set_page_config(
         page_title="Model Manager",
         page_icon=str(Path(__file__).parent / "static" / "favicon.svg"),
         layout="wide",
     )
     st.session_state[_ROUTED] = True
-    pages = PROJECT / "pages"
-    return st.navigation(
-        [
-            st.Page(
-                pages / "overview.py", title="Overview", icon=":material/dashboard:", url_path="overview", default=True
-            ),
-            st.Page(pages / "config.py", title="Factor configs", icon=":material/tune:", url_path="config"),
+    first = next(iter(sections.values()))[0].name
+
+    def start() -> None:
+        st.switch_page(page_path(first), query_params=st.query_params.to_dict())
+
+    pages = {
+        section: [
+            st.Page(page_path(entry.name), title=entry.title, icon=entry.icon, url_path=entry.name) for entry in entries
         ]
-    )
+        for section, entries in sections.items()
+    }
+    home = st.Page(start, title="Model Manager", url_path="start", default=True, visibility="hidden")
+    page = st.navigation({"": [home], **pages})
+    with st.sidebar:
+        sidebar()
+    return page
 
 
 def through_the_app() -> None:
@@ -37,5 +62,5 @@ def through_the_app() -> None:
     the folder before anything told it of ``st.navigation``.
     """
     if not st.session_state.get(_ROUTED):
-        frame()
+        frame(runpy.run_path(str(PROJECT / "app.py"))["PAGES"])
         st.rerun()

@@ -43,16 +43,3 @@ def errors_as_sentences() -> Iterator[None]:
     except ModelManagerError as error:
         st.error(f"**{error.title}.** {error.detail}")
         st.stop()
-
-
-def follow(revision: int) -> None:
-    """Run the page again when the state is another one than it was made from: a refresh, a save, a registration."""
-    _follow(revision)
-
-
-@st.fragment(run_every=5)
-def _follow(revision: int) -> None:
-    with errors_as_sentences():
-        changed = current_registry().view().revision != revision
-    if changed:
-        st.rerun()

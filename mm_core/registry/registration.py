@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,9 +10,10 @@ from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.scan import has_changed, scan_root
-from mm_core.domain.groups import Scan
+from mm_core.artifacts.stable_file import read_stable
+from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
-from mm_core.errors import DuplicateSymbols, InvalidRoot
+from mm_core.errors import DuplicateSymbols, InvalidRoot, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
 from mm_core.registry.roots import checked_root
@@ -93,6 +95,21 @@ class Registrations:
         """Return what registering a root would find; nothing is stored. Raises `InvalidRoot`."""
         root = checked_root(root_path, self._allowed_roots)
         return scan_root(root, limits=self._limits, progress=progress)
+
+    def file_digests(self, name: str, group: Group) -> dict[str, str]:
+        """Return the SHA-256 of each of a group's files as they are now, by path; a reason where one cannot be read.
+
+        Raises `ModelNotFound` and `InvalidRoot`.
+        """
+        root = checked_root(require_model(self._store.view(), name).root_path, self._allowed_roots)
+        limit = max(self._limits.model_bytes, self._limits.file_bytes)
+        found = {}
+        for file in group.files:
+            try:
+                found[file.path] = hashlib.sha256(read_stable(root, file.path, limit)).hexdigest()
+            except UnreadableArtifact as error:
+                found[file.path] = error.detail
+        return found
 
     def has_changed(self, name: str) -> bool:
         """Return whether a registered root differs from its scan by names, sizes or times.

@@ -1,0 +1,1 @@
+"""Numbers as figures: values and a palette in, a plotly figure out, nothing of streamlit."""

@@ -1,0 +1,99 @@
+"""How every page begins, and what it says where there is nothing to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from mm_core.dashboard.navigation import page_path, through_the_app
+from mm_core.dashboard.session import current_registry, errors_as_sentences
+from mm_core.dashboard.sidebar import picked
+from mm_core.domain.groups import Group, Scan
+from mm_core.domain.models import RegisteredModel
+from mm_core.registry import Registry
+from mm_core.registry.lookups import find_group, require_scan
+
+_FLASH = "_model_manager_flash"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """The sidebar's model with its scan, and the registry that it came from."""
+
+    registry: Registry
+    model: RegisteredModel
+    scan: Scan
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGroup(OpenModel):
+    """The sidebar's group."""
+
+    group: Group
+
+
+def begin(title: str) -> Registry:
+    """Begin a page: through the frame, with its title and what the last run left to say; return the registry."""
+    through_the_app()
+    st.title(title)
+    message = st.session_state.pop(_FLASH, None)
+    if message is not None:
+        st.toast(message, icon=":material/check_circle:")
+    with errors_as_sentences():
+        return current_registry()
+
+
+def say_after_rerun(message: str) -> None:
+    """Keep a sentence for the next run, which shows it as a toast."""
+    st.session_state[_FLASH] = message
+
+
+def all_models(registry: Registry) -> list[tuple[RegisteredModel, Scan]]:
+    """Return every registered model with its scan, from one view."""
+    with errors_as_sentences():
+        view = registry.view()
+        return [require_scan(view, model.name) for model in view.models()]
+
+
+def open_model(registry: Registry) -> OpenModel:
+    """Return the model in hand, or say how to get one and end the page."""
+    name = picked().model_name
+    if name is None:
+        nothing_registered()
+        st.stop()
+    with errors_as_sentences():
+        model, scan = registry.model(name)
+    if model.refresh_error is not None:
+        st.warning(f"**{name}** serves an older scan. {model.refresh_error}")
+    if not scan.groups:
+        st.info(f"Model {name} has no group. Check its directory ({model.root_path}), then refresh it on the overview.")
+        st.stop()
+    return OpenModel(registry, model, scan)
+
+
+def open_group(registry: Registry) -> OpenGroup:
+    """Return the group in hand, or say how to get one and end the page."""
+    opened = open_model(registry)
+    symbol = picked().symbol
+    with errors_as_sentences():
+        group = find_group(opened.scan, opened.name, symbol or next(iter(opened.scan.symbols())), None)
+    return OpenGroup(registry, opened.model, opened.scan, group)
+
+
+def nothing_registered() -> None:
+    """Say how to begin."""
+    st.info("No model is registered yet. Register a directory on the overview, in a shell, or start the demo:")
+    st.code(".venv/bin/python -m mm_core register NAME DIRECTORY\n./start.sh --demo", language="bash")
+    st.page_link(page_path("overview"), label="Register a directory", icon=":material/create_new_folder:")
+
+
+def now() -> datetime:
+    """Return the present moment, UTC."""
+    return datetime.now(UTC)

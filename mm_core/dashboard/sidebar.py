@@ -1,0 +1,84 @@
+"""What stands beside every page: the model and symbol in hand, unsaved edits, and news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from mm_core.dashboard.addresses import keep_in_address, take_from_address
+from mm_core.dashboard.editor.drafts import Draft
+from mm_core.dashboard.session import current_registry, errors_as_sentences
+
+_PICKED = "_model_manager_picked"
+DRAFTS = "_model_manager_drafts"
+"""Where a session keeps its unsaved factor configs, by model and symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What the sidebar chose: None where nothing is registered, or where the model has no group."""
+
+    model_name: str | None
+    symbol: str | None
+    revision: int
+    drawn_at: datetime
+
+
+def sidebar() -> None:
+    """Draw the sidebar and remember what it chose."""
+    with errors_as_sentences():
+        view = current_registry().view()
+        names = [model.name for model in view.models()]
+        model_name = _choice("Model", "model", names) if names else None
+        scan = view.scan(model_name) if model_name is not None else None
+        symbols = scan.symbols() if scan is not None else ()
+        symbol = _choice("Symbol", "symbol", symbols) if symbols else None
+    st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC))
+    _unsaved()
+    _news(picked)
+
+
+def picked() -> Picked:
+    """Return what the sidebar of this run chose."""
+    chosen: Picked = st.session_state[_PICKED]
+    return chosen
+
+
+def drafts() -> dict[tuple[str, str], Draft]:
+    """Return the session's unsaved factor configs by model and symbol."""
+    kept: dict[tuple[str, str], Draft] = st.session_state.setdefault(DRAFTS, {})
+    return kept
+
+
+def _choice(label: str, key: str, options: list[str] | tuple[str, ...]) -> str:
+    missed = take_from_address(key, options)
+    chosen: str = st.selectbox(label, options, key=key)
+    keep_in_address(key, chosen)
+    if missed is not None:
+        st.warning(f"There is no {label.lower()} '{missed[:128]}' here; this is {chosen}.")
+    return chosen
+
+
+def _unsaved() -> None:
+    for (model_name, symbol), draft in drafts().items():
+        if draft.cells:
+            st.caption(f":material/edit: **{model_name} {symbol}**: {len(draft.cells)} unsaved")
+
+
+@st.fragment(run_every=5)
+def _news(drawn: Picked) -> None:
+    """Say what changed since the page was drawn, and leave the page as it is until its reader asks."""
+    with errors_as_sentences():
+        registry = current_registry()
+        revision = registry.view().revision
+        if revision == drawn.revision:
+            st.caption(f"State {revision} · up to date")
+            return
+        events = registry.events_since(drawn.drawn_at)
+    lines = [f"- **{event.model_name} {event.symbol or ''}** {event.what}" for event in events[:4]]
+    lines += [f"- and {len(events) - 4} more"] if len(events) > 4 else []
+    st.info("Changed since this page was drawn:\n" + "\n".join(lines or ["- the state, now " + str(revision)]))
+    if st.button("Show it", icon=":material/refresh:", key="show_news", type="primary", width="stretch"):
+        st.rerun()

@@ -1,0 +1,1 @@
+"""Values as tables: what pages show and offer as CSV and JSON."""
