@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from mm_core import strict_json
 from mm_core.errors import ServiceAway
+
+MOST_BYTES = 16 << 20
+"""Of one answer: ours are below 1 MiB, and another server's may never end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +38,45 @@ class ServiceState:
 
 
 def probe(base_url: str, timeout: float = 2.0) -> ServiceState:
-    """Return the state of the payload server at ``base_url``; raise `ServiceAway` when it does not answer sensibly."""
+    """Return the state of the payload server at ``base_url``; each of the two answers may take ``timeout`` seconds.
+
+    Raises `ServiceAway` when it does not answer sensibly.
+    """
     try:
         with httpx.Client(base_url=base_url, timeout=timeout, trust_env=False) as client:
-            answer = client.get("/api/health")
-            health = answer.json()
-            text = client.get("/metrics").raise_for_status().text
-        routes, figures = _read_metrics(text)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            started = time.perf_counter()
+            health = strict_json.decode(_get(client, "/api/health", timeout))
+            seconds = time.perf_counter() - started
+            if not _is_health(health):
+                raise ValueError("its health has another form")
+            routes, figures = _read_metrics(_get(client, "/metrics", timeout, must_succeed=True).decode())
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, OverflowError) as error:
         raise ServiceAway(
             f"The payload server at {base_url} does not answer as one ({error}). Start it with ./start.sh, or check "
             "MODEL_MANAGER_HTTP_PORT."
         ) from error
-    if not isinstance(health, dict):
-        raise ServiceAway(f"Something else than a payload server answers at {base_url}. Check MODEL_MANAGER_HTTP_PORT.")
-    return ServiceState(health, routes, figures, answer.elapsed.total_seconds() * 1000)
+    return ServiceState(health, routes, figures, seconds * 1000)
+
+
+def _get(client: httpx.Client, path: str, timeout: float, *, must_succeed: bool = False) -> bytes:
+    """Return a body that is whole in time; httpx alone would wait as long as a byte comes now and then."""
+    ends = time.monotonic() + timeout
+    data = bytearray()
+    with client.stream("GET", path) as answer:
+        if must_succeed:
+            answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            data += chunk
+            if len(data) > MOST_BYTES:
+                raise ValueError(f"{path} has more than {MOST_BYTES:,} bytes")
+            if time.monotonic() > ends:
+                raise ValueError(f"{path} took more than {timeout:g} s")
+    return bytes(data)
+
+
+def _is_health(document: Any) -> bool:
+    """Return whether this is our health document; a server that drains sends it with status 503."""
+    return isinstance(document, dict) and isinstance(document.get("status"), str) and "store_revision" in document
 
 
 def _read_metrics(text: str) -> tuple[tuple[RouteFigures, ...], dict[str, float]]:

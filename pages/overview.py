@@ -1,46 +1,37 @@
-"""Every registered model, what is wrong with it, and the way to the API."""
+"""Every registered model, what changed, what is wrong, and how to register another."""
 
 import streamlit as st
 
-from mm_core.dashboard.navigation import through_the_app
-from mm_core.dashboard.session import api_address, current_registry, errors_as_sentences, follow
-from mm_core.dashboard.tables import findings_table, models_table
-from mm_core.registry.lookups import require_scan
+from mm_core.dashboard.page import all_models, begin
+from mm_core.dashboard.sections import overview, registering
+from mm_core.dashboard.session import api_address
+from mm_core.dashboard.show import show_table
+from mm_core.dashboard.sidebar import picked
+from mm_core.dashboard.tables.models import findings_of, findings_table
 
-through_the_app()
-st.title("Overview")
-
-with errors_as_sentences():
-    address = api_address()
-    view = current_registry().view()
-    models = [require_scan(view, model.name) for model in view.models()]
+registry = begin("Overview")
+models = all_models(registry)
 if not models:
-    st.info("No model is registered yet. Register a directory, or start the demo:")
-    st.code(".venv/bin/python -m mm_core register NAME DIRECTORY\n./start.sh --demo", language="bash")
+    st.info("No model is registered yet. Register a directory here, or start the demo with `./start.sh --demo`.")
 else:
-    table = models_table(models)
-    counts = st.columns(4)
-    counts[0].metric("Models", len(models), border=True)
-    counts[1].metric("Groups", int(table["groups"].sum()), border=True)
-    counts[2].metric("Ready for bots", int(table["ready for bots"].sum()), border=True)
-    counts[3].metric("Findings", int(table["errors"].sum() + table["warnings"].sum()), border=True)
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        alt="Registered models with their counts and last scan",
-        column_config={"last scan": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm:ss", timezone="UTC")},
-    )
+    overview.models(models)
+    name = picked().model_name
+    if name is not None:
+        registering.model_actions(registry, name)
     for model, _ in models:
         if model.refresh_error is not None:
             st.warning(f"**{model.name}** serves an older scan. {model.refresh_error}")
-    findings = [(model.name, finding) for model, scan in models for finding in scan.all_findings()]
+    overview.cannot_be_served(models)
+
+registering.register_form(registry, [model.name for model, _ in models], expanded=not models)
+
+if models:
+    overview.changes(registry)
+    findings = findings_of(models)
     if findings:
         st.subheader("Findings")
-        st.dataframe(findings_table(findings), hide_index=True, width="stretch", alt="Findings, errors first")
+        show_table(findings_table(findings), "findings", "Findings of all models, errors first")
 
-st.subheader("For bots and operators")
+address = api_address()
 links = {"models": "/api/models", "health": "/api/health", "OpenAPI": "/api/openapi.json", "metrics": "/metrics"}
-st.markdown(" · ".join(f"[{name}]({address}{path})" for name, path in links.items()))
-
-follow(view.revision)
+st.caption("For bots and tools: " + " · ".join(f"[{label}]({address}{path})" for label, path in links.items()))

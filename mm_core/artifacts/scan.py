@@ -19,7 +19,7 @@ LOST_READER = "reader-ended"
 """The finding that says nothing about the content: such a group is read again at every scan."""
 
 Keep = Callable[[bytes, str], object]
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 def scan_root(

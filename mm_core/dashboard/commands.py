@@ -27,3 +27,27 @@ def change_by_command_line(model_name: str, symbol: str, revision: int) -> str:
         "# edit mean_values and variance_values in config.json, then:\n"
         f".venv/bin/python -m mm_core config set {place} config.json --expected-revision {revision} --note why"
     )
+
+
+def pull_by_curl(base: str, model_name: str, symbol: str) -> str:
+    """Return the lines that pull a payload, and pull it again only when it is another one."""
+    url = shlex.quote(f"{base}/api/models/{quote(model_name, safe='')}/model/{quote(symbol, safe='')}")
+    name = shlex.quote(f"{symbol}.json")
+    return (
+        f"curl -s --compressed -D headers.txt -o {name} {url}\n"
+        "tag=$(tr -d '\\r' < headers.txt | sed -n 's/^etag: //Ip')\n"
+        f"curl -s --compressed -o /dev/null -w '%{{http_code}}\\n' -H \"If-None-Match: $tag\" {url}"
+    )
+
+
+def pull_by_python(base: str, model_name: str, symbol: str) -> str:
+    """Return the lines of a bot that pulls with `mm_core.client` and makes an XGBoost booster of it."""
+    return (
+        "from mm_core.client import PayloadClient\n"
+        "import xgboost\n\n"
+        f"with PayloadClient({base!r}) as client:\n"
+        f"    payload = client.get({model_name!r}, {symbol!r})\n"
+        "booster = xgboost.Booster()\n"
+        "booster.load_model(bytearray(payload.model_json, 'utf-8'))\n"
+        "# row = payload.normalize({factor: value, ...})"
+    )

@@ -30,6 +30,13 @@ def api_address() -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{load_settings().http_port}"
 
 
+def own_api_address() -> str:
+    """Return the payload server's address as this process can reach it."""
+    settings = load_settings()
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.http_host, settings.http_host)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
+
+
 def writes_need_token() -> bool:
     """Return whether the payload server asks for a token before it changes anything."""
     return load_settings().write_token is not None

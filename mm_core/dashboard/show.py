@@ -72,9 +72,11 @@ def json_bytes(table: pd.DataFrame) -> bytes:
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    times = table.select_dtypes("datetimetz")
-    return table.assign(**{str(name): times[name].map(_iso, na_action="ignore") for name in times})
+    plain = table.copy()
+    for name in table.select_dtypes(["datetime", "datetimetz", "timedelta"]):
+        plain[name] = table[name].map(_iso, na_action="ignore").astype(object)
+    return plain
 
 
-def _iso(moment: pd.Timestamp) -> str:
+def _iso(moment: pd.Timestamp | pd.Timedelta) -> str:
     return moment.isoformat()

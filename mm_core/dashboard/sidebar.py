@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from mm_core.dashboard.addresses import keep_in_address, take_from_address
-from mm_core.dashboard.editor.drafts import Draft
+from mm_core.dashboard.editor.kept import drafts, take_typed
+from mm_core.dashboard.editor.leaving import warn_when_leaving
 from mm_core.dashboard.session import current_registry, errors_as_sentences
 
 _PICKED = "_model_manager_picked"
-DRAFTS = "_model_manager_drafts"
-"""Where a session keeps its unsaved factor configs, by model and symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,9 @@ def sidebar() -> None:
         symbols = scan.symbols() if scan is not None else ()
         symbol = _choice("Symbol", "symbol", symbols) if symbols else None
     st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC))
+    take_typed()
     _unsaved()
+    warn_when_leaving(any(draft.cells for draft in drafts().values()))
     _news(picked)
 
 
@@ -44,12 +45,6 @@ def picked() -> Picked:
     """Return what the sidebar of this run chose."""
     chosen: Picked = st.session_state[_PICKED]
     return chosen
-
-
-def drafts() -> dict[tuple[str, str], Draft]:
-    """Return the session's unsaved factor configs by model and symbol."""
-    kept: dict[tuple[str, str], Draft] = st.session_state.setdefault(DRAFTS, {})
-    return kept
 
 
 def _choice(label: str, key: str, options: list[str] | tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from mm_core.registry.lookups import require_model
 from mm_core.registry.roots import checked_root
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, slots=True)

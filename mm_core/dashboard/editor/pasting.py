@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ HEADERS = {
     "variance_values": "variance",
     "var": "variance",
 }
-DELIMITERS = "\t,;|"
+DELIMITERS = "\t;,|"
+"""Semicolons before commas: where both stand, the commas are decimal ones."""
+
+Lines = list[tuple[int, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,13 @@ def read_columns(text: str, factor_names: Sequence[str]) -> Pasted:
 
     Columns are parted by tabs, commas, semicolons or bars. A header may name them (``factor``, ``mean``, ``variance``
     in any order, others are ignored); then one of the two numbers may be left out. Named factors may be some of the
-    model's, bare numbers must be as many as its dimensions. Every problem is returned, with its line.
+    model's, bare numbers must be as many as its dimensions. No line may be wider than the first, so a decimal comma
+    never parts a number in two. Every problem is returned, with its line.
     """
-    lines = [(number, row) for number, row in enumerate(_rows(text), 1) if any(cell.strip() for cell in row)]
-    if not lines:
-        return Pasted({}, ("There is no line with a value. Paste factor, mean and variance.",))
-    columns, lines, problem = _columns(lines)
+    try:
+        width, columns, lines, problem = _layout(text.removeprefix("\ufeff"))
+    except csv.Error as error:
+        return Pasted({}, (f"This cannot be read as columns: {error}. Check its quotes.",))
     if problem is not None:
         return Pasted({}, (problem,))
     named = "factor" in columns
@@ -63,6 +68,12 @@ def read_columns(text: str, factor_names: Sequence[str]) -> Pasted:
         elif name in seen:
             problems.append(f"Line {number}: '{name}' stands in line {seen[name]} already.")
         seen.setdefault(name, number)
+        if _width(row) > width:
+            problems.append(
+                f"Line {number} has {_width(row)} columns, the first line {width}. Write numbers with a point, and "
+                "names with commas in quotes."
+            )
+            continue
         for which in FIELDS:
             if which in columns:
                 value = _at(row, columns[which])
@@ -76,7 +87,7 @@ def read_columns(text: str, factor_names: Sequence[str]) -> Pasted:
 def read_json(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
     """Read ``{symbol: {factor_names, mean_values, variance_values}}`` as every cell of the model."""
     try:
-        document = strict_json.decode(data)
+        document = strict_json.decode(data.removeprefix(codecs.BOM_UTF8))
         return Pasted(cells_of(parse_factor_config(document, symbol, factor_names)), ())
     except strict_json.NotJson as error:
         return Pasted({}, (f"This is not JSON: {error}. Download the present config to see its form.",))
@@ -86,7 +97,7 @@ def read_json(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
 
 def read_file(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
     """Read an uploaded file: JSON where it begins with a brace, else columns."""
-    if data.lstrip()[:1] == b"{":
+    if data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{":
         return read_json(data, symbol, factor_names)
     try:
         return read_columns(data.decode("utf-8-sig"), factor_names)
@@ -94,37 +105,64 @@ def read_file(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
         return Pasted({}, ("The file is not UTF-8 text. Save it as CSV (UTF-8) or JSON.",))
 
 
-def _rows(text: str) -> list[list[str]]:
-    lines = text.splitlines()
-    first = next((line for line in lines if line.strip()), "")
-    delimiter = next((mark for mark in DELIMITERS if mark in first), ",")
-    return [list(row) for row in csv.reader(io.StringIO(text), delimiter=delimiter)]
+def _layout(text: str) -> tuple[int, dict[str, int], Lines, str | None]:
+    """Return the first line's width, which column holds what, the lines without a header, or why it cannot be told.
+
+    The first delimiter that makes sense of the first line is taken.
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    marks = [mark for mark in DELIMITERS if mark in first] or [","]
+    layouts = (_columns(_rows(text, mark)) for mark in marks)
+    return next((layout for layout in layouts if layout[-1] is None), _columns(_rows(text, marks[0])))
 
 
-def _columns(
-    lines: list[tuple[int, list[str]]],
-) -> tuple[dict[str, int], list[tuple[int, list[str]]], str | None]:
-    """Return which column holds what, the lines without a header, and why it cannot be told."""
-    header = [cell.strip().lower() for cell in lines[0][1]]
-    columns = {HEADERS[name]: at for at, name in enumerate(header) if name in HEADERS}
+def _rows(text: str, delimiter: str) -> Lines:
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+    rows, number = [], 1
+    for row in reader:
+        if _width(row):
+            rows.append((number, row))
+        number = reader.line_num + 1  # where the next row begins, as a quoted cell may hold line feeds
+    return rows
+
+
+def _columns(lines: Lines) -> tuple[int, dict[str, int], Lines, str | None]:
+    if not lines:
+        return 0, {}, [], "There is no line with a value. Paste factor, mean and variance."
+    (number, row), rest = lines[0], lines[1:]
+    width, header = _width(row), [cell.strip().lower() for cell in row]
+    found = [(HEADERS[name], at) for at, name in enumerate(header) if name in HEADERS]
     names = [at for at, name in enumerate(header) if name in NAME_HEADERS]
-    columns |= {"factor": names[0]} if names else {}
-    if columns:
-        if not columns.keys() & set(FIELDS):
-            return {}, [], f"Line {lines[0][0]}: the header names neither mean nor variance."
-        return columns, lines[1:], None
-    width = len(header)
-    first_is_number = parse_number(header[0]) is not None
-    if first_is_number and width == 2:
-        return {"mean": 0, "variance": 1}, lines, None
-    if not first_is_number and width == 3:
-        return {"factor": 0, "mean": 1, "variance": 2}, lines, None
+    numbers = [_like_number(cell) for cell in header[:width]]
+    if (found or names) and numbers != [False, True, True]:  # that would be a factor of such a name
+        columns = dict(found)
+        if not found:
+            return width, {}, [], f"Line {number}: the header names neither mean nor variance."
+        if len(columns) < len(found):
+            return width, {}, [], f"Line {number}: the header names mean or variance twice."
+        if not rest:
+            return width, {}, [], f"Line {number} is a header, and no line follows it."
+        return len(row), columns | ({"factor": names[0]} if names else {}), rest, None
+    if numbers == [True, True]:
+        return width, {"mean": 0, "variance": 1}, lines, None
+    if width == 3 and not numbers[0]:
+        return width, {"factor": 0, "mean": 1, "variance": 2}, lines, None
     return (
+        width,
         {},
         [],
-        f"Line {lines[0][0]} has {width} column(s). Paste factor, mean and variance, or mean and variance for every "
+        f"Line {number} has {width} column(s). Paste factor, mean and variance, or mean and variance for every "
         "dimension, or begin with a header that names the columns.",
     )
+
+
+def _width(row: Sequence[str]) -> int:
+    """Return the number of cells up to the last one with a value."""
+    return max((at for at, cell in enumerate(row, 1) if cell.strip()), default=0)
+
+
+def _like_number(text: str) -> bool:
+    return parse_number(text.replace(",", ".")) is not None
 
 
 def _at(row: Sequence[str], column: int) -> str:

@@ -11,13 +11,20 @@ from mm_core.dashboard.figures.frame import bars_height, framed
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary
 
+LEAST_WIDTH = 1e-300
+"""Of a histogram's bins: a power of ten below it has no exact inverse, so smaller values count as zero."""
+
 
 def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> list[tuple[str, float]]:
-    """Return the ``top`` highest and the ``top`` lowest taus, highest first; all where there are not as many."""
+    """Return the ``top`` highest and the ``top`` lowest taus, highest first; all where there are not as many.
+
+    A tau that is None or NaN is left out.
+    """
     known = sorted(
-        ((name, tau) for name, tau in zip(names, taus, strict=True) if tau is not None), key=lambda pair: -pair[1]
+        ((name, tau) for name, tau in zip(names, taus, strict=True) if tau is not None and not np.isnan(tau)),
+        key=lambda pair: -pair[1],
     )
-    return known if len(known) <= 2 * top else known[:top] + known[-top:]
+    return known if len(known) <= 2 * top else known[:top] + known[len(known) - top :]
 
 
 def ic_bars(names: Sequence[str], taus: Sequence[float | None], top: int, colors: Palette) -> go.Figure:
@@ -39,8 +46,7 @@ def ic_bars(names: Sequence[str], taus: Sequence[float | None], top: int, colors
 
 def tau_histogram(taus: Sequence[float | None], colors: Palette) -> go.Figure:
     """Draw how many factors have which tau, bins of equal width that meet at zero."""
-    values = np.array([tau for tau in taus if tau is not None])
-    edges, counts = histogram_around_zero(values)
+    edges, counts = histogram_around_zero(np.array(taus, float))
     centers = (edges[:-1] + edges[1:]) / 2
     figure = go.Figure(
         go.Bar(
@@ -56,17 +62,23 @@ def tau_histogram(taus: Sequence[float | None], colors: Palette) -> go.Figure:
 
 
 def histogram_around_zero(values: FloatArray, bins: int = 24) -> tuple[FloatArray, np.ndarray]:
-    """Return edges, of which one is zero, and the counts between them; widths are 1, 2 or 5 times a power of ten."""
+    """Return edges, of which one is zero, and the counts between them; widths are 1, 2 or 5 times a power of ten.
+
+    What is no finite number is not counted.
+    """
+    values = values[np.isfinite(values)].astype(float)
     if not len(values):
         return np.array([0.0, 1.0]), np.array([0])
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    rough = (high - low) / bins or 1e-3
+    rough = high / bins - low / bins
+    if rough < LEAST_WIDTH:
+        rough = 1e-3
     power = 10.0 ** np.floor(np.log10(rough))
     width = power * next(step for step in (1, 2, 5, 10) if step * power >= rough * (1 - 1e-9))
     edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
     if len(edges) < 2:
         edges = np.array([0.0, width])
-    counts, _ = np.histogram(values, edges)
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)  # an outer edge may be rounded inwards
     return edges, counts
 
 
@@ -105,9 +117,10 @@ def tau_scatter(
             showlegend=False,
         )
     )  # fmt: skip
-    values = [*left, *right]
-    if values:
-        low, high = min(values), max(values)
+    values = np.array([*left, *right], float)
+    values = values[np.isfinite(values)]
+    if len(values):
+        low, high = float(values.min()), float(values.max())
         figure.add_shape(
             type="line", x0=low, y0=low, x1=high, y1=high, line={"color": colors.quiet, "width": 1, "dash": "dot"}
         )
@@ -128,7 +141,7 @@ def heat_map(
 
     Values travel as 32-bit floats, which halves what the browser is sent.
     """
-    limit = bound or (float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0) or 1.0
+    limit = bound or float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
     scale = colors.diverging if diverging else colors.sequential
     figure = go.Figure(
         go.Heatmap(
@@ -169,4 +182,15 @@ def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
         )
     framed(figure, colors, 340, y="Kendall τ", barmode="group", showlegend=len(returns) > 1)
     figure.update_xaxes(type="category", nticks=60)
+    return figure
+
+
+def coverage_map(matrix: IcMatrix, columns: Sequence[str], colors: Palette) -> go.Figure:
+    """Draw where a factor is a dimension of the model, where it only has a tau, and where it is missing."""
+    state = np.where(matrix.selected, 2.0, np.where(np.isnan(matrix.taus), np.nan, 1.0))
+    figure = heat_map(state, matrix.factors, columns, colors, what="coverage", diverging=False, bound=2.0)
+    words = np.where(matrix.selected, "selected", np.where(np.isnan(matrix.taus), "missing", "has τ, not selected"))
+    figure.update_traces(
+        showscale=False, text=words, hovertemplate="%{y}<br>%{x}<br>%{text}<extra></extra>", hoverongaps=True
+    )
     return figure

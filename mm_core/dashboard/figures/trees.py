@@ -24,7 +24,7 @@ def count_bars(counts: IntArray, what: str, colors: Palette) -> go.Figure:
     )
     framed(figure, colors, 260, x=what, y="trees", bargap=0.15)
     figure.update_xaxes(tickformat="d", nticks=12)
-    if len(values) <= 12:
+    if 0 < len(values) <= 12:
         figure.update_xaxes(tickvals=values.tolist(), range=[values.min() - 1, values.max() + 1])
     return figure
 

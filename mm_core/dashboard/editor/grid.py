@@ -1,0 +1,63 @@
+"""The grid of the editor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.editor.drafts import FIELDS
+from mm_core.dashboard.editor.kept import PinnedGrid, pin_grid, pinned_grid
+from mm_core.dashboard.show import TAU
+from mm_core.dashboard.tables.configs import editor_table
+from mm_core.evaluation.importance import Importance
+
+NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+"""What a cell accepts while somebody types: a number with point and exponent. Its meaning is checked after that."""
+
+ROW_PIXELS = 35
+
+
+def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[str]) -> None:
+    """Show the grid of ``names``.
+
+    Its key changes with undo, discard, save, search and whatever else draws the draft anew.
+    """
+    draft = editing.draft
+    key = f"grid_{editing.key[0]}_{editing.key[1]}_{draft.epoch}_{draft.revision}_{hash(tuple(names)) & 0xFFFFFF:x}"
+    grid = pinned_grid()
+    if grid is None or grid.key != key:
+        grid = PinnedGrid(key, editing.key, editor_table(editing.opened.group, draft, importance, names))
+        pin_grid(grid)
+    table = grid.table
+    largest = float(table["gain share"].max()) if table["gain share"].notna().any() else 1.0
+    numbers = {
+        name: st.column_config.TextColumn(
+            f"✎ {name}",
+            required=True,
+            validate=NUMBER,
+            alignment="right",
+            help=f"{rule} Write 0.2, -1.5 or 1e-7: a point, no comma. What does not fit this form is not taken over.",
+        )
+        for name, rule in (("mean", "Any finite number."), ("variance", "A finite number above 0."))
+    }
+    st.data_editor(
+        table,
+        key=key,
+        hide_index=True,
+        num_rows="fixed",
+        width="stretch",
+        height=min(ROW_PIXELS * (len(table) + 1) + 3, 560),
+        disabled=[str(name) for name in table if name not in FIELDS],
+        alt="Factors with saved and edited mean and variance",
+        column_config={
+            "dim": st.column_config.NumberColumn(width="small", pinned=True),
+            "factor": st.column_config.TextColumn(pinned=True),
+            "Kendall τ": TAU,
+            "gain share": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=largest or 1.0),
+            "saved mean": st.column_config.NumberColumn(format="plain", help="What bots get now"),
+            "saved variance": st.column_config.NumberColumn(format="plain", help="What bots get now"),
+            **numbers,
+        },
+    )

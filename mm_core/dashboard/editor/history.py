@@ -1,0 +1,88 @@
+"""Earlier revisions of a factor config: shown, compared, restored."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.editor.saving import WHO
+from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.session import errors_as_sentences
+from mm_core.dashboard.show import WHEN, offer_exports, show_table
+from mm_core.dashboard.tables.configs import config_changes_table, history_table
+from mm_core.errors import ModelManagerError
+
+_RESTORE = "_model_manager_restore"
+_REFUSED = "_model_manager_restore_refused"
+
+
+def history(editing: Editing) -> None:
+    """Show the revisions, newest first; compare one with what is saved now, and restore it."""
+    opened = editing.opened
+    name, symbol = opened.name, opened.group.symbol
+    with errors_as_sentences():
+        revisions = opened.registry.configs.history(name, symbol)
+    if not revisions:
+        st.caption("Nobody changed anything yet.")
+        return
+    table = history_table(revisions)
+    show_table(
+        table, f"{name}-{symbol}-history", "Revisions, newest first", height=min(37 * (len(table) + 1), 300),
+        config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+    numbers = [revision.number for revision in reversed(revisions) if revision.number < editing.saved.record.revision]
+    if not numbers:
+        return
+    number = st.selectbox("Compare with what is saved now", numbers, key="compare_revision", width=280)
+    with errors_as_sentences():
+        then = opened.registry.configs.at_revision(name, symbol, number)
+    changes = config_changes_table(then, editing.saved.config)
+    if changes.empty:
+        st.caption(f"Revision {number} has the same numbers for the present factors.")
+        return
+    st.dataframe(
+        changes, hide_index=True, key="history_changes", height=min(37 * (len(changes) + 1), 260),
+        alt=f"Numbers of revision {number} beside those saved now",
+    )  # fmt: skip
+    offer_exports(changes, f"{name}-{symbol}-since-{number}")
+    st.button(
+        f"Restore revision {number} …",
+        icon=":material/history:",
+        key="restore",
+        on_click=lambda: st.session_state.update({_RESTORE: number}),
+        disabled=bool(editing.draft.cells),
+        help="Save or discard your edits first." if editing.draft.cells else None,
+    )
+    refused: str | None = st.session_state.pop(_REFUSED, None)
+    if refused is not None:
+        st.error(refused)
+    if st.session_state.get(_RESTORE) == number:
+        _restore_dialog(editing, number, len(changes))
+
+
+@st.dialog("Restore an earlier revision", on_dismiss=lambda: st.session_state.pop(_RESTORE, None))
+def _restore_dialog(editing: Editing, number: int, count: int) -> None:
+    st.markdown(
+        f"{count} numbers go back to revision {number}, as revision {editing.saved.record.revision + 1}. "
+        "The present ones stay in the history."
+    )
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Leave it", key="restore_cancel", on_click=lambda: st.session_state.pop(_RESTORE, None))
+        st.button("Restore", type="primary", key="restore_now", on_click=_restore, args=(editing, number))
+
+
+def _restore(editing: Editing, number: int) -> None:
+    st.session_state.pop(_RESTORE, None)
+    opened = editing.opened
+    try:
+        opened.registry.configs.restore(
+            opened.name,
+            opened.group.symbol,
+            number,
+            by=WHO,
+            expected_revision=editing.saved.record.revision,
+        )
+    except ModelManagerError as error:
+        st.session_state[_REFUSED] = f"**{error.title}.** {error.detail}"
+        return
+    say_after_rerun(f"Restored revision {number} of {opened.name} {opened.group.symbol}.")

@@ -1,0 +1,141 @@
+"""Save a draft: what will change, and what to do when somebody else was faster."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.editor.kept import drafts
+from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.tables.configs import conflicts_table, diff_table
+from mm_core.errors import ModelManagerError, RevisionConflict
+
+_SAVING = "_model_manager_saving"
+_REFUSED = "_model_manager_refused"
+WHO = "dashboard"
+
+
+def save_bar(editing: Editing) -> None:
+    """Show how much is unsaved, and the ways on: save, undo, discard."""
+    draft = editing.draft
+    problems = draft.problems()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Save …",
+            type="primary",
+            icon=":material/save:",
+            key="save",
+            shortcut="Ctrl+S",
+            disabled=not draft.cells or bool(problems) or editing.is_behind,
+            on_click=lambda: st.session_state.update({_SAVING: editing.key}),
+        )
+        st.button("Undo", icon=":material/undo:", key="undo", disabled=not draft.undo_steps, on_click=draft.undo)
+        st.button(
+            "Discard", icon=":material/delete_sweep:", key="discard", disabled=not draft.cells, on_click=draft.discard
+        )
+        unsaved = f"{len(draft.cells)} unsaved" if draft.cells else "nothing unsaved"
+        st.markdown(f"{unsaved} · editing revision {draft.revision}")
+    if st.session_state.get(_SAVING) == editing.key and draft.cells and not problems:
+        _save_dialog(editing)
+    refused: str | None = st.session_state.pop(_REFUSED, None)
+    if refused is not None:
+        st.error(refused)
+
+
+def behind_notice(editing: Editing) -> None:
+    """Show what somebody else saved since the draft was begun, beside what is typed here, and the ways on."""
+    draft, saved = editing.draft, editing.saved
+    if not editing.is_behind:
+        return
+    if not draft.cells:
+        draft.rebase(saved.config, saved.record.revision, keep_mine=True)
+        return
+    conflicts = draft.conflicts_with(saved.config)
+    both = [conflict for conflict in conflicts if conflict.mine is not None]
+    with st.container(border=True):
+        st.warning(
+            f"Somebody else was faster: revision {saved.record.revision} is saved, you edit revision {draft.revision}. "
+            f"{len(conflicts)} numbers differ, {len(both)} of them you changed too. Nothing of yours is lost.",
+            icon=":material/call_split:",
+        )
+        st.dataframe(
+            conflicts_table(conflicts),
+            hide_index=True,
+            key="conflicts",
+            height=min(37 * (len(conflicts) + 1), 260),
+            alt="Numbers that somebody else changed, beside yours",
+        )
+        with st.container(horizontal=True):
+            st.button(
+                "Put my changes on top",
+                type="primary",
+                key="rebase_mine",
+                icon=":material/merge:",
+                on_click=_rebase,
+                args=(editing, True),
+                help="Takes the saved revision and types your numbers over it. You can look again before you save.",
+            )
+            st.button(
+                "Take theirs where both changed",
+                key="rebase_theirs",
+                on_click=_rebase,
+                args=(editing, False),
+                disabled=not both,
+            )
+            st.button("Drop mine", key="rebase_drop", on_click=_drop, args=(editing,))
+
+
+@st.dialog("Save the factor config", width="large", on_dismiss=lambda: st.session_state.pop(_SAVING, None))
+def _save_dialog(editing: Editing) -> None:
+    draft, opened = editing.draft, editing.opened
+    diff = draft.diff()
+    st.markdown(
+        f"**{opened.name} {opened.group.symbol}**, revision {draft.revision} → {draft.revision + 1}: "
+        f"{len(diff)} numbers change. Bots get them with their next pull, under a new ETag."
+    )
+    st.dataframe(
+        diff_table(diff),
+        hide_index=True,
+        key="diff",
+        height=min(37 * (len(diff) + 1), 320),
+        alt="Numbers that change, saved and new",
+        column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
+    )
+    st.text_input("Why?", key="save_note", placeholder="kept with the revision", max_chars=500)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Not yet", key="save_cancel", on_click=lambda: st.session_state.pop(_SAVING, None))
+        st.button("Save", type="primary", key="save_now", on_click=_save, args=(editing,))
+
+
+def _save(editing: Editing) -> None:
+    opened, draft = editing.opened, editing.draft
+    st.session_state.pop(_SAVING, None)
+    try:
+        saved = opened.registry.configs.save(
+            opened.name,
+            opened.group.symbol,
+            draft.document(),
+            by=WHO,
+            note=st.session_state.get("save_note", ""),
+            group_key=opened.group.group_key,
+            expected_revision=draft.revision,
+        )
+    except RevisionConflict:
+        return  # the page shows both sides by itself
+    except ModelManagerError as error:
+        st.session_state[_REFUSED] = f"**{error.title}.** {error.detail}"
+        return
+    drafts().pop(editing.key, None)
+    st.session_state.pop("save_note", None)
+    say_after_rerun(f"Saved revision {saved.record.revision} of {opened.name} {opened.group.symbol}.")
+
+
+def _rebase(editing: Editing, keep_mine: bool) -> None:
+    lost = editing.draft.rebase(editing.saved.config, editing.saved.record.revision, keep_mine=keep_mine)
+    if lost:
+        names = ", ".join(sorted({cell.factor for cell in lost}))
+        say_after_rerun(f"The model no longer has {names}; edits of it were dropped.")
+
+
+def _drop(editing: Editing) -> None:
+    drafts().pop(editing.key, None)

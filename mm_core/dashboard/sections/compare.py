@@ -1,0 +1,197 @@
+"""Two groups, two models or two scans side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mm_core.dashboard.figures import comparison as figures
+from mm_core.dashboard.figures.ic import tau_scatter
+from mm_core.dashboard.navigation import page_path
+from mm_core.dashboard.numbers import booster_of
+from mm_core.dashboard.page import all_models, open_model
+from mm_core.dashboard.palette import palette
+from mm_core.dashboard.session import errors_as_sentences
+from mm_core.dashboard.show import TAU, show_figure, show_table
+from mm_core.dashboard.tables.factors import group_shifts_table, parameters_table, shifts_table
+from mm_core.domain.groups import Group, Scan
+from mm_core.evaluation import comparison
+from mm_core.evaluation.comparison import Change, FactorShift, Side
+from mm_core.evaluation.ic import rank_agreement
+from mm_core.evaluation.importance import group_importance
+from mm_core.evaluation.training import training_window
+from mm_core.registry import Registry
+
+MOST_BARS = 15
+SHARES = (("", " A"), ("", " B"), ("Δ ", ""))
+
+
+def two_groups(registry: Registry) -> None:
+    """Choose two groups of any model and show what differs."""
+    groups = {
+        f"{model.name} / {group.symbol}": (model.name, group)
+        for model, scan in all_models(registry)
+        for group in scan.groups.values()
+    }
+    if len(groups) < 2:
+        st.info("There is one group only. Register another model to compare with.")
+        return
+    labels = list(groups)
+    left, right = st.columns(2)
+    a = left.selectbox("A", labels, key="a", bind="query-params")
+    b = right.selectbox("B", labels, index=1, key="b", bind="query-params")
+    (name_a, group_a), (name_b, group_b) = groups[a], groups[b]
+    one, other = _side(registry, name_a, group_a), _side(registry, name_b, group_b)
+    shifts = comparison.factor_shifts(one, other)
+    _group_figures(one.group, other.group, shifts)
+    _factor_figures(shifts, (a, b))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kinds = st.pills(
+            "Factors", [str(change) for change in Change], selection_mode="multi", key="change", bind="query-params"
+        )
+    table = shifts_table(shifts)
+    show_table(
+        table[table["change"].isin(kinds)] if kinds else table, "factors-compared", "Factors of both sides",
+        config={"factor": st.column_config.TextColumn(pinned=True), "τ A": TAU, "τ B": TAU, "Δτ": TAU}
+        | {f"{name}gain share{side}": st.column_config.NumberColumn(format="percent") for name, side in SHARES},
+        height=min(37 * (len(table) + 1), 420),
+    )  # fmt: skip
+    st.subheader("Parameters")
+    differing = st.toggle("Only those that differ", value=True, key="differing", bind="query-params")
+    pairs = comparison.parameter_pairs(comparison.group_parameters(one.group), comparison.group_parameters(other.group))
+    parameters = parameters_table(pairs)
+    show_table(
+        parameters[parameters["differs"] == "yes"] if differing else parameters,
+        "parameters-compared",
+        "Parameters of both sides",
+    )
+
+
+def two_models(registry: Registry) -> None:
+    """Choose two models and show what differs, symbol by symbol."""
+    models = {model.name: scan for model, scan in all_models(registry)}
+    if len(models) < 2:
+        st.info("There is one model only. Register another to compare with.")
+        return
+    left, right = st.columns(2)
+    a = left.selectbox("Model A", list(models), key="model_a", bind="query-params")
+    b = right.selectbox("Model B", list(models), index=1, key="model_b", bind="query-params")
+    _two_scans(models[a], models[b], "models", names=(a, b))
+
+
+def two_scans(registry: Registry) -> None:
+    """Choose two scans of the model in hand and show what changed between them."""
+    opened = open_model(registry)
+    stamps = {"now": None} | {kept.scanned_at: kept.scan_id for kept in reversed(opened.model.earlier_scans)}
+    if len(stamps) < 2:
+        st.info(
+            f"No earlier scan of {opened.name} found something else. When files change and the model is refreshed, the "
+            "last ten states can be compared here."
+        )
+        return
+    left, right = st.columns(2)
+    a = left.selectbox("Before", list(stamps), index=1, key="before", bind="query-params")
+    b = right.selectbox("After", list(stamps), key="after", bind="query-params")
+    scans = []
+    with errors_as_sentences():
+        view = registry.view()
+        for stamp in (a, b):
+            scan_id = stamps[stamp]
+            scans.append(opened.scan if scan_id is None else view.earlier_scan(opened.name, scan_id))
+    if scans[0] is None or scans[1] is None:
+        st.warning("The files of this scan are no longer on disk. Choose another one.")
+        return
+    _two_scans(scans[0], scans[1], f"{opened.name}-scans")
+
+
+def _two_scans(left: Scan, right: Scan, name: str, names: tuple[str, str] | None = None) -> None:
+    shifts = comparison.group_shifts(left, right)
+    walls = st.columns(5)
+    walls[0].metric("Symbols in both", sum(one.change is Change.KEPT for one in shifts), border=True)
+    walls[1].metric("Gained", sum(one.change is Change.GAINED for one in shifts), border=True)
+    walls[2].metric("Lost", sum(one.change is Change.LOST for one in shifts), border=True)
+    walls[3].metric(
+        "Files changed", sum(one.files_changed and one.change is Change.KEPT for one in shifts), border=True
+    )
+    findings = len(right.all_findings()) - len(left.all_findings())
+    walls[4].metric("Findings", len(right.all_findings()), f"{findings:+d}", delta_color="inverse", border=True)
+    rows = [(one.symbol, one.kendall) for one in shifts if one.kendall is not None and one.kendall < 1]
+    if rows:
+        lowest = sorted(rows, key=lambda row: row[1] or 0.0)[:MOST_BARS]
+        st.subheader("Least rank agreement")
+        show_figure(
+            figures.change_bars(
+                [(symbol, value or 0.0) for symbol, value in lowest], "Kendall's τ of ranks", "+.2f", palette()
+            ),
+            "agreement_bars",
+            "Symbols whose factors are ranked most differently",
+        )
+    table = group_shifts_table(shifts)
+    show_table(
+        table, name, "Symbols of both sides",
+        config={"mean |Δτ|": st.column_config.NumberColumn(format="%.4f"), "rank agreement": TAU},
+        height=min(37 * (len(table) + 1), 480),
+    )  # fmt: skip
+    both = [one.symbol for one in shifts if one.change is Change.KEPT]
+    if names is not None and both:
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            symbol = st.selectbox("Symbol", both, key="symbol_of_both", width=260)
+            if st.button("Compare its groups", icon=":material/compare_arrows:", key="open_groups"):
+                sides = {side: f"{model} / {symbol}" for side, model in zip("ab", names, strict=True)}
+                st.switch_page(page_path("compare"), query_params={"what": "Groups", **sides})
+
+
+def _side(registry: Registry, name: str, group: Group) -> Side:
+    with errors_as_sentences():
+        trees, _ = booster_of(registry, name, group)
+    return Side(group, group_importance(group, trees))
+
+
+def _group_figures(left: Group, right: Group, shifts: tuple[FactorShift, ...]) -> None:
+    counts = {change: sum(one.change is change for one in shifts) for change in Change}
+    shared = comparison.jaccard(left.factors.names, right.factors.names)
+    agreement = rank_agreement(
+        dict(zip(left.factors.names, left.factors.taus, strict=True)),
+        dict(zip(right.factors.names, right.factors.taus, strict=True)),
+    )
+    ends = [training_window(group.training).end for group in (left, right)]
+    walls = st.columns(6)
+    walls[0].metric("Same factors", f"{shared:.0%}" if shared is not None else "–", border=True, help="Jaccard index")
+    walls[1].metric("Gained", counts[Change.GAINED], border=True, help="In B, not in A")
+    walls[2].metric("Lost", counts[Change.LOST], border=True, help="In A, not in B")
+    walls[3].metric("Moved", counts[Change.MOVED], border=True, help="In both, at another dimension")
+    walls[4].metric(
+        "Rank agreement", f"{agreement.kendall:+.3f}" if agreement.kendall is not None else "–", border=True,
+        help="Kendall's tau of the two rankings of common factors",
+    )  # fmt: skip
+    shift = f"{(ends[1] - ends[0]).days:+d} days" if ends[0] and ends[1] else "–"
+    walls[5].metric("Window end", shift, border=True, help="From A to B")
+
+
+def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> None:
+    colors = palette()
+    known = [
+        (one.factor, one.tau_left, one.tau_right)
+        for one in shifts
+        if one.tau_left is not None and one.tau_right is not None
+    ]
+    left, middle, right = st.columns(3)
+    with left:
+        st.subheader("τ of common factors")
+        show_figure(
+            tau_scatter(
+                [row[0] for row in known], [row[1] for row in known], [row[2] for row in known], titles, colors
+            ),
+            "tau_scatter",
+            "Tau in A against tau in B",
+        )
+    for column, title, values, what, form in (
+        (middle, "Largest Δτ", [(one.factor, one.tau_change) for one in shifts], "Δτ", "+.3f"),
+        (right, "Largest Δ gain share", [(one.factor, one.share_change) for one in shifts], "Δ gain share", "+.1%"),
+    ):
+        with column:
+            st.subheader(title)
+            rows = figures.largest_changes(values, MOST_BARS)
+            if rows:
+                show_figure(figures.change_bars(rows, what, form, colors), f"bars_{what}", title)
+            else:
+                st.caption("No common factor changed.")

@@ -1,0 +1,78 @@
+"""What surrounds the grid of the factor config editor."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mm_core.dashboard.commands import change_by_command_line, change_by_http
+from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.session import api_address, writes_need_token
+from mm_core.dashboard.tables.configs import diff_table, problems_table
+
+ONLY = ("changed", "with problems")
+
+
+def header(editing: Editing) -> None:
+    """Say whose normalization this is, and what it means."""
+    record = editing.saved.record
+    st.subheader(f"{editing.opened.group.symbol} · {editing.opened.group.return_name}", anchor=False)
+    st.caption(
+        f"{editing.opened.group.group_key} of {editing.opened.name}, revision {record.revision}, changed "
+        f"{record.updated_at[:16].replace('T', ' ')} UTC. Normalized value = (x − mean) / √variance."
+    )
+
+
+def search(editing: Editing) -> list[str]:
+    """Return the factors that search and filters ask for, in dimension order."""
+    left, right = st.columns([2, 3])
+    text = left.text_input("Search", key="q", bind="query-params", icon=":material/search:", placeholder="factor")
+    only = right.pills("Only", ONLY, key="only", bind="query-params")
+    names = list(editing.draft.base.factor_names)
+    if text.strip():
+        names = [name for name in names if text.strip().casefold() in name.casefold()]
+    if only == "changed":
+        changed = {cell.factor for cell in editing.draft.cells}
+        names = [name for name in names if name in changed]
+    elif only == "with problems":
+        wrong = {problem.cell.factor for problem in editing.draft.problems()}
+        names = [name for name in names if name in wrong]
+    return names
+
+
+def problems(editing: Editing) -> None:
+    """List every cell that cannot be saved."""
+    found = editing.draft.problems()
+    if found:
+        st.error(f"{len(found)} numbers cannot be saved. Nothing is stored until all of them are right.")
+        st.dataframe(
+            problems_table(found),
+            hide_index=True,
+            key="problems",
+            height=min(37 * (len(found) + 1), 220),
+            alt="Cells that cannot be saved, and why",
+        )
+
+
+def changes(editing: Editing) -> None:
+    """Show what saving would change."""
+    diff = editing.draft.diff()
+    if not diff:
+        st.caption("Nothing differs from what is saved.")
+        return
+    st.dataframe(
+        diff_table(diff),
+        hide_index=True,
+        key="changes_table",
+        height=min(37 * (len(diff) + 1), 320),
+        alt="Numbers that change, saved and new",
+        column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
+    )
+
+
+def from_outside(editing: Editing) -> None:
+    """Show the lines that change the same config from a shell."""
+    name, symbol = editing.opened.name, editing.opened.group.symbol
+    st.code(
+        change_by_http(api_address(), name, symbol, with_token=writes_need_token()), language="bash", wrap_lines=True
+    )
+    st.code(change_by_command_line(name, symbol, editing.saved.record.revision), language="bash", wrap_lines=True)

@@ -1,0 +1,227 @@
+"""The IC explorer's parts: many groups side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from mm_core.dashboard.figures import ic as figures
+from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys
+from mm_core.dashboard.page import all_models, open_model
+from mm_core.dashboard.palette import palette
+from mm_core.dashboard.show import TAU, offer_exports, show_figure, show_table
+from mm_core.dashboard.tables.factors import consistency_table, matrix_table, summaries_table
+from mm_core.evaluation.families import family_of
+from mm_core.evaluation.ic import (
+    FloatArray,
+    IcMatrix,
+    Indices,
+    factor_consistency,
+    family_means,
+    rank_agreement,
+    summarize,
+)
+from mm_core.registry import Registry
+
+EVERY_FAMILY = "all families"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The groups that are looked at: ``labels`` names the columns of the matrix."""
+
+    keys: ScanKeys
+    matrix: IcMatrix
+    labels: tuple[str, ...]
+    name: str
+
+
+def choose_scope(registry: Registry) -> Scope:
+    """Ask whether the model in hand or all models are looked at, and return their matrix."""
+    opened = open_model(registry)
+    wide = st.segmented_control(
+        "Groups of", [opened.name, "all models"], default=opened.name, key="scope", required=True
+    )
+    models = all_models(registry) if wide == "all models" else [(opened.model, opened.scan)]
+    matrix = matrix_of(models)
+    many = len({group.return_name for group in matrix.groups}) > 1 or len(models) > 1
+    labels = tuple(f"{group.symbol} {group.return_name}" if many else group.symbol for group in matrix.groups)
+    if len(set(labels)) < len(labels):
+        labels = tuple(f"{group.model_name} {label}" for group, label in zip(matrix.groups, labels, strict=True))
+    if not matrix.factors:
+        st.info("No group has a factor. Factors come from _factors.txt, their taus from _ic.csv.")
+        st.stop()
+    return Scope(scan_keys(models), matrix, labels, "all-models" if wide == "all models" else opened.name)
+
+
+def heat_map(scope: Scope) -> None:
+    """Show factor × group as colours: tau, its rank, or where a factor is there at all."""
+    families = [EVERY_FAMILY, *sorted({family_of(name) for name in scope.matrix.factors})]
+    row = st.columns([1.3, 1.5, 1.3, 1.5, 1])
+    cells = row[0].segmented_control(
+        "Cells", ["τ", "rank", "coverage"], default="τ", key="cells", bind="query-params", required=True
+    )
+    rows_by = row[1].segmented_control(
+        "Factors by", ["clustered", "mean τ", "name"], default="clustered", key="rows", bind="query-params",
+        required=True,
+    )  # fmt: skip
+    columns_by = row[2].segmented_control(
+        "Groups by", ["clustered", "name"], default="name", key="columns", bind="query-params", required=True
+    )
+    family = row[3].selectbox("Family", families, key="family", bind="query-params")
+    least = row[4].number_input(
+        "Least |τ|", 0.0, 1.0, 0.0, 0.01, key="least", bind="query-params", help="In at least one group"
+    )
+    rows, columns = ordered(
+        scope.keys, "" if family == EVERY_FAMILY else family, least, rows_by, columns_by, scope.matrix
+    )
+    if not len(rows):
+        st.info(f"No factor of {family} has an absolute tau of {least} or more. Lower the bound.")
+        return
+    part = scope.matrix.part(rows, columns)
+    labels = [scope.labels[column] for column in columns]
+    st.caption(f"{len(part.factors)} factors × {len(part.groups)} groups. " + _legend(cells))
+    if cells == "coverage":
+        figure = figures.coverage_map(part, labels, palette())
+    elif cells == "rank":
+        figure = figures.heat_map(
+            strength_ranks(part.taus), part.factors, labels, palette(), what="rank of |τ|", diverging=False, bound=1.0
+        )
+    else:
+        figure = figures.heat_map(part.taus, part.factors, labels, palette())
+    show_figure(figure, "heat_map", f"{cells} of each factor in each group")
+    offer_exports(matrix_table(part, labels), f"{scope.name}-ic")
+
+
+def _legend(cells: str) -> str:
+    if cells == "coverage":
+        return "Strong colour: a dimension of the model; weak colour: has a tau, was not selected; ground: missing."
+    if cells == "rank":
+        return "1 is the strongest |τ| of its group, 0 the weakest."
+    return "Blue: positive, orange: negative; the ground shows where there is no tau."
+
+
+def strength_ranks(taus: FloatArray) -> FloatArray:
+    """Return each absolute tau's rank within its column, from 0 (weakest) to 1 (strongest); NaN stays."""
+    order = np.argsort(np.argsort(np.abs(taus), axis=0), axis=0).astype(float)  # NaN sorts last
+    count = np.sum(~np.isnan(taus), axis=0)
+    return np.where(np.isnan(taus), np.nan, np.where(count > 1, order / np.maximum(count - 1, 1), 1.0))
+
+
+def one_factor(scope: Scope) -> None:
+    """Show one factor in every symbol and horizon."""
+    names = sorted(scope.matrix.factors)
+    name = st.selectbox("Factor", names, key="factor", bind="query-params")
+    row = scope.matrix.factors.index(name)
+    taus, chosen = scope.matrix.taus[row], scope.matrix.selected[row]
+    summary = summarize(taus)
+    walls = st.columns(5)
+    walls[0].metric("Family", family_of(name), border=True)
+    walls[1].metric("Mean τ", f"{summary.mean:+.4f}" if summary.mean is not None else "–", border=True)
+    walls[2].metric(
+        "Above 0", f"{summary.positive_share:.0%}" if summary.positive_share is not None else "–", border=True
+    )
+    walls[3].metric("Has a τ in", f"{summary.count} of {len(taus)}", border=True)
+    walls[4].metric("Selected in", f"{int(chosen.sum())} of {len(taus)}", border=True)
+    show_figure(figures.one_factor(scope.matrix, row, palette()), "one_factor", f"Tau of {name} by symbol and return")
+    part = scope.matrix.part([row], range(len(taus)))
+    table = matrix_table(part, scope.labels).drop(columns="factor").T.reset_index()
+    table.columns = ["group", "Kendall τ"]
+    show_table(
+        table.assign(selected=["yes" if one else "" for one in chosen]), f"{name}-by-group", f"Tau of {name} by group",
+        config={"Kendall τ": TAU}, height=min(37 * (len(taus) + 1), 400),
+    )  # fmt: skip
+
+
+def agreement(scope: Scope) -> None:
+    """Show how alike two groups rank their common factors."""
+    if len(scope.labels) < 2:
+        st.info("Rank agreement needs two groups.")
+        return
+    left, right = st.columns(2)
+    a = left.selectbox("One", scope.labels, key="one", bind="query-params")
+    b = right.selectbox("Other", scope.labels, index=1, key="other", bind="query-params")
+    one, other = (_taus(scope, label) for label in (a, b))
+    found = rank_agreement(one, other)
+    walls = st.columns(4)
+    walls[0].metric("Common factors", found.common, border=True)
+    walls[1].metric("Kendall's τ of ranks", _figure(found.kendall), border=True)
+    walls[2].metric("Spearman's ρ", _figure(found.spearman), border=True)
+    walls[3].metric(f"Shared of the top {found.top}", _percent(found.overlap), border=True)
+    common = [name for name in one if name in other]
+    show_figure(
+        figures.tau_scatter(
+            common, [one[name] for name in common], [other[name] for name in common], (a, b), palette()
+        ),
+        "agreement",
+        f"Tau of common factors in {a} and {b}",
+    )
+
+
+def distributions(scope: Scope) -> None:
+    """Show the distribution of tau in every group."""
+    summaries = [summarize(scope.matrix.taus[:, column]) for column in range(len(scope.labels))]
+    order = sorted(range(len(summaries)), key=lambda at: -(summaries[at].mean_absolute or 0.0))
+    labels, ranked = [scope.labels[at] for at in order], [summaries[at] for at in order]
+    with st.container(height=620 if len(labels) > 30 else "content", border=False):
+        show_figure(
+            figures.tau_boxes(labels, ranked, palette()), "boxes", "Quartiles of tau in each group, strongest first"
+        )
+    show_table(
+        summaries_table(labels, ranked), f"{scope.name}-distributions", "Figures of tau in each group",
+        config=dict.fromkeys(("mean τ", "mean |τ|", "deviation", "lowest", "median", "highest"), TAU),
+        height=min(37 * (len(labels) + 1), 400),
+    )  # fmt: skip
+
+
+def families(scope: Scope) -> None:
+    """Show the mean tau of each factor family in each group."""
+    names, means, sizes = family_means(scope.matrix)
+    labels = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True)]
+    st.caption(
+        "A family is the words of a name before its first number. Mean τ of its factors, their number in brackets."
+    )
+    show_figure(
+        figures.heat_map(means, labels, scope.labels, palette(), what="mean τ"),
+        "families",
+        "Mean tau of each factor family in each group",
+    )
+    part = IcMatrix(names, scope.matrix.groups, means, np.zeros_like(means, bool))
+    offer_exports(matrix_table(part, scope.labels).rename(columns={"factor": "family"}), f"{scope.name}-families")
+
+
+def consistency(scope: Scope) -> None:
+    """Show which factors have the same sign everywhere."""
+    table = consistency_table(factor_consistency(scope.matrix), len(scope.labels))
+    show_table(
+        table, f"{scope.name}-consistency", "Factors by the consistency of their sign",
+        height=620,
+        config={
+            "factor": st.column_config.TextColumn(pinned=True),
+            "mean τ": TAU,
+            "deviation": st.column_config.NumberColumn(format="%.4f"),
+            "t": st.column_config.NumberColumn(format="%.2f", help="mean / (deviation / √groups)"),
+            "same sign": st.column_config.ProgressColumn(
+                format="percent", min_value=0, max_value=1, help="Share of groups whose τ has the sign of the mean"
+            ),
+            "coverage": st.column_config.ProgressColumn(
+                format="percent", min_value=0, max_value=1, help="Share of groups that have a τ"
+            ),
+        },
+    )  # fmt: skip
+
+
+def _taus(scope: Scope, label: str) -> dict[str, float]:
+    column: FloatArray = scope.matrix.taus[:, scope.labels.index(label)]
+    at: Indices = np.flatnonzero(~np.isnan(column))
+    return {scope.matrix.factors[row]: float(column[row]) for row in at}
+
+
+def _figure(value: float | None) -> str:
+    return f"{value:+.3f}" if value is not None else "–"
+
+
+def _percent(value: float | None) -> str:
+    return f"{value:.0%}" if value is not None else "–"

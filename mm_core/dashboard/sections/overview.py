@@ -1,0 +1,140 @@
+"""The overview's parts: counts, models, what bots cannot be served, what changed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import streamlit as st
+
+from mm_core.dashboard.navigation import page_path
+from mm_core.dashboard.page import now
+from mm_core.dashboard.session import errors_as_sentences
+from mm_core.dashboard.show import DAY, WHEN, offer_exports
+from mm_core.dashboard.tables.models import models_table, unserved
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel
+from mm_core.evaluation.training import STALE_DAYS
+from mm_core.registry import Registry
+
+SEEN_COOKIE = "model_manager_seen"
+_SINCE = "_model_manager_since"
+FIRST_LOOK_DAYS = 7
+MOST_NAMED = 6
+
+
+def counts(table: pd.DataFrame) -> None:
+    """Show the counts of all models together."""
+    groups, ready, stale = (int(table[name].sum()) for name in ("groups", "ready for bots", "stale"))
+    errors, warnings = int(table["errors"].sum()), int(table["warnings"].sum())
+    walls = st.columns(5)
+    walls[0].metric("Models", len(table), border=True)
+    walls[1].metric("Groups", groups, border=True)
+    walls[2].metric("Ready for bots", f"{ready} of {groups}", border=True)
+    walls[3].metric("Stale", stale, border=True, help=f"Trained until {STALE_DAYS} or more days ago")
+    walls[4].metric("Findings", errors + warnings, border=True, help=f"{errors} errors, {warnings} warnings")
+
+
+def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
+    """Show one row a model; a click on a row opens its symbols. Return the table."""
+    table = models_table(loaded, now())
+    counts(table)
+    chosen = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key="models",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Registered models with their counts, freshness and last scan",
+        column_config={
+            "last scan": WHEN,
+            "trained until": DAY,
+            "mean |τ|": st.column_config.NumberColumn(format="%.4f"),
+            "ready for bots": st.column_config.NumberColumn(help="Groups whose payload bots can pull"),
+            "stale": st.column_config.NumberColumn(help=f"Trained until {STALE_DAYS} or more days ago"),
+        },
+    )
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(table):
+        st.switch_page(page_path("symbols"), query_params={"model": str(table["model"].iloc[rows[0]])})
+    offer_exports(table, "models")
+    return table
+
+
+def cannot_be_served(loaded: list[tuple[RegisteredModel, Scan]]) -> None:
+    """Name each group that bots cannot be given, with the reason and the way to it."""
+    lost = unserved(loaded)
+    for model_name, group, reason in lost[:MOST_NAMED]:
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.badge("Bots get 404", icon=":material/block:", color="red")
+                st.page_link(
+                    page_path("group"),
+                    label=f"{model_name} {group.symbol}",
+                    query_params={"model": model_name, "symbol": group.symbol, "tab": "Findings"},
+                )
+            st.markdown(_as_text(reason))
+    if len(lost) > MOST_NAMED:
+        st.page_link(
+            page_path("service"),
+            label=f"{len(lost) - MOST_NAMED} more groups cannot be served",
+            icon=":material/block:",
+        )
+
+
+def changes(registry: Registry) -> None:
+    """Show what changed since the reader's last look at this page, as their browser remembers it."""
+    since, title = _last_look()
+    st.subheader(title)
+    with errors_as_sentences():
+        events = registry.events_since(since)
+    if not events:
+        st.caption("Nothing changed.")
+        return
+    table = pd.DataFrame(
+        {
+            "at": pd.to_datetime([event.at for event in events], utc=True),
+            "model": [event.model_name for event in events],
+            "symbol": [event.symbol or "" for event in events],
+            "what": [event.what for event in events],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height=min(37 * (len(table) + 1), 260),
+        key="changes",
+        alt="Changes, the newest first",
+        column_config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
+    )
+    offer_exports(table, "changes")
+
+
+def _last_look() -> tuple[datetime, str]:
+    """Return since when to tell, and the title that says so; note this look in the browser."""
+    if _SINCE not in st.session_state:
+        st.session_state[_SINCE] = _moment(st.context.cookies.get(SEEN_COOKIE, ""))
+        stamp = now().isoformat(timespec="seconds")
+        st.html(
+            f"<script>document.cookie = '{SEEN_COOKIE}={stamp}; max-age=31536000; path=/; SameSite=Lax'</script>",
+            unsafe_allow_javascript=True,
+        )
+    since: datetime | None = st.session_state[_SINCE]
+    if since is None:
+        return now() - timedelta(days=FIRST_LOOK_DAYS), f"What changed in the last {FIRST_LOOK_DAYS} days"
+    return since, f"What changed since your last look ({since:%Y-%m-%d %H:%M} UTC)"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo is not None else None
+
+
+def _as_text(sentence: str) -> str:
+    """Return a sentence so that markdown shows its characters as they are."""
+    return "".join("\\" + character if character in r"\`*_{}[]()#+!|<>~$:" else character for character in sentence)

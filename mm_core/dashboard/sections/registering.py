@@ -1,0 +1,177 @@
+"""Register a directory: look first, then store. Refresh and delete what is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from mm_core.dashboard.editor.kept import drafts
+from mm_core.dashboard.page import now, say_after_rerun
+from mm_core.dashboard.tables.models import findings_table, groups_table
+from mm_core.domain.models import checked_model_name
+from mm_core.errors import ModelManagerError
+from mm_core.registry import Registry
+
+Progress = Callable[[int, int], object]
+
+_PREVIEW = "_model_manager_preview"
+_DELETE = "_model_manager_delete"
+_FAILED = "_model_manager_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What registering a directory would find."""
+
+    root_path: str
+    groups: pd.DataFrame
+    findings: pd.DataFrame
+    duplicates: dict[str, tuple[str, ...]]
+
+
+def register_form(registry: Registry, known: list[str], *, expanded: bool) -> None:
+    """Offer to look at a directory and to register what was found there."""
+    with st.expander("Register a directory", icon=":material/create_new_folder:", expanded=expanded):
+        left, right = st.columns([3, 1])
+        root_path = left.text_input("Directory on this server", key="register_path", placeholder="/data/models/1m")
+        name = right.text_input("Model name", key="register_name", placeholder="mid_chg_1m", help="What bots ask for")
+        if st.button("Look at it", icon=":material/search:", key="register_look", disabled=not root_path.strip()):
+            _look(registry, root_path)
+        _said_on_failure("register")
+        preview: Preview | None = st.session_state.get(_PREVIEW)
+        if preview is None or preview.root_path != root_path:
+            st.caption("Nothing is stored before you have seen what is there.")
+            return
+        _show_preview(preview)
+        if name.strip() in known:
+            st.warning(f"Model {name.strip()} is registered already. It would get this directory instead of its own.")
+        st.button(
+            f"Register {len(preview.groups)} groups",
+            icon=":material/add:",
+            type="primary",
+            key="register_store",
+            disabled=not name.strip() or bool(preview.duplicates),
+            on_click=_register,
+            args=(registry, name.strip(), root_path),
+        )
+
+
+def model_actions(registry: Registry, name: str) -> None:
+    """Offer to refresh or delete the model in hand."""
+    with st.container(horizontal=True):
+        if st.button(f"Refresh {name}", icon=":material/refresh:", key="refresh"):
+            _with_progress(f"Reading changed groups of {name}", lambda progress: _refresh(registry, name, progress))
+        if st.button(f"Delete {name} …", icon=":material/delete:", key="delete"):
+            st.session_state[_DELETE] = name
+    _said_on_failure("refresh")
+    asked: str | None = st.session_state.get(_DELETE)
+    if asked is not None:
+        _delete_dialog(registry, asked)
+
+
+def _look(registry: Registry, root_path: str) -> None:
+    st.session_state.pop(_PREVIEW, None)
+    st.session_state.pop(_FAILED, None)
+
+    def work(progress: Progress) -> None:
+        scan = registry.registrations.preview(root_path, progress)
+        findings = [("", "", finding) for finding in scan.findings]
+        findings += [("", group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
+        st.session_state[_PREVIEW] = Preview(
+            root_path,
+            groups_table(scan.groups.values(), now()),
+            findings_table(findings).drop(columns=["model", "code"]),
+            scan.duplicate_symbols(),
+        )
+
+    _with_progress("Reading groups", work, "register")
+
+
+def _show_preview(preview: Preview) -> None:
+    ready = int((preview.groups["ready"] == "yes").sum())
+    st.markdown(
+        f"**{len(preview.groups)} groups**, {ready} of them ready for bots, {len(preview.findings)} findings. "
+        "Nothing is stored yet."
+    )
+    if preview.duplicates:
+        listed = "; ".join(f"{symbol}: {', '.join(keys)}" for symbol, keys in preview.duplicates.items())
+        st.error(f"A symbol may have one group only. Keep one of each: {listed}")
+    columns = ["symbol", "return", "ready", "dimension", "trees", "trained until", "errors", "warnings", "group"]
+    st.dataframe(
+        preview.groups[columns],
+        hide_index=True,
+        height=220,
+        key="preview_groups",
+        alt="Groups that would be registered",
+        column_config={"trained until": st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC")},
+    )
+    if len(preview.findings):
+        st.dataframe(
+            preview.findings, hide_index=True, height=180, key="preview_findings", alt="Findings, errors first"
+        )
+
+
+def _register(registry: Registry, name: str, root_path: str) -> None:
+    st.session_state.pop(_FAILED, None)
+    try:
+        checked_model_name(name)
+        registered = registry.registrations.register(name, root_path)
+    except ModelManagerError as error:
+        st.session_state[_FAILED] = ("register", f"**{error.title}.** {error.detail}")
+        return
+    for key in (_PREVIEW, "register_path", "register_name"):
+        st.session_state.pop(key, None)
+    st.session_state["model"] = name
+    say_after_rerun(f"Registered {name} with {len(registered.scan.groups)} groups.")
+
+
+def _refresh(registry: Registry, name: str, progress: Progress) -> None:
+    st.session_state.pop(_FAILED, None)
+    registered = registry.registrations.refresh(name, progress)
+    say_after_rerun(f"Refreshed {name}: {len(registered.scan.groups)} groups.")
+
+
+def _with_progress(what: str, work: Callable[[Progress], None], place: str = "refresh") -> None:
+    """Do long work with a bar that counts, then draw the page anew; keep its error as a sentence for that run."""
+    bar = st.progress(0.0, what)
+    try:
+        work(lambda done, total: bar.progress(done / max(total, 1), f"{what}: {done} of {total}"))
+    except ModelManagerError as error:
+        st.session_state[_FAILED] = (place, f"**{error.title}.** {error.detail}")
+    st.rerun()
+
+
+def _said_on_failure(place: str) -> None:
+    failed: tuple[str, str] | None = st.session_state.get(_FAILED)
+    if failed is not None and failed[0] == place:
+        st.error(failed[1])
+
+
+@st.dialog("Delete a model", on_dismiss=lambda: st.session_state.pop(_DELETE, None))
+def _delete_dialog(registry: Registry, name: str) -> None:
+    st.markdown(
+        f"**{name}** with its factor configs and their history is forgotten, and bots that ask for it get 404 at once. "
+        "The artifacts on disk stay as they are."
+    )
+    st.text_input(f"Type {name} to confirm", key="delete_confirm")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
+        st.button("Delete", type="primary", key="delete_now", on_click=_delete, args=(registry, name))
+
+
+def _delete(registry: Registry, name: str) -> None:
+    if st.session_state.get("delete_confirm") != name:
+        say_after_rerun(f"Nothing was deleted: type {name} to confirm.")
+        return
+    st.session_state.pop(_DELETE, None)
+    try:
+        registry.registrations.delete(name)
+    except ModelManagerError as error:
+        st.session_state[_FAILED] = ("refresh", f"**{error.title}.** {error.detail}")
+        return
+    for key in [key for key in drafts() if key[0] == name]:
+        del drafts()[key]
+    say_after_rerun(f"Deleted {name}. Its artifacts are untouched.")

@@ -1,0 +1,88 @@
+"""The table of a model's groups, with its search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+from mm_core.dashboard.navigation import page_path
+from mm_core.dashboard.show import DAY, offer_exports
+from mm_core.domain.groups import Scan
+from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
+
+
+def filtered(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that search and filters ask for; both stand in the address."""
+    left, middle, right = st.columns([2, 2, 1.4])
+    text = left.text_input(
+        "Search", key="q", bind="query-params", placeholder="symbol, return, factor", icon=":material/search:"
+    )
+    ages = middle.pills(
+        "Freshness",
+        [str(age) for age in Freshness if (table["freshness"] == age).any()],
+        selection_mode="multi",
+        key="age",
+        bind="query-params",
+    )
+    only = right.pills("Bots", ["ready", "not ready"], key="bots", bind="query-params")
+    wanted = text.strip().casefold()
+    if wanted:
+        hit = pd.Series(False, index=table.index)
+        for column in ("symbol", "return", "group", "strongest"):
+            hit |= table[column].str.casefold().str.contains(wanted, regex=False)
+        table = table[hit]
+    if ages:
+        table = table[table["freshness"].isin(ages)]
+    if only:
+        table = table[table["ready"] == ("yes" if only == "ready" else "no")]
+    return table
+
+
+def groups(table: pd.DataFrame, model_name: str) -> None:
+    """Show the groups; a click on a row opens its group."""
+    largest = float(table["mean |τ|"].max()) if table["mean |τ|"].notna().any() else 1.0
+    chosen = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height=min(37 * (len(table) + 1), 560),
+        key="groups",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Groups with dimension, training window, samples, trees, readiness and strongest factors",
+        column_order=[
+            "symbol", "return", "ready", "dimension", "trees", "samples", "trained until", "age in days", "freshness",
+            "mean |τ|", "top factors", "strongest", "errors", "warnings", "trained from", "group",
+        ],
+        column_config={
+            "symbol": st.column_config.TextColumn(pinned=True),
+            "ready": st.column_config.TextColumn(width="small", help="Whether bots can pull a payload"),
+            "trained from": DAY,
+            "trained until": DAY,
+            "samples": st.column_config.NumberColumn(format="localized"),
+            "mean |τ|": st.column_config.ProgressColumn(format="%.4f", min_value=0, max_value=largest),
+            "top factors": st.column_config.BarChartColumn(
+                y_min=0, y_max=1, help="The eight factors with the largest gain, relative to the first"
+            ),
+        },
+    )  # fmt: skip
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(table):
+        st.switch_page(
+            page_path("group"), query_params={"model": model_name, "symbol": str(table["symbol"].iloc[rows[0]])}
+        )
+    st.caption(f"{len(table)} groups. Click a row's box to open it.")
+    offer_exports(table, f"{model_name}-groups")
+
+
+def windows(scan: Scan, group_keys: Sequence[str], now: datetime) -> list[tuple[str, TrainingWindow, Freshness]]:
+    """Return label, training window and freshness of groups, the freshest first."""
+    rows = []
+    for key in group_keys:
+        group = scan.groups[key]
+        window = training_window(group.training)
+        rows.append((f"{group.symbol} {group.return_name}", window, freshness(window.age_days(now))))
+    return sorted(rows, key=lambda row: (row[1].end is None, -(row[1].end.timestamp() if row[1].end else 0), row[0]))

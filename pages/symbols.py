@@ -1,0 +1,28 @@
+"""One row a group of the model in hand: what it is, how fresh, how good, and whether bots can have it."""
+
+import streamlit as st
+
+from mm_core.dashboard.figures.training import training_gantt
+from mm_core.dashboard.numbers import groups_of
+from mm_core.dashboard.page import begin, now, open_model
+from mm_core.dashboard.palette import palette
+from mm_core.dashboard.sections import symbols
+from mm_core.dashboard.show import show_figure
+
+opened = open_model(begin("Symbols"))
+table = groups_of(opened.model, opened.scan, now())
+shown = symbols.filtered(table)
+if shown.empty:
+    st.info("No group fits. Clear the search or choose other filters.")
+    st.stop()
+symbols.groups(shown, opened.name)
+
+st.subheader("Training windows")
+windows = symbols.windows(opened.scan, shown["group"].tolist(), now())
+if any(window.start and window.end for _, window, _ in windows):
+    with st.container(height=520 if len(windows) > 26 else "content", border=False):
+        show_figure(
+            training_gantt(windows, now(), palette()), "gantt", "Training window of each group, with today's line"
+        )
+else:
+    st.info("No training info tells a window. It comes from train_start_date, train_end_date or train_window.")
