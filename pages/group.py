@@ -5,11 +5,10 @@ import streamlit as st
 from mm_core.dashboard.page import begin, open_group
 from mm_core.dashboard.sections import for_bots, group
 
-registry = begin("Group")
+registry = begin()
 opened = open_group(registry)
 facts = group.facts_of(opened)
-st.subheader(f"{opened.group.symbol} · {opened.group.return_name}", anchor=False)
-st.caption(f"{opened.group.group_key} of {opened.name}")
+st.title(f"{opened.group.symbol} · {opened.group.return_name}", anchor=False)
 group.header(opened, facts)
 
 sides = {

@@ -13,6 +13,7 @@ from streamlit.navigation.page import StreamlitPage
 from mm_core.dashboard.sidebar import sidebar
 
 PROJECT = Path(__file__).parent.parent.parent
+STATIC = Path(__file__).parent / "static"
 _ROUTED = "_model_manager_routed"
 
 
@@ -33,9 +34,11 @@ def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     """Set the page's frame up and return the page that the address names; ``/`` leads to the first one."""
     st.set_page_config(
         page_title="Model Manager",
-        page_icon=str(Path(__file__).parent / "static" / "favicon.svg"),
+        page_icon=str(STATIC / "favicon.svg"),
         layout="wide",
     )
+    st.logo(STATIC / "favicon.svg", size="large")
+    st.html(STATIC / "page.css")
     st.session_state[_ROUTED] = True
     first = next(iter(sections.values()))[0].name
 

@@ -39,10 +39,14 @@ class OpenGroup(OpenModel):
     group: Group
 
 
-def begin(title: str) -> Registry:
-    """Begin a page: through the frame, with its title and what the last run left to say; return the registry."""
+def begin(title: str | None = None) -> Registry:
+    """Begin a page: through the frame, with its title and what the last run left to say; return the registry.
+
+    A page that is titled by what it shows gives no title here.
+    """
     through_the_app()
-    st.title(title)
+    if title is not None:
+        st.title(title, anchor=False)
     message = st.session_state.pop(_FLASH, None)
     if message is not None:
         st.toast(message, icon=":material/check_circle:")

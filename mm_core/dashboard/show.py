@@ -15,8 +15,16 @@ from mm_core import strict_json
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="UTC")
 DAY = st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC", help="UTC")
+ROW_PIXELS = 31
+"""Height of a table's row at the font size of `.streamlit/config.toml`."""
+
 TAU = st.column_config.NumberColumn(format="%+.4f")
 SHARE = st.column_config.NumberColumn(format="percent")
+
+
+def rows_height(rows: int, most: int = 560) -> int:
+    """Return the height of a table of ``rows`` with its header, at most ``most`` pixels."""
+    return min(ROW_PIXELS * (rows + 1) + 3, most)
 
 
 def show_figure(figure: go.Figure, key: str, alt: str) -> None:

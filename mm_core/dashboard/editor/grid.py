@@ -9,14 +9,12 @@ import streamlit as st
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.drafts import FIELDS
 from mm_core.dashboard.editor.kept import PinnedGrid, pin_grid, pinned_grid
-from mm_core.dashboard.show import TAU
+from mm_core.dashboard.show import TAU, rows_height
 from mm_core.dashboard.tables.configs import editor_table
 from mm_core.evaluation.importance import Importance
 
 NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 """What a cell accepts while somebody types: a number with point and exponent. Its meaning is checked after that."""
-
-ROW_PIXELS = 35
 
 
 def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[str]) -> None:
@@ -34,7 +32,7 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
     largest = float(table["gain share"].max()) if table["gain share"].notna().any() else 1.0
     numbers = {
         name: st.column_config.TextColumn(
-            f"✎ {name}",
+            name,
             required=True,
             validate=NUMBER,
             alignment="right",
@@ -48,7 +46,7 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
         hide_index=True,
         num_rows="fixed",
         width="stretch",
-        height=min(ROW_PIXELS * (len(table) + 1) + 3, 560),
+        height=rows_height(len(table)),
         disabled=[str(name) for name in table if name not in FIELDS],
         alt="Factors with saved and edited mean and variance",
         column_config={

@@ -8,7 +8,7 @@ from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.saving import WHO
 from mm_core.dashboard.page import say_after_rerun
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import WHEN, offer_exports, show_table
+from mm_core.dashboard.show import WHEN, offer_exports, rows_height, show_table
 from mm_core.dashboard.tables.configs import config_changes_table, history_table
 from mm_core.errors import ModelManagerError
 
@@ -27,7 +27,7 @@ def history(editing: Editing) -> None:
         return
     table = history_table(revisions)
     show_table(
-        table, f"{name}-{symbol}-history", "Revisions, newest first", height=min(37 * (len(table) + 1), 300),
+        table, f"{name}-{symbol}-history", "Revisions, newest first", height=rows_height(len(table), 300),
         config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     numbers = [revision.number for revision in reversed(revisions) if revision.number < editing.saved.record.revision]
@@ -41,7 +41,7 @@ def history(editing: Editing) -> None:
         st.caption(f"Revision {number} has the same numbers for the present factors.")
         return
     st.dataframe(
-        changes, hide_index=True, key="history_changes", height=min(37 * (len(changes) + 1), 260),
+        changes, hide_index=True, key="history_changes", height=rows_height(len(changes), 260),
         alt=f"Numbers of revision {number} beside those saved now",
     )  # fmt: skip
     offer_exports(changes, f"{name}-{symbol}-since-{number}")

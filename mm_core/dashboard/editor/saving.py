@@ -7,6 +7,7 @@ import streamlit as st
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.kept import drafts
 from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.show import rows_height
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
 from mm_core.errors import ModelManagerError, RevisionConflict
 
@@ -62,7 +63,7 @@ def behind_notice(editing: Editing) -> None:
             conflicts_table(conflicts),
             hide_index=True,
             key="conflicts",
-            height=min(37 * (len(conflicts) + 1), 260),
+            height=rows_height(len(conflicts), 260),
             alt="Numbers that somebody else changed, beside yours",
         )
         with st.container(horizontal=True):
@@ -97,7 +98,7 @@ def _save_dialog(editing: Editing) -> None:
         diff_table(diff),
         hide_index=True,
         key="diff",
-        height=min(37 * (len(diff) + 1), 320),
+        height=rows_height(len(diff), 320),
         alt="Numbers that change, saved and new",
         column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
     )

@@ -11,7 +11,8 @@ from mm_core.dashboard.numbers import booster_of
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import TAU, show_figure, show_table
+from mm_core.dashboard.show import TAU, rows_height, show_figure, show_table
+from mm_core.dashboard.sidebar import picked
 from mm_core.dashboard.tables.factors import group_shifts_table, parameters_table, shifts_table
 from mm_core.domain.groups import Group, Scan
 from mm_core.evaluation import comparison
@@ -37,8 +38,9 @@ def two_groups(registry: Registry) -> None:
         return
     labels = list(groups)
     left, right = st.columns(2)
-    a = left.selectbox("A", labels, key="a", bind="query-params")
-    b = right.selectbox("B", labels, index=1, key="b", bind="query-params")
+    first, second = _first_choice(labels)
+    a = left.selectbox("A", labels, index=first, key="a", bind="query-params")
+    b = right.selectbox("B", labels, index=second, key="b", bind="query-params")
     (name_a, group_a), (name_b, group_b) = groups[a], groups[b]
     one, other = _side(registry, name_a, group_a), _side(registry, name_b, group_b)
     shifts = comparison.factor_shifts(one, other)
@@ -53,7 +55,7 @@ def two_groups(registry: Registry) -> None:
         table[table["change"].isin(kinds)] if kinds else table, "factors-compared", "Factors of both sides",
         config={"factor": st.column_config.TextColumn(pinned=True), "τ A": TAU, "τ B": TAU, "Δτ": TAU}
         | {f"{name}gain share{side}": st.column_config.NumberColumn(format="percent") for name, side in SHARES},
-        height=min(37 * (len(table) + 1), 420),
+        height=rows_height(len(table), 420),
     )  # fmt: skip
     st.subheader("Parameters")
     differing = st.toggle("Only those that differ", value=True, key="differing", bind="query-params")
@@ -64,6 +66,15 @@ def two_groups(registry: Registry) -> None:
         "parameters-compared",
         "Parameters of both sides",
     )
+
+
+def _first_choice(labels: list[str]) -> tuple[int, int]:
+    """Return the group in hand, and the same symbol of another model, else the group after it."""
+    chosen = picked()
+    mine = f"{chosen.model_name} / {chosen.symbol}"
+    first = labels.index(mine) if mine in labels else 0
+    same = [at for at, label in enumerate(labels) if at != first and label.endswith(f" / {chosen.symbol}")]
+    return first, same[0] if same else (first + 1) % len(labels)
 
 
 def two_models(registry: Registry) -> None:
@@ -129,7 +140,7 @@ def _two_scans(left: Scan, right: Scan, name: str, names: tuple[str, str] | None
     show_table(
         table, name, "Symbols of both sides",
         config={"mean |Δτ|": st.column_config.NumberColumn(format="%.4f"), "rank agreement": TAU},
-        height=min(37 * (len(table) + 1), 480),
+        height=rows_height(len(table), 480),
     )  # fmt: skip
     both = [one.symbol for one in shifts if one.change is Change.KEPT]
     if names is not None and both:
@@ -174,24 +185,20 @@ def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) ->
         for one in shifts
         if one.tau_left is not None and one.tau_right is not None
     ]
-    left, middle, right = st.columns(3)
+    left, right = st.columns(2)
     with left:
-        st.subheader("τ of common factors")
-        show_figure(
-            tau_scatter(
-                [row[0] for row in known], [row[1] for row in known], [row[2] for row in known], titles, colors
-            ),
-            "tau_scatter",
-            "Tau in A against tau in B",
-        )
-    for column, title, values, what, form in (
-        (middle, "Largest Δτ", [(one.factor, one.tau_change) for one in shifts], "Δτ", "+.3f"),
-        (right, "Largest Δ gain share", [(one.factor, one.share_change) for one in shifts], "Δ gain share", "+.1%"),
-    ):
-        with column:
-            st.subheader(title)
-            rows = figures.largest_changes(values, MOST_BARS)
-            if rows:
-                show_figure(figures.change_bars(rows, what, form, colors), f"bars_{what}", title)
-            else:
-                st.caption("No common factor changed.")
+        st.subheader("τ of common factors", anchor=False)
+        names, one, other = ([row[0] for row in known], [row[1] for row in known], [row[2] for row in known])
+        show_figure(tau_scatter(names, one, other, titles, colors), "tau_scatter", "Tau in A against tau in B")
+    with right:
+        _bars("Largest Δτ", [(one.factor, one.tau_change) for one in shifts], "Δτ", "+.3f")
+    _bars("Largest change of gain share", [(one.factor, one.share_change) for one in shifts], "Δ gain share", "+.1%")
+
+
+def _bars(title: str, values: list[tuple[str, float | None]], what: str, number_format: str) -> None:
+    st.subheader(title, anchor=False)
+    rows = figures.largest_changes(values, MOST_BARS)
+    if rows:
+        show_figure(figures.change_bars(rows, what, number_format, palette()), f"bars_{what}", title)
+    else:
+        st.caption("No common factor changed.")

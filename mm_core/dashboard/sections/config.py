@@ -7,6 +7,7 @@ import streamlit as st
 from mm_core.dashboard.commands import change_by_command_line, change_by_http
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.session import api_address, writes_need_token
+from mm_core.dashboard.show import rows_height
 from mm_core.dashboard.tables.configs import diff_table, problems_table
 
 ONLY = ("changed", "with problems")
@@ -14,11 +15,10 @@ ONLY = ("changed", "with problems")
 
 def header(editing: Editing) -> None:
     """Say whose normalization this is, and what it means."""
-    record = editing.saved.record
-    st.subheader(f"{editing.opened.group.symbol} · {editing.opened.group.return_name}", anchor=False)
+    record, opened = editing.saved.record, editing.opened
     st.caption(
-        f"{editing.opened.group.group_key} of {editing.opened.name}, revision {record.revision}, changed "
-        f"{record.updated_at[:16].replace('T', ' ')} UTC. Normalized value = (x − mean) / √variance."
+        f"**{opened.group.symbol}** of **{opened.name}**, group {opened.group.group_key}, revision {record.revision}, "
+        f"changed {record.updated_at[:16].replace('T', ' ')} UTC. Normalized value = (x − mean) / √variance."
     )
 
 
@@ -48,7 +48,7 @@ def problems(editing: Editing) -> None:
             problems_table(found),
             hide_index=True,
             key="problems",
-            height=min(37 * (len(found) + 1), 220),
+            height=rows_height(len(found), 220),
             alt="Cells that cannot be saved, and why",
         )
 
@@ -63,7 +63,7 @@ def changes(editing: Editing) -> None:
         diff_table(diff),
         hide_index=True,
         key="changes_table",
-        height=min(37 * (len(diff) + 1), 320),
+        height=rows_height(len(diff), 320),
         alt="Numbers that change, saved and new",
         column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
     )

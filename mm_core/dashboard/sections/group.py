@@ -15,7 +15,7 @@ from mm_core.dashboard.numbers import booster_of
 from mm_core.dashboard.page import OpenGroup, now
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import TAU, WHEN, show_figure, show_table
+from mm_core.dashboard.show import TAU, WHEN, rows_height, show_figure, show_table
 from mm_core.dashboard.tables.factors import factor_table, one_sided_parameters
 from mm_core.dashboard.tables.models import files_table, findings_table, why_unserved
 from mm_core.evaluation.boosters import BoosterStatistics
@@ -65,7 +65,11 @@ def header(opened: OpenGroup, facts: Facts) -> None:
             st.badge("ready for bots", icon=":material/check:", color="green")
         else:
             st.badge("bots get 404", icon=":material/block:", color="red")
-        st.badge(f"{mark}: {age:.0f} days" if age is not None else "age unknown", color=AGE_COLORS[mark])
+        st.badge(
+            f"{mark}: trained until {age:.0f} days ago" if age is not None else "training window unknown",
+            icon=":material/schedule:",
+            color=AGE_COLORS[mark],
+        )
         st.badge(f"config revision {facts.config.record.revision}", color="blue")
         if group.findings:
             st.badge(f"{len(group.findings)} findings", icon=":material/warning:", color="orange")
@@ -108,7 +112,7 @@ def factors(opened: OpenGroup, facts: Facts) -> None:
         table,
         f"{opened.group.group_key}-factors",
         "Factors in dimension order with tau, gain and normalization",
-        height=min(37 * (len(table) + 1), 620),
+        height=rows_height(len(table), 620),
         config={
             "dim": st.column_config.NumberColumn(width="small"),
             "factor": st.column_config.TextColumn(width="medium", pinned=True),

@@ -11,7 +11,7 @@ from mm_core.dashboard.figures import ic as figures
 from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
-from mm_core.dashboard.show import TAU, offer_exports, show_figure, show_table
+from mm_core.dashboard.show import TAU, offer_exports, rows_height, show_figure, show_table
 from mm_core.dashboard.tables.factors import consistency_table, matrix_table, summaries_table
 from mm_core.evaluation.families import family_of
 from mm_core.evaluation.ic import (
@@ -59,20 +59,20 @@ def choose_scope(registry: Registry) -> Scope:
 def heat_map(scope: Scope) -> None:
     """Show factor × group as colours: tau, its rank, or where a factor is there at all."""
     families = [EVERY_FAMILY, *sorted({family_of(name) for name in scope.matrix.factors})]
-    row = st.columns([1.3, 1.5, 1.3, 1.5, 1])
-    cells = row[0].segmented_control(
+    row = st.container(horizontal=True, gap="medium")
+    cells = row.segmented_control(
         "Cells", ["τ", "rank", "coverage"], default="τ", key="cells", bind="query-params", required=True
     )
-    rows_by = row[1].segmented_control(
+    rows_by = row.segmented_control(
         "Factors by", ["clustered", "mean τ", "name"], default="clustered", key="rows", bind="query-params",
         required=True,
     )  # fmt: skip
-    columns_by = row[2].segmented_control(
+    columns_by = row.segmented_control(
         "Groups by", ["clustered", "name"], default="name", key="columns", bind="query-params", required=True
     )
-    family = row[3].selectbox("Family", families, key="family", bind="query-params")
-    least = row[4].number_input(
-        "Least |τ|", 0.0, 1.0, 0.0, 0.01, key="least", bind="query-params", help="In at least one group"
+    family = row.selectbox("Family", families, key="family", bind="query-params", width=210)
+    least = row.number_input(
+        "Least |τ|", 0.0, 1.0, 0.0, 0.01, key="least", bind="query-params", help="In at least one group", width=110
     )
     rows, columns = ordered(
         scope.keys, "" if family == EVERY_FAMILY else family, least, rows_by, columns_by, scope.matrix
@@ -131,7 +131,7 @@ def one_factor(scope: Scope) -> None:
     table.columns = ["group", "Kendall τ"]
     show_table(
         table.assign(selected=["yes" if one else "" for one in chosen]), f"{name}-by-group", f"Tau of {name} by group",
-        config={"Kendall τ": TAU}, height=min(37 * (len(taus) + 1), 400),
+        config={"Kendall τ": TAU}, height=rows_height(len(taus), 400),
     )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def distributions(scope: Scope) -> None:
     show_table(
         summaries_table(labels, ranked), f"{scope.name}-distributions", "Figures of tau in each group",
         config=dict.fromkeys(("mean τ", "mean |τ|", "deviation", "lowest", "median", "highest"), TAU),
-        height=min(37 * (len(labels) + 1), 400),
+        height=rows_height(len(labels), 400),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from mm_core.dashboard.navigation import page_path
 from mm_core.dashboard.page import now
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import DAY, WHEN, offer_exports
+from mm_core.dashboard.show import DAY, WHEN, offer_exports, rows_height
 from mm_core.dashboard.tables.models import models_table, unserved
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
@@ -47,6 +47,21 @@ def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
         on_select="rerun",
         selection_mode="single-row",
         alt="Registered models with their counts, freshness and last scan",
+        column_order=[
+            "model",
+            "groups",
+            "ready for bots",
+            "factors",
+            "mean |τ|",
+            "trained until",
+            "stale",
+            "errors",
+            "warnings",
+            "last scan",
+            "symbols",
+            "notes",
+            "directory",
+        ],
         column_config={
             "last scan": WHEN,
             "trained until": DAY,
@@ -104,7 +119,7 @@ def changes(registry: Registry) -> None:
         table,
         hide_index=True,
         width="stretch",
-        height=min(37 * (len(table) + 1), 260),
+        height=rows_height(len(table), 260),
         key="changes",
         alt="Changes, the newest first",
         column_config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},

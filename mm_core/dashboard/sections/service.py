@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.session import api_address, own_api_address
-from mm_core.dashboard.show import show_table
+from mm_core.dashboard.show import rows_height, show_table
 from mm_core.dashboard.tables.models import findings_of, findings_table
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Scan
@@ -110,7 +110,7 @@ def all_findings(models: list[tuple[RegisteredModel, Scan]]) -> None:
     ]
     shown = shown.assign(open=links)
     show_table(
-        shown, "all-findings", "Findings of all models, errors first", height=min(37 * (len(shown) + 1), 480),
+        shown, "all-findings", "Findings of all models, errors first", height=rows_height(len(shown), 480),
         config={
             "open": st.column_config.LinkColumn("group", display_text="open", help="Opens the group in a new tab"),
             "what": st.column_config.TextColumn(width="large"),

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.navigation import page_path
-from mm_core.dashboard.show import DAY, offer_exports
+from mm_core.dashboard.show import DAY, offer_exports, rows_height
 from mm_core.domain.groups import Scan
 from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
 
@@ -48,7 +48,7 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
         table,
         hide_index=True,
         width="stretch",
-        height=min(37 * (len(table) + 1), 560),
+        height=rows_height(len(table), 560),
         key="groups",
         on_select="rerun",
         selection_mode="single-row",
