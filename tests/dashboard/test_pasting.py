@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -197,8 +196,8 @@ def test_the_editors_own_csv_comes_back_as_the_same_numbers() -> None:
     assert found == Pasted({Cell(name, which): draft.text(Cell(name, which)) for name in NAMES for which in FIELDS}, ())
 
 
-PIECES = st.sampled_from([*NAMES, "mean", "factor", "variance", "1", "0", "-2.5", "1,5", "nan", '"', "\t", ",", ";", "|",
-                          "\n", "\r\n", "\r", "\ufeff", "\x00", " ", "{", "}", "[", ":", "\u2028"])  # fmt: skip
+WORDS = [*NAMES, "mean", "factor", "variance", "1", "0", "-2.5", "1,5", "nan", "\r\n", "\u2028", "\ufeff"]
+PIECES = st.sampled_from([*WORDS, *'"\t,;|\n\r\x00 {}[:'])
 TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
@@ -230,14 +229,7 @@ def test_any_file_gives_cells_or_problems_never_both(data: bytes) -> None:
     assert _is_one_or_the_other(read_file(data, "S", NAMES))
 
 
-@given(st.dictionaries(st.sampled_from(["S", "s", "T"]), JSON, max_size=2))
-@example({"S": {"mean_values": [10**5000, 1, 1], "variance_values": [1, 1, 1]}})
-def test_any_json_object_gives_cells_or_problems_never_both(document: Mapping[str, Any]) -> None:
-    assert _is_one_or_the_other(read_json(_dumped(document), "S", NAMES))
-
-
-def _dumped(document: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(document).encode()
-    except ValueError:  # Python refuses to write integers of more than 4300 digits
-        return b'{"S":{"mean_values":[' + b"1" * 5000 + b',1,1],"variance_values":[1,1,1]}}'
+@given(st.dictionaries(st.sampled_from(["S", "s", "T"]), JSON, max_size=2).map(json.dumps))
+@example('{"S": {"mean_values": [%s, 1, 1], "variance_values": [1, 1, 1]}}' % ("1" * 5000))
+def test_any_json_object_gives_cells_or_problems_never_both(document: str) -> None:
+    assert _is_one_or_the_other(read_json(document.encode(), "S", NAMES))

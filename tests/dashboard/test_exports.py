@@ -1,0 +1,111 @@
+"""Tables as CSV and JSON, read back by the csv and json modules."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_core.dashboard.show import csv_bytes, json_bytes
+
+NUMBERS = [0.1, 1e-7, 1.2345678901234567, -0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2]
+TEXTS = ["x,y", 'a "b"', "two\nlines", "τ × 测试", "=1+1", " padded "]
+
+
+def _csv(table: pd.DataFrame) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_bytes(table).decode(), newline="")))
+
+
+def _json(table: pd.DataFrame) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(json_bytes(table), parse_constant=pytest.fail)
+    return found
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(NUMBERS), min_size=1))
+def test_numbers_keep_every_digit(numbers: list[float]) -> None:
+    table = pd.DataFrame({"mean": numbers})
+    expected = [repr(number) for number in numbers]
+    assert [repr(float(row["mean"])) for row in _csv(table)] == expected
+    assert [repr(float(row["mean"])) for row in _json(table)] == expected
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), min_size=1), min_size=1))
+def test_texts_come_back_as_they_were(texts: list[str]) -> None:
+    table = pd.DataFrame({"factor": texts, "dim": range(len(texts))})
+    assert [row["factor"] for row in _csv(table)] == texts
+    assert _json(table) == [{"factor": text, "dim": dim} for dim, text in enumerate(texts)]
+
+
+def test_quotes_marks_and_line_feeds_stay_in_their_cell() -> None:
+    table = pd.DataFrame({"factor, name": TEXTS})
+    assert [row["factor, name"] for row in _csv(table)] == [row["factor, name"] for row in _json(table)] == TEXTS
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+def test_what_is_missing_is_null_in_json_and_empty_in_csv(missing: Any) -> None:
+    table = pd.DataFrame({"a": pd.Series([missing, "x"], dtype=object), "b": [1, 2]})
+    assert _json(table) == [{"a": None, "b": 1}, {"a": "x", "b": 2}]
+    assert _csv(table) == [{"a": "", "b": "1"}, {"a": "x", "b": "2"}]
+
+
+def test_what_is_not_finite_is_null_in_json() -> None:
+    table = pd.DataFrame({"t": [np.inf, -np.inf, np.nan, 1.5]})
+    assert [row["t"] for row in _json(table)] == [None, None, None, 1.5]
+    assert [row["t"] for row in _csv(table)] == ["inf", "-inf", "", "1.5"]
+
+
+def test_integers_with_holes_stay_integers() -> None:
+    table = pd.DataFrame({"trees": pd.array([2**53 + 1, None], dtype="Int64"), "ready": [True, False]})
+    assert json_bytes(table) == (
+        b'[\n  {\n    "trees": 9007199254740993,\n    "ready": true\n  },\n'
+        b'  {\n    "trees": null,\n    "ready": false\n  }\n]\n'
+    )
+    assert csv_bytes(table) == b"trees,ready\n9007199254740993,True\n,False\n"
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_times_are_iso_8601_with_their_zone(unit: str) -> None:
+    moments = pd.to_datetime(pd.Series(["2024-05-01T00:00:00Z", None, "2024-05-01T12:30:15Z"]), format="ISO8601")
+    table = pd.DataFrame({"at": moments.dt.as_unit(unit), "n": [1, 2, 3]})
+    expected = ["2024-05-01T00:00:00+00:00", None, "2024-05-01T12:30:15+00:00"]
+    assert [row["at"] for row in _json(table)] == expected
+    assert [row["at"] or None for row in _csv(table)] == expected
+
+
+def test_times_without_a_zone_and_durations_are_iso_8601_too() -> None:
+    table = pd.DataFrame({"day": pd.to_datetime(["2024-05-01", None]), "took": pd.to_timedelta(["90s", None])})
+    assert _json(table) == [{"day": "2024-05-01T00:00:00", "took": "P0DT0H1M30S"}, {"day": None, "took": None}]
+    assert _csv(table) == [{"day": "2024-05-01T00:00:00", "took": "P0DT0H1M30S"}, {"day": "", "took": ""}]
+
+
+def test_lists_stay_lists_in_json() -> None:
+    assert _json(pd.DataFrame({"top": [[1.0, 0.5], []]})) == [{"top": [1.0, 0.5]}, {"top": []}]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: pd.DataFrame({"a": []}), lambda: pd.DataFrame({"a": pd.to_datetime([], utc=True)})]
+)
+def test_a_table_without_rows_has_its_header_in_csv_and_is_an_empty_list(make: Callable[[], pd.DataFrame]) -> None:
+    assert (csv_bytes(make()), json_bytes(make())) == (b"a\n", b"[]\n")
+
+
+def test_times_that_are_all_missing_are_null() -> None:
+    table = pd.DataFrame({"at": pd.to_datetime(pd.Series([None, None]), utc=True), "n": [1, 2]})
+    assert _json(table) == [{"at": None, "n": 1}, {"at": None, "n": 2}]
+    assert csv_bytes(table) == b"at,n\n,1\n,2\n"
+
+
+def test_an_export_leaves_the_table_and_its_index_alone() -> None:
+    table = pd.DataFrame({"at": pd.to_datetime(["2024-05-01T00:00:00Z"] * 2), "b": [1, 2]}, index=[7, 3])
+    before = table.copy(deep=True)
+    assert _csv(table)[1] == {"at": "2024-05-01T00:00:00+00:00", "b": "2"}
+    json_bytes(table)
+    pd.testing.assert_frame_equal(table, before)
