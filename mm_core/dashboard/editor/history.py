@@ -67,8 +67,10 @@ def _restore_dialog(editing: Editing, number: int, count: int) -> None:
         "The present ones stay in the history."
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Leave it", key="restore_cancel", on_click=lambda: st.session_state.pop(_RESTORE, None))
-        st.button("Restore", type="primary", key="restore_now", on_click=_restore, args=(editing, number))
+        left = st.button("Leave it", key="restore_cancel", on_click=lambda: st.session_state.pop(_RESTORE, None))
+        restored = st.button("Restore", type="primary", key="restore_now", on_click=_restore, args=(editing, number))
+    if left or restored:
+        st.rerun()  # a dialog runs alone: the page under it must run too
 
 
 def _restore(editing: Editing, number: int) -> None:

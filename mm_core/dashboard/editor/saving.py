@@ -36,8 +36,11 @@ def save_bar(editing: Editing) -> None:
         )
         unsaved = f"{len(draft.cells)} unsaved" if draft.cells else "nothing unsaved"
         st.markdown(f"{unsaved} · editing revision {draft.revision}")
-    if st.session_state.get(_SAVING) == editing.key and draft.cells and not problems:
-        _save_dialog(editing)
+    if st.session_state.get(_SAVING) == editing.key:
+        if draft.cells and not problems and not editing.is_behind:
+            _save_dialog(editing)
+        else:
+            st.session_state.pop(_SAVING)  # the reason stands on the page
     refused: str | None = st.session_state.pop(_REFUSED, None)
     if refused is not None:
         st.error(refused)
@@ -104,8 +107,10 @@ def _save_dialog(editing: Editing) -> None:
     )
     st.text_input("Why?", key="save_note", placeholder="kept with the revision", max_chars=500)
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Not yet", key="save_cancel", on_click=lambda: st.session_state.pop(_SAVING, None))
-        st.button("Save", type="primary", key="save_now", on_click=_save, args=(editing,))
+        left = st.button("Not yet", key="save_cancel", on_click=lambda: st.session_state.pop(_SAVING, None))
+        saved = st.button("Save", type="primary", key="save_now", on_click=_save, args=(editing,))
+    if left or saved:
+        st.rerun()  # a dialog runs alone: the page under it must run too
 
 
 def _save(editing: Editing) -> None:

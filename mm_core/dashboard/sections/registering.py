@@ -158,8 +158,10 @@ def _delete_dialog(registry: Registry, name: str) -> None:
     )
     st.text_input(f"Type {name} to confirm", key="delete_confirm")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
-        st.button("Delete", type="primary", key="delete_now", on_click=_delete, args=(registry, name))
+        kept = st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
+        deleted = st.button("Delete", type="primary", key="delete_now", on_click=_delete, args=(registry, name))
+    if kept or deleted:
+        st.rerun()  # a dialog runs alone: the page under it must run too
 
 
 def _delete(registry: Registry, name: str) -> None:
