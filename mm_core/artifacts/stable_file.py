@@ -36,9 +36,13 @@ def read_stable(root: Path, path: str, limit: int) -> bytes:
             raise UnreadableArtifact(
                 "unreadable", f"The file cannot be opened ({error.strerror}).", "Check that it exists and is readable."
             ) from error
-        with os.fdopen(descriptor, "rb") as file:
-            before = os.fstat(descriptor)
+        before = os.fstat(descriptor)
+        try:
             _check(before, limit)
+        except UnreadableArtifact:
+            os.close(descriptor)
+            raise
+        with os.fdopen(descriptor, "rb") as file:
             try:
                 data = file.read(limit + 1)
             except OSError as error:

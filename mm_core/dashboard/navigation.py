@@ -40,19 +40,17 @@ def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     st.logo(STATIC / "favicon.svg", size="large")
     st.html(STATIC / "page.css")
     st.session_state[_ROUTED] = True
-    first = next(iter(sections.values()))[0].name
-
-    def start() -> None:
-        st.switch_page(page_path(first), query_params=st.query_params.to_dict())
-
     pages = {
         section: [
             st.Page(page_path(entry.name), title=entry.title, icon=entry.icon, url_path=entry.name) for entry in entries
         ]
         for section, entries in sections.items()
     }
-    home = st.Page(start, title="Model Manager", url_path="start", default=True, visibility="hidden")
+    home = st.Page(lambda: None, title="Model Manager", url_path="start", default=True, visibility="hidden")
     page = st.navigation({"": [home], **pages})
+    if page.url_path == home.url_path:
+        first = next(iter(sections.values()))[0].name
+        st.switch_page(page_path(first), query_params=st.query_params.to_dict())
     with st.sidebar:
         sidebar()
     return page

@@ -51,7 +51,9 @@ def begin(title: str | None = None) -> Registry:
     if message is not None:
         st.toast(message, icon=":material/check_circle:")
     with errors_as_sentences():
-        return current_registry()
+        registry = current_registry()
+        registry.view()
+    return registry
 
 
 def say_after_rerun(message: str) -> None:

@@ -11,6 +11,7 @@ from mm_core.dashboard.addresses import keep_in_address, take_from_address
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.editor.leaving import warn_when_leaving
 from mm_core.dashboard.session import current_registry, errors_as_sentences
+from mm_core.errors import ModelManagerError
 
 _PICKED = "_model_manager_picked"
 
@@ -27,13 +28,16 @@ class Picked:
 
 def sidebar() -> None:
     """Draw the sidebar and remember what it chose."""
-    with errors_as_sentences():
+    try:
         view = current_registry().view()
         names = [model.name for model in view.models()]
         model_name = _choice("Model", "model", names) if names else None
         scan = view.scan(model_name) if model_name is not None else None
         symbols = scan.symbols() if scan is not None else ()
         symbol = _choice("Symbol", "symbol", symbols) if symbols else None
+    except ModelManagerError:
+        st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
+        return  # the page says it, where there is room
     st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC))
     take_typed()
     _unsaved()

@@ -1,197 +1,339 @@
-"""The pages on a real store, and in a real browser."""
+"""Each page on a real store: what it counts, shows and says."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.dashboard.conftest import PROJECT, OpenPage
 
-PROJECT = Path(__file__).parent.parent.parent
-SCREENSHOTS = PROJECT / "screenshots"
-CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability",
-    "--metrics-recording-only", "--no-pings",
-]  # fmt: skip
+PAGES = sorted(path.stem for path in (PROJECT / "pages").glob("*.py"))
 
 
-@pytest.fixture
-def state(tmp_path: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a state with one model of two groups, one of them with a finding."""
-    for name in [name for name in os.environ if name.startswith("MODEL_MANAGER_")]:
-        monkeypatch.delenv(name)
-    write_group("BTCUSDT_mid_chg_1m", ic_csv=None)
-    root = write_group("SOLUSDT_mid_chg_1m")
-    environment = {"MODEL_MANAGER_DATA_DIR": str(tmp_path / "data")}
-    registry = open_registry(load_settings(environment))
-    registry.registrations.register("horizon", str(root))
-    document = {"SOLUSDT": {"mean_values": [1.5, 2.5, 3.5], "variance_values": [4, 5, 6]}}
-    registry.configs.save("horizon", "SOLUSDT", document, by="cli", note="by hand")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    return environment
+def _metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
 
 
-def test_the_overview_counts_models_groups_and_findings(state: dict[str, str]) -> None:
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run()
+def _table(page: AppTest, column: str) -> Any:
+    """Return the first table that has this column."""
+    return next(table.value for table in page.dataframe if column in table.value)
+
+
+def _figure(page: AppTest, at: int = 0) -> Any:
+    return json.loads(page.get("plotly_chart")[at].proto.spec)
+
+
+def _buttons(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_on_a_state_with_groups(name: str, state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page(name)
     assert not page.exception
-    assert {metric.label: metric.value for metric in page.metric} == {
-        "Models": "1", "Groups": "2", "Ready for bots": "2", "Findings": "1"
+    assert page.title[0].value
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_of_nothing_says_how_to_begin(name: str, empty_state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page(name)
+    assert not page.exception
+    said = " ".join(element.value for element in [*page.info, *page.code, *page.success])
+    assert "./start.sh --demo" in said or name == "service"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_state_that_cannot_be_read_is_a_sentence_on_every_page(
+    name: str, empty_state: dict[str, str], open_page: OpenPage
+) -> None:
+    data = Path(empty_state["MODEL_MANAGER_DATA_DIR"])
+    data.mkdir()
+    (data / "registry.json").write_text("{torn", encoding="utf-8")
+    page = open_page(name)
+    assert not page.exception
+    assert page.error
+    assert all(error.value.startswith("**Store file damaged.**") for error in page.error)
+
+
+def test_the_overview_counts_models_groups_and_findings(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("overview")
+    assert _metrics(page) == {
+        "Models": "2", "Groups": "4", "Ready for bots": "3 of 4", "Stale": "4", "Findings": "2",
     }  # fmt: skip
-    row = page.dataframe[0].value.iloc[0]
-    assert (row["model"], row["symbols"], row["factors"], row["warnings"]) == ("horizon", 2, 3, 1)
-    assert page.dataframe[1].value["file"].tolist() == ["BTCUSDT_mid_chg_1m_ic.csv"]
+    table = _table(page, "ready for bots")
+    assert table["model"].tolist() == ["horizon", "longer"]
+    row = table.iloc[0]
+    assert (row["symbols"], row["ready for bots"], row["factors"], row["stale"]) == (3, 2, 3, 3)
+    assert row["mean |τ|"] == pytest.approx((0.01 + 0.02 + 0.03) / 3)
+    assert row["trained until"] == datetime(2024, 5, 1, tzinfo=UTC)
 
 
-def test_the_overview_of_nothing_says_how_to_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MODEL_MANAGER_DATA_DIR", str(tmp_path))
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run()
-    assert "No model is registered yet" in page.info[0].value
-    assert "./start.sh --demo" in page.code[0].value
+def test_the_overview_names_each_group_that_bots_cannot_be_given_with_the_reason(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = open_page("overview")
+    said = " ".join(text.value.replace("\\", "") for text in page.markdown)
+    assert "ETHUSDT_mid_chg_1m_model.json" in said
+    assert "Bots get 404" in said
 
 
-def test_the_config_page_shows_what_bots_get(state: dict[str, str]) -> None:
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page("pages/config.py").run()
-    page.selectbox(key="symbol").set_value("SOLUSDT").run()
+def test_the_overview_tells_what_changed(state: dict[str, str], open_page: OpenPage) -> None:
+    what = _table(open_page("overview"), "at")["what"].tolist()
+    assert what[0] == "Factor config revision 2 by cli (edit: 3 factors, “by hand”)."
+    assert sum(sentence.startswith("Registered from ") for sentence in what) == 2
+
+
+def test_a_directory_is_looked_at_before_it_is_stored(
+    state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("XRPUSDT_mid_chg_9m", "third")
+    page = open_page("overview")
+    page.text_input(key="register_path").set_value(str(root / "third")).run()
+    page.button(key="register_look").click().run()
     assert not page.exception
-    table = page.dataframe[0].value
+    assert _table(page, "dimension")["symbol"].tolist() == ["XRPUSDT"]
+    assert len(open_registry(load_settings()).view().models()) == 2
+    page.text_input(key="register_name").set_value("third").run()
+    page.button(key="register_store").click().run()
+    assert [model.name for model in open_registry(load_settings()).view().models()] == ["horizon", "longer", "third"]
+    assert _metrics(page)["Models"] == "3"
+    assert page.selectbox(key="model").value == "third"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/no/such/place", "does not exist"), ("relative\0", "NUL"), (__file__, "is not a directory")]
+)
+def test_a_path_that_cannot_be_registered_is_a_sentence(
+    path: str, said: str, empty_state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = open_page("overview")
+    page.text_input(key="register_path").set_value(path).run()
+    page.button(key="register_look").click().run()
+    assert not page.exception
+    assert said in page.error[0].value
+
+
+def test_a_name_that_bots_cannot_ask_for_is_refused(
+    state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("XRPUSDT_mid_chg_9m", "third")
+    page = open_page("overview")
+    page.text_input(key="register_path").set_value(str(root / "third"))
+    page.text_input(key="register_name").set_value("a name").run()
+    page.button(key="register_look").click().run()
+    page.button(key="register_store").click().run()
+    assert "is not allowed" in page.error[0].value
+    assert len(open_registry(load_settings()).view().models()) == 2
+
+
+def test_refresh_reads_what_changed(
+    state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], booster_json: bytes
+) -> None:
+    page = open_page("overview")
+    write_group("ETHUSDT_mid_chg_1m", "horizon", model_json=booster_json)
+    page.button(key="refresh").click().run()
+    assert not page.exception
+    assert _metrics(page)["Ready for bots"] == "4 of 4"
+
+
+def test_deleting_a_model_needs_its_name(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("overview", model="longer")
+    page.button(key="delete").click().run()
+    page.button(key="delete_now").click().run()
+    assert _metrics(page)["Models"] == "2"
+    page.text_input(key="delete_confirm").set_value("longer").run()
+    page.button(key="delete_now").click().run()
+    assert not page.exception
+    assert _metrics(page)["Models"] == "1"
+    assert page.selectbox(key="model").value == "horizon"
+
+
+def test_symbols_are_one_row_a_group(state: dict[str, str], open_page: OpenPage) -> None:
+    table = _table(open_page("symbols", model="horizon"), "dimension")
+    assert table["symbol"].tolist() == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert table["ready"].tolist() == ["yes", "no", "yes"]
+    assert table["trees"].tolist()[0] == 4
+    assert table["samples"].tolist() == [1234] * 3
+    assert table["freshness"].tolist() == ["stale"] * 3
+    assert table["strongest"].tolist()[2] == "spread_3, volatility_20, momentum_5"
+    assert list(table["top factors"].tolist()[2]) == [1.0, 0.6667, 0.3333]
+
+
+def test_the_search_stands_in_the_address(state: dict[str, str], open_page: OpenPage) -> None:
+    assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
+    assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]
+    assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
+
+
+def test_a_click_on_a_row_opens_its_group(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("symbols", model="horizon")
+    page.session_state["groups"] = {"selection": {"rows": [2], "columns": [], "cells": []}}
+    page.run()
+    assert page.title[0].value == "SOLUSDT · mid_chg_1m"
+
+
+def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("group", model="horizon", symbol="SOLUSDT")
+    metrics = _metrics(page)
+    assert {name: metrics[name] for name in ("Factors", "Trees", "Samples", "Mean |τ|")} == {
+        "Factors": "3", "Trees": "4", "Samples": "1,234", "Mean |τ|": "0.0200",
+    }  # fmt: skip
+    table = _table(page, "gain share")
     assert table["factor"].tolist() == ["momentum_5", "volatility_20", "spread_3"]
     assert table["mean"].tolist() == [1.5, 2.5, 3.5]
     assert table["variance"].tolist() == [4.0, 5.0, 6.0]
-    assert page.dataframe[1].value["revision"].tolist() == [2, 1]
-    assert "/api/models/horizon/symbols/SOLUSDT/factor-config" in page.code[0].value
+    assert table["gain share"].sum() == pytest.approx(1)
+    assert table["gain rank"].tolist() == [1, 2, 3]  # what the label was made of: mostly the first, half the second
 
 
-def test_the_config_page_gives_lines_that_refuse_to_overwrite_a_newer_revision(state: dict[str, str]) -> None:
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page("pages/config.py")
-    page.query_params["symbol"] = "SOLUSDT"
-    page.run()
-    assert "If-Match" in page.code[0].value
-    assert "Authorization" not in page.code[0].value
-    assert page.code[1].value.endswith("config set horizon SOLUSDT config.json --expected-revision 2 --note why")
-    assert page.dataframe[1].value["what"][0] == (
-        "momentum_5: default → 1.5, 4.0; volatility_20: default → 2.5, 5.0; spread_3: default → 3.5, 6.0"
-    )
-
-
-def test_a_link_to_an_unknown_symbol_says_what_is_shown_instead(state: dict[str, str]) -> None:
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page("pages/config.py")
-    page.query_params["symbol"] = "DOGEUSDT"
-    page.run()
-    assert page.selectbox(key="symbol").value == "BTCUSDT"
-    assert [warning.value for warning in page.warning] == [
-        "There is no symbol 'DOGEUSDT' here; this is horizon BTCUSDT."
-    ]
-
-
-@pytest.mark.parametrize("name", ["overview", "config"])
-def test_a_state_that_cannot_be_read_is_a_sentence_on_every_page(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("tab", "figures"),
+    [("Factors", 0), ("IC", 2), ("Importance", 3), ("Trees", 3), ("Training", 0), ("Findings", 0), ("Files", 0)],
+)
+def test_one_side_of_a_group_is_drawn_at_a_time(
+    tab: str, figures: int, state: dict[str, str], open_page: OpenPage
 ) -> None:
-    monkeypatch.setenv("MODEL_MANAGER_DATA_DIR", str(tmp_path))
-    (tmp_path / "registry.json").write_text("{torn", encoding="utf-8")
-    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=30).run().switch_page(f"pages/{name}.py").run()
+    page = open_page("group", model="horizon", symbol="SOLUSDT", tab=tab)
     assert not page.exception
-    assert [error.value.startswith("**Store file damaged.**") for error in page.error] == [True]
+    assert len(page.get("plotly_chart")) == figures
 
 
-@pytest.fixture
-def dashboard(state: dict[str, str], tmp_path: Path) -> Iterator[str]:
-    """A streamlit process that nobody has visited yet."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    with open(tmp_path / "streamlit.log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
-             "--server.address", "127.0.0.1"],
-            cwd=PROJECT, env={**os.environ, **state}, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        for _ in range(200):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(15)
+def test_ic_bars_run_from_the_highest_down(state: dict[str, str], open_page: OpenPage) -> None:
+    bars = _figure(open_page("group", model="horizon", symbol="SOLUSDT", tab="IC"))["data"][0]
+    assert bars["y"] == ["momentum_5", "volatility_20", "spread_3"]  # plotly draws upwards
+    assert "No factor has a tau" in open_page("group", model="horizon", symbol="BTCUSDT", tab="IC").info[0].value
 
 
-@pytest.fixture
-def browser() -> Iterator[BrowserContext]:
-    """Headless Chromium that reaches this machine alone; leaving it is an error at the end."""
-    outside: list[str] = []
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path="/usr/bin/chromium",
-            headless=True,
-            args=CHROMIUM,
-            viewport={"width": 1280, "height": 900},
-        )
-
-        def guard(route: object) -> None:
-            url = route.request.url  # type: ignore[attr-defined]
-            if urlsplit(url).hostname in {"127.0.0.1", "localhost"} or url.startswith(("data:", "blob:")):
-                route.continue_()  # type: ignore[attr-defined]
-            else:
-                outside.append(url)
-                route.abort()  # type: ignore[attr-defined]
-
-        context.route("**/*", guard)
-        yield context
-        context.close()
-    assert outside == []
+def test_a_broken_group_shows_its_finding_with_file_and_remedy(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("group", model="horizon", symbol="ETHUSDT", tab="Findings")
+    assert not page.exception
+    assert "ETHUSDT_mid_chg_1m_model.json" in page.error[0].value
+    table = _table(page, "remedy")
+    assert table["severity"].tolist()[0] == "error"
+    assert all(table["remedy"])
+    page = open_page("group", model="horizon", symbol="ETHUSDT", tab="Trees")
+    assert "no model to look into" in page.info[0].value
 
 
-def _errors(page: Page) -> list[str]:
-    found: list[str] = []
+def test_files_have_size_time_and_digest(state: dict[str, str], open_page: OpenPage, booster_json: bytes) -> None:
+    import hashlib
 
-    def note(message: ConsoleMessage) -> None:
-        asked_by_streamlit = "/_stcore/" in str(message.location.get("url", ""))
-        if message.type == "error" and not asked_by_streamlit:
-            found.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    return found
+    table = _table(open_page("group", model="horizon", symbol="SOLUSDT", tab="Files"), "SHA-256")
+    row = table[table["role"] == "model_json"].iloc[0]
+    assert (row["bytes"], row["SHA-256"]) == (len(booster_json), hashlib.sha256(booster_json).hexdigest())
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_cold_deep_link_opens_its_page_and_the_overview_is_one_click_away(
-    dashboard: str, browser: BrowserContext, theme: str
+def test_ready_lines_name_this_model_and_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("group", model="horizon", symbol="SOLUSDT", tab="For bots")
+    curl, python = (code.value for code in page.code)
+    assert f"http://127.0.0.1:{state['MODEL_MANAGER_HTTP_PORT']}/api/models/horizon/model/SOLUSDT" in curl
+    assert "If-None-Match" in curl
+    compile(python, "bot", "exec")
+
+
+def test_the_heat_map_has_each_tau_at_its_place(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("ic", model="horizon", rows="name")
+    assert not page.exception
+    spec = _figure(page)["data"][0]
+    assert spec["y"] == ["momentum_5", "spread_3", "volatility_20"]
+    assert spec["x"] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+
+
+@pytest.mark.parametrize("view", ["Heat map", "One factor", "Consistency", "Agreement", "Distributions", "Families"])
+@pytest.mark.parametrize("scope", ["this model", "all models"])
+def test_every_view_of_the_explorer_opens(view: str, scope: str, state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("ic", model="horizon", view=view, scope=scope)
+    assert not page.exception
+    assert page.get("plotly_chart") or page.dataframe
+
+
+def test_one_factor_is_shown_across_symbols_and_horizons(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("ic", model="horizon", view="One factor", scope="all models", factor="momentum_5")
+    assert {bar["name"]: bar["x"] for bar in _figure(page)["data"]} == {
+        "mid_chg_1m": ["BTCUSDT", "ETHUSDT", "SOLUSDT"], "mid_chg_5m": ["SOLUSDT"],
+    }  # fmt: skip
+    assert _metrics(page)["Has a τ in"] == "3 of 4"
+    assert _metrics(page)["Mean τ"] == "+0.0200"  # of 0.01, 0.01 and 0.04
+
+
+def test_two_groups_are_compared_factor_by_factor(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("compare", a="horizon / SOLUSDT", b="longer / SOLUSDT")
+    metrics = _metrics(page)
+    assert {name: metrics[name] for name in ("Same factors", "Gained", "Lost", "Moved", "Window end")} == {
+        "Same factors": "50%", "Gained": "1", "Lost": "1", "Moved": "2", "Window end": "+0 days",
+    }  # fmt: skip
+    table = _table(page, "Δτ").set_index("factor")
+    assert table["change"].to_dict() == {
+        "momentum_5": "moved", "volatility_20": "moved", "spread_3": "lost", "carry_7": "gained",
+    }  # fmt: skip
+    assert table.loc["momentum_5", "Δτ"] == pytest.approx(0.03)
+    assert table.loc["volatility_20", "Δτ"] == pytest.approx(-0.07)
+
+
+def test_two_models_are_compared_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+    table = _table(open_page("compare", what="Models"), "factors gained").set_index("symbol")
+    assert table["change"].to_dict() == {"BTCUSDT": "lost", "ETHUSDT": "lost", "SOLUSDT": "changed"}
+    assert table.loc["SOLUSDT", ["factors gained", "factors lost", "factors moved"]].tolist() == [1, 1, 2]
+
+
+def test_two_scans_are_compared(state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]) -> None:
+    assert "No earlier scan of horizon" in open_page("compare", what="Scans", model="horizon").info[0].value
+    write_group("BTCUSDT_mid_chg_1m", "horizon", factors_txt=b"momentum_5\nspread_3\nskew_9\n")
+    open_registry(load_settings()).registrations.refresh("horizon")
+    page = open_page("compare", what="Scans", model="horizon")
+    assert not page.exception
+    table = _table(page, "factors gained").set_index("symbol")
+    assert table["change"].to_dict() == {"BTCUSDT": "changed", "ETHUSDT": "kept", "SOLUSDT": "kept"}
+    assert table.loc["BTCUSDT", ["factors gained", "factors lost", "factors moved"]].tolist() == [1, 1, 1]
+
+
+def test_the_service_page_shows_the_running_payload_server(
+    state: dict[str, str], payload_server: str, open_page: OpenPage
 ) -> None:
-    page = browser.new_page()
-    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-    errors = _errors(page)
-    page.goto(f"{dashboard}/config?model=horizon&symbol=SOLUSDT")
-    expect(page.get_by_role("heading", name="Factor configs")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("SOLUSDT_mid_chg_1m, revision 2")).to_be_visible(timeout=20_000)
-    expect(page.get_by_role("link", name="Overview")).to_be_visible()
-    SCREENSHOTS.mkdir(exist_ok=True)
-    page.wait_for_timeout(1500)
-    page.screenshot(path=SCREENSHOTS / f"config-{theme}.png")
-    page.get_by_role("link", name="Overview").click()
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible(timeout=20_000)
-    expect(page.get_by_text("Ready for bots").first).to_be_visible(timeout=20_000)
-    page.wait_for_timeout(1500)
-    page.screenshot(path=SCREENSHOTS / f"overview-{theme}.png")
-    assert errors == []
+    import urllib.request
+
+    for _ in range(3):
+        url = f"{payload_server}/api/models/horizon/model/SOLUSDT"
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})).read()
+    page = open_page("service")
+    assert not page.exception
+    metrics = _metrics(page)
+    assert metrics["Server"] == "ok"
+    assert metrics["From memory"] == "67%"
+    routes = _table(page, "mean ms").set_index("route")
+    assert routes.loc["/api/models/<model_name>/model/<symbol>", "requests"] == 3
+
+
+def test_the_service_page_says_when_the_server_is_away(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("service")
+    assert page.error[0].value.startswith("**Payload server away.**")
+    findings = _table(page, "remedy")
+    assert findings["severity"].tolist()[0] == "error"
+    assert findings["open"].tolist()[0] == "/group?model=horizon&symbol=ETHUSDT&tab=Findings"
+
+
+def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60)
+    page.query_params["model"] = "gone"
+    page.run()
+    assert "There is no model 'gone' here; this is horizon." in [warning.value for warning in page.warning]
+    assert page.selectbox(key="model").value == "horizon"
+
+
+def test_news_are_said_and_the_page_stays_until_asked(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("symbols", model="horizon")
+    assert "Show it" not in _buttons(page)
+    picked = page.session_state["_model_manager_picked"]
+    registry = open_registry(load_settings())
+    registry.registrations.delete("longer")
+    assert registry.view().revision > picked.revision

@@ -28,6 +28,7 @@ SHARES = (("", " A"), ("", " B"), ("Δ ", ""))
 
 def two_groups(registry: Registry) -> None:
     """Choose two groups of any model and show what differs."""
+    open_model(registry)
     groups = {
         f"{model.name} / {group.symbol}": (model.name, group)
         for model, scan in all_models(registry)
@@ -79,6 +80,7 @@ def _first_choice(labels: list[str]) -> tuple[int, int]:
 
 def two_models(registry: Registry) -> None:
     """Choose two models and show what differs, symbol by symbol."""
+    open_model(registry)
     models = {model.name: scan for model, scan in all_models(registry)}
     if len(models) < 2:
         st.info("There is one model only. Register another to compare with.")

@@ -42,7 +42,7 @@ def choose_scope(registry: Registry) -> Scope:
     """Ask whether the model in hand or all models are looked at, and return their matrix."""
     opened = open_model(registry)
     wide = st.segmented_control(
-        "Groups of", [opened.name, "all models"], default=opened.name, key="scope", required=True
+        "Groups of", ["this model", "all models"], default="this model", key="scope", bind="query-params", required=True
     )
     models = all_models(registry) if wide == "all models" else [(opened.model, opened.scan)]
     matrix = matrix_of(models)

@@ -130,7 +130,7 @@ def changes(registry: Registry) -> None:
 def _last_look() -> tuple[datetime, str]:
     """Return since when to tell, and the title that says so; note this look in the browser."""
     if _SINCE not in st.session_state:
-        st.session_state[_SINCE] = _moment(st.context.cookies.get(SEEN_COOKIE, ""))
+        st.session_state[_SINCE] = _moment(str(st.context.cookies.get(SEEN_COOKIE, "")))
         stamp = now().isoformat(timespec="seconds")
         st.html(
             f"<script>document.cookie = '{SEEN_COOKIE}={stamp}; max-age=31536000; path=/; SameSite=Lax'</script>",
