@@ -14,7 +14,11 @@ from mm_core.dashboard.sidebar import sidebar
 
 PROJECT = Path(__file__).parent.parent.parent
 STATIC = Path(__file__).parent / "static"
+START = "start"
+"""What streamlit calls the page at ``/``, which only leads on."""
+
 _ROUTED = "_model_manager_routed"
+_FRAMED = "_model_manager_framed"
 
 
 class Entry(NamedTuple):
@@ -32,27 +36,13 @@ def page_path(name: str) -> Path:
 
 def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     """Set the page's frame up and return the page that the address names; ``/`` leads to the first one."""
-    st.set_page_config(
-        page_title="Model Manager",
-        page_icon=str(STATIC / "favicon.svg"),
-        layout="wide",
-    )
-    st.logo(STATIC / "favicon.svg", size="large")
-    st.html(STATIC / "page.css")
-    st.session_state[_ROUTED] = True
-    pages = {
-        section: [
-            st.Page(page_path(entry.name), title=entry.title, icon=entry.icon, url_path=entry.name) for entry in entries
-        ]
-        for section, entries in sections.items()
-    }
-    home = st.Page(lambda: None, title="Model Manager", url_path="start", default=True, visibility="hidden")
-    page = st.navigation({"": [home], **pages})
-    if page.url_path == home.url_path:
+    st.set_page_config(page_title="Model Manager", page_icon=str(STATIC / "favicon.svg"), layout="wide")
+    page = _navigation(sections)
+    if page.url_path == START:
         first = next(iter(sections.values()))[0].name
         st.switch_page(page_path(first), query_params=st.query_params.to_dict())
-    with st.sidebar:
-        sidebar()
+    _draw_frame()
+    st.session_state[_FRAMED] = True
     return page
 
 
@@ -62,6 +52,28 @@ def through_the_app() -> None:
     The first session after a start that asks for a page runs that page's file alone, without `app.py`: streamlit finds
     the folder before anything told it of ``st.navigation``.
     """
+    if st.session_state.pop(_FRAMED, False):
+        return
     if not st.session_state.get(_ROUTED):
-        frame(runpy.run_path(str(PROJECT / "app.py"))["PAGES"])
+        _navigation(runpy.run_path(str(PROJECT / "app.py"))["PAGES"])
         st.rerun()
+    _draw_frame()  # streamlit forgot the navigation meanwhile; another rerun would lose the click that led here
+
+
+def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
+    pages = {
+        section: [
+            st.Page(page_path(entry.name), title=entry.title, icon=entry.icon, url_path=entry.name) for entry in entries
+        ]
+        for section, entries in sections.items()
+    }
+    start = st.Page(lambda: None, title="Model Manager", url_path=START, default=True, visibility="hidden")
+    st.session_state[_ROUTED] = True
+    return st.navigation({"": [start], **pages})
+
+
+def _draw_frame() -> None:
+    st.logo(STATIC / "favicon.svg", size="large")
+    st.html(STATIC / "page.css")
+    with st.sidebar:
+        sidebar()

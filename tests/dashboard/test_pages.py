@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +31,6 @@ def _table(page: AppTest, column: str) -> Any:
 
 def _figure(page: AppTest, at: int = 0) -> Any:
     return json.loads(page.get("plotly_chart")[at].proto.spec)
-
-
-def _buttons(page: AppTest) -> list[str]:
-    return [button.label for button in page.button]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -105,7 +103,7 @@ def test_a_directory_is_looked_at_before_it_is_stored(
     page.button(key="register_store").click().run()
     assert [model.name for model in open_registry(load_settings()).view().models()] == ["horizon", "longer", "third"]
     assert _metrics(page)["Models"] == "3"
-    assert page.selectbox(key="model").value == "third"
+    assert page.run().selectbox(key="model").value == "third"
 
 
 @pytest.mark.parametrize(
@@ -148,11 +146,13 @@ def test_deleting_a_model_needs_its_name(state: dict[str, str], open_page: OpenP
     page = open_page("overview", model="longer")
     page.button(key="delete").click().run()
     page.button(key="delete_now").click().run()
+    assert "Nothing was deleted" in page.error[0].value
     assert _metrics(page)["Models"] == "2"
     page.text_input(key="delete_confirm").set_value("longer").run()
     page.button(key="delete_now").click().run()
     assert not page.exception
     assert _metrics(page)["Models"] == "1"
+    page.run()
     assert page.selectbox(key="model").value == "horizon"
 
 
@@ -171,13 +171,6 @@ def test_the_search_stands_in_the_address(state: dict[str, str], open_page: Open
     assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
     assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
-
-
-def test_a_click_on_a_row_opens_its_group(state: dict[str, str], open_page: OpenPage) -> None:
-    page = open_page("symbols", model="horizon")
-    page.session_state["groups"] = {"selection": {"rows": [2], "columns": [], "cells": []}}
-    page.run()
-    assert page.title[0].value == "SOLUSDT · mid_chg_1m"
 
 
 def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, str], open_page: OpenPage) -> None:
@@ -224,8 +217,6 @@ def test_a_broken_group_shows_its_finding_with_file_and_remedy(state: dict[str, 
 
 
 def test_files_have_size_time_and_digest(state: dict[str, str], open_page: OpenPage, booster_json: bytes) -> None:
-    import hashlib
-
     table = _table(open_page("group", model="horizon", symbol="SOLUSDT", tab="Files"), "SHA-256")
     row = table[table["role"] == "model_json"].iloc[0]
     assert (row["bytes"], row["SHA-256"]) == (len(booster_json), hashlib.sha256(booster_json).hexdigest())
@@ -298,8 +289,6 @@ def test_two_scans_are_compared(state: dict[str, str], open_page: OpenPage, writ
 def test_the_service_page_shows_the_running_payload_server(
     state: dict[str, str], payload_server: str, open_page: OpenPage
 ) -> None:
-    import urllib.request
-
     for _ in range(3):
         url = f"{payload_server}/api/models/horizon/model/SOLUSDT"
         urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})).read()
@@ -328,12 +317,3 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     page.run()
     assert "There is no model 'gone' here; this is horizon." in [warning.value for warning in page.warning]
     assert page.selectbox(key="model").value == "horizon"
-
-
-def test_news_are_said_and_the_page_stays_until_asked(state: dict[str, str], open_page: OpenPage) -> None:
-    page = open_page("symbols", model="horizon")
-    assert "Show it" not in _buttons(page)
-    picked = page.session_state["_model_manager_picked"]
-    registry = open_registry(load_settings())
-    registry.registrations.delete("longer")
-    assert registry.view().revision > picked.revision

@@ -158,15 +158,16 @@ def _delete_dialog(registry: Registry, name: str) -> None:
     )
     st.text_input(f"Type {name} to confirm", key="delete_confirm")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        kept = st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
+        st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
         deleted = st.button("Delete", type="primary", key="delete_now", on_click=_delete, args=(registry, name))
-    if kept or deleted:
+    if _DELETE not in st.session_state:
         st.rerun()  # a dialog runs alone: the page under it must run too
+    if deleted:
+        st.error(f"Nothing was deleted. Type {name} to confirm.")
 
 
 def _delete(registry: Registry, name: str) -> None:
     if st.session_state.get("delete_confirm") != name:
-        say_after_rerun(f"Nothing was deleted: type {name} to confirm.")
         return
     st.session_state.pop(_DELETE, None)
     try:
