@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mm_core.dashboard.editor.drafts import Draft
-from mm_core.dashboard.editor.kept import drafts
+from mm_core.dashboard.editor.kept import drafts, new_draft
 from mm_core.dashboard.page import OpenGroup
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.registry.configs import CurrentConfig
@@ -39,5 +39,5 @@ def begin_editing(opened: OpenGroup) -> Editing:
     key = (opened.name, opened.group.symbol)
     draft = drafts().get(key)
     if draft is None:
-        draft = drafts()[key] = Draft(saved.config, saved.record.revision)
+        draft = new_draft(key, saved.config, saved.record.revision)
     return Editing(opened, saved, draft)

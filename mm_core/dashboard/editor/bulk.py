@@ -9,6 +9,7 @@ import streamlit as st
 from mm_core import strict_json
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.drafts import FIELDS, Cells, Field, at_defaults, config_document, scaled
+from mm_core.dashboard.editor.kept import take_typed
 from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file
 from mm_core.dashboard.page import say_after_rerun
 
@@ -67,8 +68,8 @@ def _scale(editing: Editing, shown: Sequence[str]) -> None:
     st.button(
         "Scale",
         key="scale_apply",
-        on_click=_take_cells,
-        args=(editing, scaled(editing.draft, chosen or shown, WHICH[which], *numbers)),
+        on_click=_take_scaled,
+        args=(editing, chosen or shown, WHICH[which], *numbers),
     )
 
 
@@ -87,6 +88,11 @@ def _as_json(editing: Editing) -> None:
         on_click="ignore",
     )
     st.code(text.decode(), language="json", height=300)
+
+
+def _take_scaled(editing: Editing, names: Sequence[str], fields: Sequence[Field], factor: float, shift: float) -> None:
+    take_typed()
+    _take_cells(editing, scaled(editing.draft, names, fields, factor, shift))
 
 
 def _take_text(editing: Editing) -> None:
@@ -109,6 +115,7 @@ def _take(editing: Editing, pasted: Pasted) -> None:
 
 def _take_cells(editing: Editing, cells: Cells) -> None:
     st.session_state[_PROBLEMS] = ()
+    take_typed()
     before = len(editing.draft.cells)
     if editing.draft.type_into(cells):
         say_after_rerun(f"{len(editing.draft.cells)} numbers differ from what is saved, {before} before.")

@@ -25,8 +25,10 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
     draft = editing.draft
     key = f"grid_{editing.key[0]}_{editing.key[1]}_{draft.epoch}_{draft.revision}_{hash(tuple(names)) & 0xFFFFFF:x}"
     grid = pinned_grid()
-    if grid is None or grid.key != key:
-        grid = PinnedGrid(key, editing.key, editor_table(editing.opened.group, draft, importance, names))
+    if (
+        grid is None or grid.key != key or key not in st.session_state
+    ):  # streamlit forgets grids of pages that were left
+        grid = PinnedGrid(key, editing.key, draft.epoch, editor_table(editing.opened.group, draft, importance, names))
         pin_grid(grid)
     table = grid.table
     largest = float(table["gain share"].max()) if table["gain share"].notna().any() else 1.0

@@ -9,9 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.editor.drafts import FIELDS, Cell, Cells, Draft
+from mm_core.domain.configs import FactorConfig
 
 _DRAFTS = "_model_manager_drafts"
 _PINNED = "_model_manager_pinned"
+_EPOCHS = "_model_manager_epochs"
+EPOCHS_APART = 1_000_000
+"""More redraws than one draft will see."""
 
 Place = tuple[str, str]
 """Whose draft it is: model name and symbol."""
@@ -19,10 +23,14 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PinnedGrid:
-    """The rows that a grid was given under ``key``: they stay while the key lives, whatever arrives meanwhile."""
+    """The rows that a grid was given under ``key``: they stay while the key lives, whatever arrives meanwhile.
+
+    ``epoch`` is that of the draft when they were given.
+    """
 
     key: str
     place: Place
+    epoch: int
     table: pd.DataFrame
 
 
@@ -30,6 +38,13 @@ def drafts() -> dict[Place, Draft]:
     """Return the session's drafts."""
     kept: dict[Place, Draft] = st.session_state.setdefault(_DRAFTS, {})
     return kept
+
+
+def new_draft(place: Place, base: FactorConfig, revision: int) -> Draft:
+    """Begin a draft, under an epoch that no grid of this session has had."""
+    epoch = st.session_state[_EPOCHS] = st.session_state.get(_EPOCHS, 0) + EPOCHS_APART
+    draft = drafts()[place] = Draft(base, revision, epoch=epoch)
+    return draft
 
 
 def pinned_grid() -> PinnedGrid | None:
@@ -46,11 +61,12 @@ def pin_grid(grid: PinnedGrid) -> None:
 def take_typed() -> None:
     """Take what was typed into the grid since the last run over into its draft.
 
-    This comes first in a run: whatever looks at the draft, or moves it to a newer revision, must know of it.
+    This comes first in a run, and first in each callback that changes the draft: whatever looks at the draft, takes a
+    step back or moves it to a newer revision, must know of it. A draft that has been redrawn since has nothing to take.
     """
     grid = pinned_grid()
     draft = drafts().get(grid.place) if grid is not None else None
-    if grid is not None and draft is not None:
+    if grid is not None and draft is not None and draft.epoch == grid.epoch:
         draft.type_into(typed_cells(grid.table, st.session_state.get(grid.key)), redraw=False)
 
 

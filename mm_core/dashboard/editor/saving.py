@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mm_core.dashboard.editor.begin import Editing
-from mm_core.dashboard.editor.kept import drafts
+from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.page import say_after_rerun
 from mm_core.dashboard.show import rows_height
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
@@ -30,9 +30,16 @@ def save_bar(editing: Editing) -> None:
             disabled=not draft.cells or bool(problems) or editing.is_behind,
             on_click=lambda: st.session_state.update({_SAVING: editing.key}),
         )
-        st.button("Undo", icon=":material/undo:", key="undo", disabled=not draft.undo_steps, on_click=draft.undo)
         st.button(
-            "Discard", icon=":material/delete_sweep:", key="discard", disabled=not draft.cells, on_click=draft.discard
+            "Undo", icon=":material/undo:", key="undo", disabled=not draft.undo_steps, on_click=_undo, args=(editing,)
+        )
+        st.button(
+            "Discard",
+            icon=":material/delete_sweep:",
+            key="discard",
+            disabled=not draft.cells,
+            on_click=_discard,
+            args=(editing,),
         )
         unsaved = f"{len(draft.cells)} unsaved" if draft.cells else "nothing unsaved"
         st.markdown(f"{unsaved} · editing revision {draft.revision}")
@@ -136,7 +143,18 @@ def _save(editing: Editing) -> None:
     say_after_rerun(f"Saved revision {saved.record.revision} of {opened.name} {opened.group.symbol}.")
 
 
+def _undo(editing: Editing) -> None:
+    take_typed()
+    editing.draft.undo()
+
+
+def _discard(editing: Editing) -> None:
+    take_typed()
+    editing.draft.discard()
+
+
 def _rebase(editing: Editing, keep_mine: bool) -> None:
+    take_typed()
     lost = editing.draft.rebase(editing.saved.config, editing.saved.record.revision, keep_mine=keep_mine)
     if lost:
         names = ", ".join(sorted({cell.factor for cell in lost}))
