@@ -14,9 +14,6 @@ from mm_core.dashboard.sidebar import sidebar
 
 PROJECT = Path(__file__).parent.parent.parent
 STATIC = Path(__file__).parent / "static"
-START = "start"
-"""What streamlit calls the page at ``/``, which only leads on."""
-
 _ROUTED = "_model_manager_routed"
 _FRAMED = "_model_manager_framed"
 
@@ -36,9 +33,8 @@ def page_path(name: str) -> Path:
 
 def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     """Set the page's frame up and return the page that the address names; ``/`` leads to the first one."""
-    st.set_page_config(page_title="Model Manager", page_icon=str(STATIC / "favicon.svg"), layout="wide")
     page = _navigation(sections)
-    if page.url_path == START:
+    if not page.url_path:  # the page at /
         first = next(iter(sections.values()))[0].name
         st.switch_page(page_path(first), query_params=st.query_params.to_dict())
     _draw_frame()
@@ -61,13 +57,15 @@ def through_the_app() -> None:
 
 
 def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
+    # Without an icon of our own streamlit fetches the page's from outside.
+    st.set_page_config(page_title="Model Manager", page_icon=str(STATIC / "favicon.svg"), layout="wide")
     pages = {
         section: [
             st.Page(page_path(entry.name), title=entry.title, icon=entry.icon, url_path=entry.name) for entry in entries
         ]
         for section, entries in sections.items()
     }
-    start = st.Page(lambda: None, title="Model Manager", url_path=START, default=True, visibility="hidden")
+    start = st.Page(lambda: None, title="Model Manager", url_path="start", default=True, visibility="hidden")
     st.session_state[_ROUTED] = True
     return st.navigation({"": [start], **pages})
 

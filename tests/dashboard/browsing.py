@@ -1,0 +1,62 @@
+"""How tests drive streamlit in Chromium: wait for what is expected, edit cells of the canvas, note errors."""
+
+from __future__ import annotations
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+
+def open_tab(context: BrowserContext, url: str, heading: str) -> Page:
+    """Open an address in a tab of its own and wait for the page's heading; errors are noted in ``errors_of``."""
+    page = context.new_page()
+    found: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        asked_by_streamlit = "/_stcore/" in str(message.location.get("url", ""))
+        if message.type == "error" and not asked_by_streamlit:
+            found.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.errors = found  # type: ignore[attr-defined]
+    page.goto(url)
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=60_000)
+    settled(page)
+    return page
+
+
+def errors_of(page: Page) -> list[str]:
+    """Return what the page's console said since it was opened, warnings aside."""
+    return list(page.errors)  # type: ignore[attr-defined]
+
+
+def settled(page: Page) -> None:
+    """Wait until no script runs; what an action leads to must be expected for itself all the same."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+
+
+def cell(page: Page, column: int, row: int) -> Locator:
+    """Return the mirror of a grid's cell."""
+    return page.locator(f"[data-testid='glide-cell-{column}-{row}']").first
+
+
+def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
+    """Select a cell of the grid, open its editor, type and confirm; wait until the grid shows it."""
+    target = cell(page, column, row)
+    target.wait_for(state="attached")
+    for _ in range(40):  # the very first focus of a grid selects its first cell
+        target.focus()
+        page.wait_for_timeout(80)
+        if target.get_attribute("aria-selected") == "true":
+            break
+    page.keyboard.press("Enter")
+    editor = page.locator("[data-testid=portal] input, [data-testid=portal] textarea").first
+    editor.fill(text)
+    page.keyboard.press("Enter")
+    expect(target).to_have_text(text)
+
+
+def click_row(page: Page, key: str, row: int) -> None:
+    """Click the box of a table's row; rows and the header have the height of the theme's font size."""
+    box = page.locator(f"[class*='st-key-{key}'] canvas").first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 14, box["y"] + 31 * (row + 1) + 15)
