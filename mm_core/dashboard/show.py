@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,16 +15,39 @@ from mm_core import strict_json
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="UTC")
 DAY = st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC", help="UTC")
+MISSING = "–"
 ROW_PIXELS = 31
 """Height of a table's row at the font size of `.streamlit/config.toml`."""
 
 TAU = st.column_config.NumberColumn(format="%+.4f")
+CHANGE = st.column_config.NumberColumn(format="%+.6g")
 SHARE = st.column_config.NumberColumn(format="percent")
+
+
+class Metric(NamedTuple):
+    """One figure of a wall; ``value`` None where it is not known."""
+
+    label: str
+    value: str | int | None
+    help: str | None = None
+    delta: str | None = None
+    delta_color: Literal["normal", "inverse", "off"] = "normal"
 
 
 def rows_height(rows: int, most: int = 560) -> int:
     """Return the height of a table of ``rows`` with its header, at most ``most`` pixels."""
     return min(ROW_PIXELS * (rows + 1) + 3, most)
+
+
+def metric_wall(*metrics: Metric) -> None:
+    """Show figures side by side, each in a frame."""
+    for column, one in zip(st.columns(len(metrics)), metrics, strict=True):
+        column.metric(one.label, one.value, one.delta, delta_color=one.delta_color, help=one.help, border=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 finding``, ``2 findings``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def show_figure(figure: go.Figure, key: str, alt: str) -> None:
@@ -36,16 +59,51 @@ def show_table(
     table: pd.DataFrame, key: str, alt: str, *, config: Mapping[str, Any] | None = None, height: int | None = None
 ) -> None:
     """Show a table without its index, and offer exactly this as CSV and JSON."""
+    draw_table(table, key, alt, config=config, height=height)
+    offer_exports(table, key)
+
+
+def draw_table(
+    table: pd.DataFrame, key: str, alt: str, *, config: Mapping[str, Any] | None = None, height: int | None = None
+) -> None:
+    """Show a table without its index; what is missing is a dash."""
     st.dataframe(
         table,
         hide_index=True,
         width="stretch",
-        height=height or "auto",
+        height=height or rows_height(len(table)),
         key=key,
         alt=alt,
         column_config=dict(config or {}),
+        placeholder=MISSING,
     )
-    offer_exports(table, key)
+
+
+def choose_row(
+    table: pd.DataFrame,
+    key: str,
+    alt: str,
+    *,
+    config: Mapping[str, Any],
+    order: Sequence[str],
+    height: int | None = None,
+) -> int | None:
+    """Show a table of which a row can be chosen; return the chosen one's position."""
+    chosen = st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height=height or rows_height(len(table)),
+        key=key,
+        alt=alt,
+        column_config=dict(config),
+        column_order=order,
+        placeholder=MISSING,
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    rows = chosen["selection"]["rows"]
+    return rows[0] if rows and rows[0] < len(table) else None
 
 
 def offer_exports(table: pd.DataFrame, name: str) -> None:

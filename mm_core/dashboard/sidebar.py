@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,6 +50,18 @@ def picked() -> Picked:
     """Return what the sidebar of this run chose."""
     chosen: Picked = st.session_state[_PICKED]
     return chosen
+
+
+def pair_in_hand(groups: Sequence[tuple[str, str]]) -> tuple[int, int]:
+    """Return where the group in hand stands among two or more (model, symbol), and what it is best compared with.
+
+    That is the same symbol in another model, else the group after it.
+    """
+    chosen = picked()
+    mine = (chosen.model_name, chosen.symbol)
+    first = groups.index(mine) if mine in groups else 0
+    same = [at for at, (_, symbol) in enumerate(groups) if at != first and symbol == groups[first][1]]
+    return first, same[0] if same else (first + 1) % len(groups)
 
 
 def _choice(label: str, key: str, options: list[str] | tuple[str, ...]) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
 
-def open_tab(context: BrowserContext, url: str, heading: str) -> Page:
+def open_tab(
+    context: BrowserContext, url: str, heading: str, *, dark: bool = False, size: tuple[int, int] = (1280, 900)
+) -> Page:
     """Open an address in a tab of its own and wait for the page's heading; errors are noted in ``errors_of``."""
     page = context.new_page()
+    page.emulate_media(color_scheme="dark" if dark else "light")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

@@ -86,6 +86,7 @@ def open_page() -> OpenPage:
             page.query_params[key] = value
         page.run()
         page.switch_page(f"pages/{name}.py")
+        page.session_state["_model_manager_written"] = {}  # AppTest loses the frame's widgets here; the address counts
         for key, value in address.items():
             page.query_params[key] = value
         return page.run()

@@ -151,10 +151,10 @@ def test_a_heat_map_of_shares_begins_at_zero(
 
 
 def test_one_factor_is_a_series_a_return_with_a_legend_where_there_are_several() -> None:
-    figure = ic.one_factor(_matrix([[9, 9, 9], [0.1, NAN, -0.2]], ("1m", "5m", "1m")), 1, LIGHT)
-    first, second = figure.data
+    figure = ic.one_factor(_matrix([[9, 9, 9, 9], [0.1, 0.3, -0.2, NAN]], ("1m", "5m", "1m", "1d")), 1, LIGHT)
+    first, second = figure.data  # nobody has a tau for 1d
     assert (first.name, first.x, list(first.y)) == ("1m", ("S0", "S2"), [0.1, -0.2])
-    assert (second.name, second.x, np.isnan(second.y).tolist()) == ("5m", ("S1",), [True])
+    assert (second.name, second.x, list(second.y)) == ("5m", ("S1",), [0.3])
     assert first.marker.color != second.marker.color
     assert figure.layout.showlegend is True
     assert ic.one_factor(_matrix([[0.1]], ("1m",)), 0, LIGHT).layout.showlegend is False

@@ -8,7 +8,7 @@ from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.saving import WHO
 from mm_core.dashboard.page import say_after_rerun
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import WHEN, offer_exports, rows_height, show_table
+from mm_core.dashboard.show import WHEN, counted, rows_height, show_table
 from mm_core.dashboard.tables.configs import config_changes_table, history_table
 from mm_core.errors import ModelManagerError
 
@@ -40,11 +40,10 @@ def history(editing: Editing) -> None:
     if changes.empty:
         st.caption(f"Revision {number} has the same numbers for the present factors.")
         return
-    st.dataframe(
-        changes, hide_index=True, key="history_changes", height=rows_height(len(changes), 260),
-        alt=f"Numbers of revision {number} beside those saved now",
+    show_table(
+        changes, f"{name}-{symbol}-since-{number}", f"Numbers of revision {number} beside those saved now",
+        height=rows_height(len(changes), 260),
     )  # fmt: skip
-    offer_exports(changes, f"{name}-{symbol}-since-{number}")
     st.button(
         f"Restore revision {number} …",
         icon=":material/history:",
@@ -63,7 +62,7 @@ def history(editing: Editing) -> None:
 @st.dialog("Restore an earlier revision", on_dismiss=lambda: st.session_state.pop(_RESTORE, None))
 def _restore_dialog(editing: Editing, number: int, count: int) -> None:
     st.markdown(
-        f"{count} numbers go back to revision {number}, as revision {editing.saved.record.revision + 1}. "
+        f"{counted(count, 'number')} go back to revision {number}, as revision {editing.saved.record.revision + 1}. "
         "The present ones stay in the history."
     )
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -7,7 +7,7 @@ import streamlit as st
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.page import say_after_rerun
-from mm_core.dashboard.show import rows_height
+from mm_core.dashboard.show import CHANGE, counted, draw_table, rows_height, show_table
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
 from mm_core.errors import ModelManagerError, RevisionConflict
 
@@ -66,15 +66,14 @@ def behind_notice(editing: Editing) -> None:
     with st.container(border=True):
         st.warning(
             f"Somebody else was faster: revision {saved.record.revision} is saved, you edit revision {draft.revision}. "
-            f"{len(conflicts)} numbers differ, {len(both)} of them you changed too. Nothing of yours is lost.",
+            f"{counted(len(conflicts), 'number')} changed, {len(both)} of them here too. Nothing of yours is lost.",
             icon=":material/call_split:",
         )
-        st.dataframe(
+        show_table(
             conflicts_table(conflicts),
-            hide_index=True,
-            key="conflicts",
+            "conflicts",
+            "Numbers that somebody else changed, beside yours",
             height=rows_height(len(conflicts), 260),
-            alt="Numbers that somebody else changed, beside yours",
         )
         with st.container(horizontal=True):
             st.button(
@@ -102,16 +101,12 @@ def _save_dialog(editing: Editing) -> None:
     diff = draft.diff()
     st.markdown(
         f"**{opened.name} {opened.group.symbol}**, revision {draft.revision} → {draft.revision + 1}: "
-        f"{len(diff)} numbers change. Bots get them with their next pull, under a new ETag."
+        f"{counted(len(diff), 'number')} will change. Bots get them with their next pull, under a new ETag."
     )
-    st.dataframe(
-        diff_table(diff),
-        hide_index=True,
-        key="diff",
-        height=rows_height(len(diff), 320),
-        alt="Numbers that change, saved and new",
-        column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
-    )
+    draw_table(
+        diff_table(diff), "diff", "Numbers that change, saved and new", height=rows_height(len(diff), 320),
+        config={"change": CHANGE},
+    )  # fmt: skip
     st.text_input("Why?", key="save_note", placeholder="kept with the revision", max_chars=500)
     with st.container(horizontal=True, horizontal_alignment="right"):
         left = st.button("Not yet", key="save_cancel", on_click=lambda: st.session_state.pop(_SAVING, None))

@@ -168,7 +168,8 @@ def heat_map(
 
 def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
     """Draw one factor's tau in every symbol, a series for each return."""
-    returns = list(dict.fromkeys(group.return_name for group in matrix.groups))
+    known = [not np.isnan(tau) for tau in matrix.taus[row]]
+    returns = list(dict.fromkeys(group.return_name for group, there in zip(matrix.groups, known, strict=True) if there))
     marks = [colors.accent, colors.second, colors.ageing, colors.fresh, colors.negative, colors.quiet]
     figure = go.Figure()
     for at, name in enumerate(returns):

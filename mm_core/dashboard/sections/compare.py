@@ -11,8 +11,8 @@ from mm_core.dashboard.numbers import booster_of
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import TAU, rows_height, show_figure, show_table
-from mm_core.dashboard.sidebar import picked
+from mm_core.dashboard.show import MISSING, TAU, Metric, metric_wall, rows_height, show_figure, show_table
+from mm_core.dashboard.sidebar import pair_in_hand, picked
 from mm_core.dashboard.tables.factors import group_shifts_table, parameters_table, shifts_table
 from mm_core.domain.groups import Group, Scan
 from mm_core.evaluation import comparison
@@ -39,7 +39,7 @@ def two_groups(registry: Registry) -> None:
         return
     labels = list(groups)
     left, right = st.columns(2)
-    first, second = _first_choice(labels)
+    first, second = pair_in_hand([(name, group.symbol) for name, group in groups.values()])
     a = left.selectbox("A", labels, index=first, key="a", bind="query-params")
     b = right.selectbox("B", labels, index=second, key="b", bind="query-params")
     (name_a, group_a), (name_b, group_b) = groups[a], groups[b]
@@ -69,15 +69,6 @@ def two_groups(registry: Registry) -> None:
     )
 
 
-def _first_choice(labels: list[str]) -> tuple[int, int]:
-    """Return the group in hand, and the same symbol of another model, else the group after it."""
-    chosen = picked()
-    mine = f"{chosen.model_name} / {chosen.symbol}"
-    first = labels.index(mine) if mine in labels else 0
-    same = [at for at, label in enumerate(labels) if at != first and label.endswith(f" / {chosen.symbol}")]
-    return first, same[0] if same else (first + 1) % len(labels)
-
-
 def two_models(registry: Registry) -> None:
     """Choose two models and show what differs, symbol by symbol."""
     open_model(registry)
@@ -86,15 +77,18 @@ def two_models(registry: Registry) -> None:
         st.info("There is one model only. Register another to compare with.")
         return
     left, right = st.columns(2)
-    a = left.selectbox("Model A", list(models), key="model_a", bind="query-params")
-    b = right.selectbox("Model B", list(models), index=1, key="model_b", bind="query-params")
-    _two_scans(models[a], models[b], "models", names=(a, b))
+    names = list(models)
+    first = names.index(picked().model_name or names[0])
+    a = left.selectbox("Model A", names, index=first, key="model_a", bind="query-params")
+    b = right.selectbox("Model B", names, index=(first + 1) % len(names), key="model_b", bind="query-params")
+    _two_scans(models[a], models[b], "models", sides=(a, b))
 
 
 def two_scans(registry: Registry) -> None:
     """Choose two scans of the model in hand and show what changed between them."""
     opened = open_model(registry)
-    stamps = {"now": None} | {kept.scanned_at: kept.scan_id for kept in reversed(opened.model.earlier_scans)}
+    earlier = reversed(opened.model.earlier_scans)
+    stamps = {"now": None} | {f"{kept.scanned_at[:19].replace('T', ' ')} UTC": kept.scan_id for kept in earlier}
     if len(stamps) < 2:
         st.info(
             f"No earlier scan of {opened.name} found something else. When files change and the model is refreshed, the "
@@ -116,17 +110,17 @@ def two_scans(registry: Registry) -> None:
     _two_scans(scans[0], scans[1], f"{opened.name}-scans")
 
 
-def _two_scans(left: Scan, right: Scan, name: str, names: tuple[str, str] | None = None) -> None:
+def _two_scans(left: Scan, right: Scan, name: str, sides: tuple[str, str] | None = None) -> None:
     shifts = comparison.group_shifts(left, right)
-    walls = st.columns(5)
-    walls[0].metric("Symbols in both", sum(one.change is Change.KEPT for one in shifts), border=True)
-    walls[1].metric("Gained", sum(one.change is Change.GAINED for one in shifts), border=True)
-    walls[2].metric("Lost", sum(one.change is Change.LOST for one in shifts), border=True)
-    walls[3].metric(
-        "Files changed", sum(one.files_changed and one.change is Change.KEPT for one in shifts), border=True
+    kept = [one for one in shifts if one.change is Change.KEPT]
+    before, after = len(left.all_findings()), len(right.all_findings())
+    metric_wall(
+        Metric("Symbols in both", len(kept)),
+        Metric("Gained", sum(one.change is Change.GAINED for one in shifts)),
+        Metric("Lost", sum(one.change is Change.LOST for one in shifts)),
+        Metric("Files changed", sum(one.files_changed for one in kept)),
+        Metric("Findings", after, delta=f"{after - before:+d}" if after != before else None, delta_color="inverse"),
     )
-    findings = len(right.all_findings()) - len(left.all_findings())
-    walls[4].metric("Findings", len(right.all_findings()), f"{findings:+d}", delta_color="inverse", border=True)
     rows = [(one.symbol, one.kendall) for one in shifts if one.kendall is not None and one.kendall < 1]
     if rows:
         lowest = sorted(rows, key=lambda row: row[1] or 0.0)[:MOST_BARS]
@@ -144,13 +138,12 @@ def _two_scans(left: Scan, right: Scan, name: str, names: tuple[str, str] | None
         config={"mean |Δτ|": st.column_config.NumberColumn(format="%.4f"), "rank agreement": TAU},
         height=rows_height(len(table), 480),
     )  # fmt: skip
-    both = [one.symbol for one in shifts if one.change is Change.KEPT]
-    if names is not None and both:
+    if sides is not None and kept:
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            symbol = st.selectbox("Symbol", both, key="symbol_of_both", width=260)
+            symbol = st.selectbox("Symbol", [one.symbol for one in kept], key="symbol_of_both", width=260)
             if st.button("Compare its groups", icon=":material/compare_arrows:", key="open_groups"):
-                sides = {side: f"{model} / {symbol}" for side, model in zip("ab", names, strict=True)}
-                st.switch_page(page_path("compare"), query_params={"what": "Groups", **sides})
+                chosen = {side: f"{model} / {symbol}" for side, model in zip("ab", sides, strict=True)}
+                st.switch_page(page_path("compare"), query_params={"what": "Groups", **chosen})
 
 
 def _side(registry: Registry, name: str, group: Group) -> Side:
@@ -167,17 +160,19 @@ def _group_figures(left: Group, right: Group, shifts: tuple[FactorShift, ...]) -
         dict(zip(right.factors.names, right.factors.taus, strict=True)),
     )
     ends = [training_window(group.training).end for group in (left, right)]
-    walls = st.columns(6)
-    walls[0].metric("Same factors", f"{shared:.0%}" if shared is not None else "–", border=True, help="Jaccard index")
-    walls[1].metric("Gained", counts[Change.GAINED], border=True, help="In B, not in A")
-    walls[2].metric("Lost", counts[Change.LOST], border=True, help="In A, not in B")
-    walls[3].metric("Moved", counts[Change.MOVED], border=True, help="In both, at another dimension")
-    walls[4].metric(
-        "Rank agreement", f"{agreement.kendall:+.3f}" if agreement.kendall is not None else "–", border=True,
-        help="Kendall's tau of the two rankings of common factors",
-    )  # fmt: skip
-    shift = f"{(ends[1] - ends[0]).days:+d} days" if ends[0] and ends[1] else "–"
-    walls[5].metric("Window end", shift, border=True, help="From A to B")
+    days = (ends[1] - ends[0]).days if ends[0] and ends[1] else None
+    metric_wall(
+        Metric("Same factors", f"{shared:.0%}" if shared is not None else MISSING, "Jaccard index"),
+        Metric("Gained", counts[Change.GAINED], "In B, not in A"),
+        Metric("Lost", counts[Change.LOST], "In A, not in B"),
+        Metric("Moved", counts[Change.MOVED], "In both, at another dimension"),
+        Metric(
+            "Rank agreement",
+            f"{agreement.kendall:+.3f}" if agreement.kendall is not None else MISSING,
+            "Kendall's tau of the two rankings of common factors",
+        ),
+        Metric("Window end", f"{days:+d} days" if days is not None else MISSING, "From A to B"),
+    )
 
 
 def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from mm_core.dashboard.commands import change_by_command_line, change_by_http
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.session import api_address, writes_need_token
-from mm_core.dashboard.show import rows_height
+from mm_core.dashboard.show import CHANGE, counted, rows_height, show_table
 from mm_core.dashboard.tables.configs import diff_table, problems_table
 
 ONLY = ("changed", "with problems")
@@ -43,13 +43,12 @@ def problems(editing: Editing) -> None:
     """List every cell that cannot be saved."""
     found = editing.draft.problems()
     if found:
-        st.error(f"{len(found)} numbers cannot be saved. Nothing is stored until all of them are right.")
-        st.dataframe(
+        st.error(f"{counted(len(found), 'number')} cannot be saved. Nothing is stored until all of them are right.")
+        show_table(
             problems_table(found),
-            hide_index=True,
-            key="problems",
+            "problems",
+            "Cells that cannot be saved, and why",
             height=rows_height(len(found), 220),
-            alt="Cells that cannot be saved, and why",
         )
 
 
@@ -59,14 +58,10 @@ def changes(editing: Editing) -> None:
     if not diff:
         st.caption("Nothing differs from what is saved.")
         return
-    st.dataframe(
-        diff_table(diff),
-        hide_index=True,
-        key="changes_table",
-        height=rows_height(len(diff), 320),
-        alt="Numbers that change, saved and new",
-        column_config={"change": st.column_config.NumberColumn(format="%+.6g")},
-    )
+    show_table(
+        diff_table(diff), "unsaved-changes", "Numbers that change, saved and new", height=rows_height(len(diff), 320),
+        config={"change": CHANGE},
+    )  # fmt: skip
 
 
 def from_outside(editing: Editing) -> None:

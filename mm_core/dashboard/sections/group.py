@@ -15,9 +15,22 @@ from mm_core.dashboard.numbers import booster_of
 from mm_core.dashboard.page import OpenGroup, now
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import TAU, WHEN, rows_height, show_figure, show_table
+from mm_core.dashboard.show import (
+    MISSING,
+    TAU,
+    WHEN,
+    Metric,
+    counted,
+    draw_table,
+    metric_wall,
+    offer_exports,
+    rows_height,
+    show_figure,
+    show_table,
+)
 from mm_core.dashboard.tables.factors import factor_table, one_sided_parameters
 from mm_core.dashboard.tables.models import files_table, findings_table, why_unserved
+from mm_core.domain.findings import Severity
 from mm_core.evaluation.boosters import BoosterStatistics
 from mm_core.evaluation.comparison import group_parameters
 from mm_core.evaluation.ic import summarize
@@ -31,6 +44,11 @@ AGE_COLORS: dict[Freshness, Literal["green", "orange", "red", "gray"]] = {
     Freshness.STALE: "red",
     Freshness.UNKNOWN: "gray",
 }
+
+SEVERITY_COLORS: dict[Severity, Literal["red", "orange", "blue"]] = {
+    Severity.ERROR: "red", Severity.WARNING: "orange", Severity.INFO: "blue",
+}  # fmt: skip
+MOST_FINDINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,7 @@ def header(opened: OpenGroup, facts: Facts) -> None:
         )
         st.badge(f"config revision {facts.config.record.revision}", color="blue")
         if group.findings:
-            st.badge(f"{len(group.findings)} findings", icon=":material/warning:", color="orange")
+            st.badge(counted(len(group.findings), "finding"), icon=":material/warning:", color="orange")
         st.page_link(page_path("config"), label="Edit normalization", icon=":material/tune:")
         st.page_link(
             page_path("compare"),
@@ -83,16 +101,15 @@ def header(opened: OpenGroup, facts: Facts) -> None:
     if not group.payload_ready:
         st.error(why_unserved(group), icon=":material/block:")
     summary, model = summarize(group.factors.taus), group.model
-    walls = st.columns(6)
-    walls[0].metric("Factors", len(group.factors), border=True)
-    walls[1].metric("Dimension", group.feature_dim, border=True)
-    walls[2].metric("Trees", model.num_trees if model is not None else "–", border=True)
-    walls[3].metric("Samples", _count(group.training.samples), border=True)
-    walls[4].metric(
-        "Mean |τ|", f"{summary.mean_absolute:.4f}" if summary.mean_absolute is not None else "–", border=True
-    )
     half = factors_for(facts.importance.share, 0.5) if facts.importance is not None else 0
-    walls[5].metric("Half of gain in", f"{half} factors" if half else "–", border=True)
+    metric_wall(
+        Metric("Factors", len(group.factors)),
+        Metric("Dimension", group.feature_dim),
+        Metric("Trees", model.num_trees if model is not None else MISSING),
+        Metric("Samples", f"{group.training.samples:,}" if group.training.samples is not None else MISSING),
+        Metric("Mean |τ|", f"{summary.mean_absolute:.4f}" if summary.mean_absolute is not None else MISSING),
+        Metric("Half of gain in", counted(half, "factor") if half else MISSING),
+    )
 
 
 def factors(opened: OpenGroup, facts: Facts) -> None:
@@ -194,12 +211,11 @@ def trees(opened: OpenGroup, facts: Facts) -> None:
         return
     statistics, colors = facts.trees, palette()
     if len(statistics.depths):
-        walls = st.columns(4)
-        walls[0].metric("Trees", len(statistics.depths), border=True)
-        walls[1].metric("Mean depth", f"{statistics.depths.mean():.1f}", border=True)
-        walls[2].metric("Leaves", f"{int(statistics.leaves.sum()):,}", border=True)
-        walls[3].metric(
-            "Split factors", f"{int((statistics.splits > 0).sum())} of {opened.group.feature_dim}", border=True
+        metric_wall(
+            Metric("Trees", len(statistics.depths)),
+            Metric("Mean depth", f"{statistics.depths.mean():.1f}"),
+            Metric("Leaves", f"{int(statistics.leaves.sum()):,}"),
+            Metric("Split factors", f"{int((statistics.splits > 0).sum())} of {opened.group.feature_dim}"),
         )
         left, middle, right = st.columns(3)
         with left:
@@ -233,15 +249,15 @@ def findings(opened: OpenGroup, facts: Facts) -> None:
     if not group.findings:
         st.success("Nothing is wrong with this group's files.")
         return
-    show_table(
-        findings_table((opened.name, group.symbol, finding) for finding in group.findings),
-        f"{group.group_key}-findings",
-        "Findings with file, line and remedy",
-        config={
-            "what": st.column_config.TextColumn(width="large"),
-            "remedy": st.column_config.TextColumn(width="large"),
-        },
-    )
+    for finding in group.findings[:MOST_FINDINGS]:
+        with st.container(border=True):
+            st.badge(str(finding.severity), color=SEVERITY_COLORS[finding.severity])
+            place = finding.file if finding.line is None else f"{finding.file}, line {finding.line}"
+            st.text(f"{place}\n{finding.detail}\n{finding.remedy}")
+    table = findings_table((opened.name, group.symbol, finding) for finding in group.findings)
+    if len(table) > MOST_FINDINGS:
+        draw_table(table, "findings", "All findings with file, line and remedy")
+    offer_exports(table, f"{group.group_key}-findings")
 
 
 def files(opened: OpenGroup, facts: Facts) -> None:
@@ -259,7 +275,3 @@ def files(opened: OpenGroup, facts: Facts) -> None:
 def _named(title: str, standing: Standing, names: tuple[str, ...], marks: tuple[Standing, ...]) -> None:
     found = [name for name, mark in zip(names, marks, strict=True) if mark is standing]
     st.markdown(f"**{title}** ({len(found)}): " + (", ".join(f"`{name}`" for name in found[:12]) or "none"))
-
-
-def _count(value: int | None) -> str:
-    return f"{value:,}" if value is not None else "–"

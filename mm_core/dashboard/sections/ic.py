@@ -11,7 +11,17 @@ from mm_core.dashboard.figures import ic as figures
 from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
-from mm_core.dashboard.show import TAU, offer_exports, rows_height, show_figure, show_table
+from mm_core.dashboard.show import (
+    MISSING,
+    TAU,
+    Metric,
+    metric_wall,
+    offer_exports,
+    rows_height,
+    show_figure,
+    show_table,
+)
+from mm_core.dashboard.sidebar import pair_in_hand
 from mm_core.dashboard.tables.factors import consistency_table, matrix_table, summaries_table
 from mm_core.evaluation.families import family_of
 from mm_core.evaluation.ic import (
@@ -117,20 +127,21 @@ def one_factor(scope: Scope) -> None:
     row = scope.matrix.factors.index(name)
     taus, chosen = scope.matrix.taus[row], scope.matrix.selected[row]
     summary = summarize(taus)
-    walls = st.columns(5)
-    walls[0].metric("Family", family_of(name), border=True)
-    walls[1].metric("Mean τ", f"{summary.mean:+.4f}" if summary.mean is not None else "–", border=True)
-    walls[2].metric(
-        "Above 0", f"{summary.positive_share:.0%}" if summary.positive_share is not None else "–", border=True
+    metric_wall(
+        Metric("Family", family_of(name)),
+        Metric("Mean τ", figure_text(summary.mean)),
+        Metric("Above 0", f"{summary.positive_share:.0%}" if summary.positive_share is not None else MISSING),
+        Metric("Has a τ in", f"{summary.count} of {len(taus)}"),
+        Metric("Selected in", f"{int(chosen.sum())} of {len(taus)}"),
     )
-    walls[3].metric("Has a τ in", f"{summary.count} of {len(taus)}", border=True)
-    walls[4].metric("Selected in", f"{int(chosen.sum())} of {len(taus)}", border=True)
     show_figure(figures.one_factor(scope.matrix, row, palette()), "one_factor", f"Tau of {name} by symbol and return")
     part = scope.matrix.part([row], range(len(taus)))
     table = matrix_table(part, scope.labels).drop(columns="factor").T.reset_index()
     table.columns = ["group", "Kendall τ"]
     show_table(
-        table.assign(selected=["yes" if one else "" for one in chosen]), f"{name}-by-group", f"Tau of {name} by group",
+        table.assign(selected=["yes" if one else "" for one in chosen]).sort_values(
+            "Kendall τ", ascending=False, na_position="last"
+        ), f"{name}-by-group", f"Tau of {name} by group",
         config={"Kendall τ": TAU}, height=rows_height(len(taus), 400),
     )  # fmt: skip
 
@@ -141,15 +152,20 @@ def agreement(scope: Scope) -> None:
         st.info("Rank agreement needs two groups.")
         return
     left, right = st.columns(2)
-    a = left.selectbox("One", scope.labels, key="one", bind="query-params")
-    b = right.selectbox("Other", scope.labels, index=1, key="other", bind="query-params")
+    first, second = pair_in_hand([(group.model_name, group.symbol) for group in scope.matrix.groups])
+    a = left.selectbox("One", scope.labels, index=first, key="one", bind="query-params")
+    b = right.selectbox("Other", scope.labels, index=second, key="other", bind="query-params")
     one, other = (_taus(scope, label) for label in (a, b))
     found = rank_agreement(one, other)
-    walls = st.columns(4)
-    walls[0].metric("Common factors", found.common, border=True)
-    walls[1].metric("Kendall's τ of ranks", _figure(found.kendall), border=True)
-    walls[2].metric("Spearman's ρ", _figure(found.spearman), border=True)
-    walls[3].metric(f"Shared of the top {found.top}", _percent(found.overlap), border=True)
+    metric_wall(
+        Metric("Common factors", found.common),
+        Metric("Kendall's τ of ranks", figure_text(found.kendall)),
+        Metric("Spearman's ρ", figure_text(found.spearman)),
+        Metric(f"Shared of the top {found.top}", f"{found.overlap:.0%}" if found.overlap is not None else MISSING),
+    )
+    if not found.common:
+        st.info(f"{a} and {b} have no factor with a tau in common. Choose another pair.")
+        return
     common = [name for name in one if name in other]
     show_figure(
         figures.tau_scatter(
@@ -219,9 +235,6 @@ def _taus(scope: Scope, label: str) -> dict[str, float]:
     return {scope.matrix.factors[row]: float(column[row]) for row in at}
 
 
-def _figure(value: float | None) -> str:
-    return f"{value:+.3f}" if value is not None else "–"
-
-
-def _percent(value: float | None) -> str:
-    return f"{value:.0%}" if value is not None else "–"
+def figure_text(value: float | None) -> str:
+    """Return a figure with its sign, a dash where it is not known."""
+    return f"{value:+.4f}" if value is not None else MISSING

@@ -10,7 +10,17 @@ import streamlit as st
 from mm_core.dashboard.navigation import page_path
 from mm_core.dashboard.page import now
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import DAY, WHEN, offer_exports, rows_height
+from mm_core.dashboard.show import (
+    DAY,
+    WHEN,
+    Metric,
+    choose_row,
+    counted,
+    metric_wall,
+    offer_exports,
+    rows_height,
+    show_table,
+)
 from mm_core.dashboard.tables.models import models_table, unserved
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
@@ -27,52 +37,35 @@ def counts(table: pd.DataFrame) -> None:
     """Show the counts of all models together."""
     groups, ready, stale = (int(table[name].sum()) for name in ("groups", "ready for bots", "stale"))
     errors, warnings = int(table["errors"].sum()), int(table["warnings"].sum())
-    walls = st.columns(5)
-    walls[0].metric("Models", len(table), border=True)
-    walls[1].metric("Groups", groups, border=True)
-    walls[2].metric("Ready for bots", f"{ready} of {groups}", border=True)
-    walls[3].metric("Stale", stale, border=True, help=f"Trained until {STALE_DAYS} or more days ago")
-    walls[4].metric("Findings", errors + warnings, border=True, help=f"{errors} errors, {warnings} warnings")
+    metric_wall(
+        Metric("Models", len(table)),
+        Metric("Groups", groups),
+        Metric("Ready for bots", f"{ready} of {groups}"),
+        Metric("Stale", stale, f"Trained until {STALE_DAYS} or more days ago"),
+        Metric("Findings", errors + warnings, f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"),
+    )
 
 
 def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
     """Show one row a model; a click on a row opens its symbols. Return the table."""
     table = models_table(loaded, now())
     counts(table)
-    chosen = st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        key="models",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Registered models with their counts, freshness and last scan",
-        column_order=[
-            "model",
-            "groups",
-            "ready for bots",
-            "factors",
-            "mean |τ|",
-            "trained until",
-            "stale",
-            "errors",
-            "warnings",
-            "last scan",
-            "symbols",
-            "notes",
-            "directory",
+    row = choose_row(
+        table, "models", "Registered models with their counts, freshness and last scan",
+        order=[
+            "model", "groups", "ready for bots", "factors", "mean |τ|", "trained until", "stale", "errors", "warnings",
+            "last scan", "symbols", "notes", "directory",
         ],
-        column_config={
+        config={
             "last scan": WHEN,
             "trained until": DAY,
             "mean |τ|": st.column_config.NumberColumn(format="%.4f"),
             "ready for bots": st.column_config.NumberColumn(help="Groups whose payload bots can pull"),
             "stale": st.column_config.NumberColumn(help=f"Trained until {STALE_DAYS} or more days ago"),
         },
-    )
-    rows = chosen["selection"]["rows"]
-    if rows and rows[0] < len(table):
-        st.switch_page(page_path("symbols"), query_params={"model": str(table["model"].iloc[rows[0]])})
+    )  # fmt: skip
+    if row is not None:
+        st.switch_page(page_path("symbols"), query_params={"model": str(table["model"].iloc[row])})
     offer_exports(table, "models")
     return table
 
@@ -115,16 +108,10 @@ def changes(registry: Registry) -> None:
             "what": [event.what for event in events],
         }
     )
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        height=rows_height(len(table), 260),
-        key="changes",
-        alt="Changes, the newest first",
-        column_config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
-    )
-    offer_exports(table, "changes")
+    show_table(
+        table, "changes", "Changes, the newest first", height=rows_height(len(table), 260),
+        config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
 
 
 def _last_look() -> tuple[datetime, str]:

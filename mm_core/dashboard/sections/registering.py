@@ -10,6 +10,7 @@ import streamlit as st
 
 from mm_core.dashboard.editor.kept import drafts
 from mm_core.dashboard.page import now, say_after_rerun
+from mm_core.dashboard.show import DAY, counted, show_table
 from mm_core.dashboard.tables.models import findings_table, groups_table
 from mm_core.domain.models import checked_model_name
 from mm_core.errors import ModelManagerError
@@ -18,6 +19,7 @@ from mm_core.registry import Registry
 Progress = Callable[[int, int], object]
 
 _PREVIEW = "_model_manager_preview"
+_DONE = "_model_manager_registered"
 _DELETE = "_model_manager_delete"
 _FAILED = "_model_manager_failed"
 
@@ -34,6 +36,9 @@ class Preview:
 
 def register_form(registry: Registry, known: list[str], *, expanded: bool) -> None:
     """Offer to look at a directory and to register what was found there."""
+    if st.session_state.pop(_DONE, False):
+        st.session_state.pop(_PREVIEW, None)
+        st.session_state.update(register_path="", register_name="")
     with st.expander("Register a directory", icon=":material/create_new_folder:", expanded=expanded):
         left, right = st.columns([3, 1])
         root_path = left.text_input("Directory on this server", key="register_path", placeholder="/data/models/1m")
@@ -48,15 +53,14 @@ def register_form(registry: Registry, known: list[str], *, expanded: bool) -> No
         _show_preview(preview)
         if name.strip() in known:
             st.warning(f"Model {name.strip()} is registered already. It would get this directory instead of its own.")
-        st.button(
-            f"Register {len(preview.groups)} groups",
+        if st.button(
+            f"Register {counted(len(preview.groups), 'group')}",
             icon=":material/add:",
             type="primary",
             key="register_store",
             disabled=not name.strip() or bool(preview.duplicates),
-            on_click=_register,
-            args=(registry, name.strip(), root_path),
-        )
+        ):
+            _register(registry, name.strip(), root_path)
 
 
 def model_actions(registry: Registry, name: str) -> None:
@@ -93,45 +97,39 @@ def _look(registry: Registry, root_path: str) -> None:
 def _show_preview(preview: Preview) -> None:
     ready = int((preview.groups["ready"] == "yes").sum())
     st.markdown(
-        f"**{len(preview.groups)} groups**, {ready} of them ready for bots, {len(preview.findings)} findings. "
+        f"**{counted(len(preview.groups), 'group')}**, {ready} of them ready for bots, "
+        f"{counted(len(preview.findings), 'finding')}. "
         "Nothing is stored yet."
     )
     if preview.duplicates:
         listed = "; ".join(f"{symbol}: {', '.join(keys)}" for symbol, keys in preview.duplicates.items())
         st.error(f"A symbol may have one group only. Keep one of each: {listed}")
     columns = ["symbol", "return", "ready", "dimension", "trees", "trained until", "errors", "warnings", "group"]
-    st.dataframe(
-        preview.groups[columns],
-        hide_index=True,
-        height=220,
-        key="preview_groups",
-        alt="Groups that would be registered",
-        column_config={"trained until": st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC")},
-    )
+    show_table(
+        preview.groups[columns], "preview-groups", "Groups that would be registered", height=220,
+        config={"trained until": DAY},
+    )  # fmt: skip
     if len(preview.findings):
-        st.dataframe(
-            preview.findings, hide_index=True, height=180, key="preview_findings", alt="Findings, errors first"
-        )
+        show_table(preview.findings, "preview-findings", "Findings, errors first", height=180)
 
 
 def _register(registry: Registry, name: str, root_path: str) -> None:
     st.session_state.pop(_FAILED, None)
-    try:
+
+    def work(progress: Progress) -> None:
         checked_model_name(name)
-        registered = registry.registrations.register(name, root_path)
-    except ModelManagerError as error:
-        st.session_state[_FAILED] = ("register", f"**{error.title}.** {error.detail}")
-        return
-    for key in (_PREVIEW, "register_path", "register_name"):
-        st.session_state.pop(key, None)
-    st.session_state["model"] = name
-    say_after_rerun(f"Registered {name} with {len(registered.scan.groups)} groups.")
+        registered = registry.registrations.register(name, root_path, progress)
+        say_after_rerun(f"Registered {name} with {counted(len(registered.scan.groups), 'group')}.")
+        st.session_state[_DONE] = True
+        st.query_params["model"] = name
+
+    _with_progress(f"Registering {name}", work, "register")
 
 
 def _refresh(registry: Registry, name: str, progress: Progress) -> None:
     st.session_state.pop(_FAILED, None)
     registered = registry.registrations.refresh(name, progress)
-    say_after_rerun(f"Refreshed {name}: {len(registered.scan.groups)} groups.")
+    say_after_rerun(f"Refreshed {name}: {counted(len(registered.scan.groups), 'group')}.")
 
 
 def _with_progress(what: str, work: Callable[[Progress], None], place: str = "refresh") -> None:

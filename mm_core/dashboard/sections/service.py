@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.session import api_address, own_api_address
-from mm_core.dashboard.show import rows_height, show_table
+from mm_core.dashboard.show import MISSING, Metric, metric_wall, rows_height, show_table
 from mm_core.dashboard.tables.models import findings_of, findings_table
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Scan
@@ -51,21 +51,24 @@ def _health(state: ServiceState) -> None:
     health, figures = state.health, state.figures
     watcher = health.get("watcher", {})
     hits, misses = (figures.get(f"model_manager_cache_{name}_total", 0.0) for name in ("hits", "misses"))
-    walls = st.columns(6)
-    walls[0].metric("Server", str(health.get("status", "unknown")), border=True, help=f"at {api_address()}")
-    walls[1].metric("Health took", f"{state.milliseconds:.0f} ms", border=True)
-    walls[2].metric("Requests", f"{sum(one.requests for one in state.routes):,}", border=True)
     share = hits / (hits + misses) if hits + misses else None
-    walls[3].metric(
-        "From memory", f"{share:.0%}" if share is not None else "–", border=True,
-        help=f"{hits:.0f} payloads from memory, {misses:.0f} from disk; "
-        f"{figures.get('model_manager_cache_bytes', 0) / 1e6:.1f} MB kept",
-    )  # fmt: skip
-    walls[4].metric(
-        "Watcher", str(watcher.get("mode", "unknown")), border=True,
-        help=f"{watcher.get('pending', 0)} pending, {watcher.get('refreshes', 0)} refreshes",
-    )  # fmt: skip
-    walls[5].metric("Store revision", str(health.get("store_revision", "–")), border=True)
+    kept = figures.get("model_manager_cache_bytes", 0.0) / 1e6
+    metric_wall(
+        Metric("Server", str(health.get("status", "unknown")), f"at {api_address()}"),
+        Metric("Health took", f"{state.milliseconds:.0f} ms"),
+        Metric("Requests", f"{sum(one.requests for one in state.routes):,}"),
+        Metric(
+            "From memory",
+            f"{share:.0%}" if share is not None else MISSING,
+            f"{hits:.0f} payloads from memory, {misses:.0f} from disk; {kept:.1f} MB kept",
+        ),
+        Metric(
+            "Watcher",
+            str(watcher.get("mode", "unknown")),
+            f"{watcher.get('pending', 0)} pending, {watcher.get('refreshes', 0)} refreshes",
+        ),
+        Metric("Store revision", str(health.get("store_revision", MISSING))),
+    )
     if watcher.get("last_error"):
         st.warning(f"The watcher's last error: {watcher['last_error']}")
     if health.get("models_without_scan"):

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.navigation import page_path
-from mm_core.dashboard.show import DAY, offer_exports, rows_height
+from mm_core.dashboard.show import DAY, choose_row, counted, offer_exports
 from mm_core.domain.groups import Scan
 from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
 
@@ -44,20 +44,13 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
 def groups(table: pd.DataFrame, model_name: str) -> None:
     """Show the groups; a click on a row opens its group."""
     largest = float(table["mean |τ|"].max()) if table["mean |τ|"].notna().any() else 1.0
-    chosen = st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        height=rows_height(len(table), 560),
-        key="groups",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Groups with dimension, training window, samples, trees, readiness and strongest factors",
-        column_order=[
+    row = choose_row(
+        table, "groups", "Groups with dimension, training window, samples, trees, readiness and strongest factors",
+        order=[
             "symbol", "return", "ready", "dimension", "trees", "samples", "trained until", "age in days", "freshness",
             "mean |τ|", "top factors", "strongest", "errors", "warnings", "trained from", "group",
         ],
-        column_config={
+        config={
             "symbol": st.column_config.TextColumn(pinned=True),
             "ready": st.column_config.TextColumn(width="small", help="Whether bots can pull a payload"),
             "trained from": DAY,
@@ -69,12 +62,9 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
             ),
         },
     )  # fmt: skip
-    rows = chosen["selection"]["rows"]
-    if rows and rows[0] < len(table):
-        st.switch_page(
-            page_path("group"), query_params={"model": model_name, "symbol": str(table["symbol"].iloc[rows[0]])}
-        )
-    st.caption(f"{len(table)} groups. Click a row's box to open it.")
+    if row is not None:
+        st.switch_page(page_path("group"), query_params={"model": model_name, "symbol": str(table["symbol"].iloc[row])})
+    st.caption(f"{counted(len(table), 'group')}. Click the box of a row to open it.")
     offer_exports(table, f"{model_name}-groups")
 
 
