@@ -210,7 +210,7 @@ def test_a_broken_group_shows_its_finding_with_file_and_remedy(state: dict[str, 
     assert not page.exception
     assert "ETHUSDT_mid_chg_1m_model.json" in page.error[0].value
     place, detail, remedy = page.text[0].value.split("\n")
-    assert (place, detail[:26], remedy[:20]) == (
+    assert (place, detail[:27], remedy[:20]) == (
         "ETHUSDT_mid_chg_1m_model.json", "The file is no XGBoost JSON", "Save the model again",
     )  # fmt: skip
     page = open_page("group", model="horizon", symbol="ETHUSDT", tab="Trees")
@@ -244,7 +244,7 @@ def test_the_heat_map_has_each_tau_at_its_place(state: dict[str, str], open_page
 def test_every_view_of_the_explorer_opens(view: str, scope: str, state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("ic", model="horizon", view=view, scope=scope)
     assert not page.exception
-    assert page.get("plotly_chart") or page.dataframe or "no factors with a tau in common" in page.info[0].value
+    assert page.get("plotly_chart") or page.dataframe or "no factor with a tau in common" in page.info[0].value
 
 
 def test_two_groups_that_rank_alike_agree(state: dict[str, str], open_page: OpenPage) -> None:
