@@ -118,6 +118,20 @@ def model_manager(
 
 
 @contextmanager
+def dashboard(data_dir: Path, *, http_port: int, logs: Path) -> Iterator[Peer]:
+    """Run the dashboard on ``data_dir``; ``http_port`` is where it finds the payload server."""
+    port = free_port()
+    environment = {
+        "MODEL_MANAGER_HTTP_HOST": HOST,
+        "MODEL_MANAGER_HTTP_PORT": str(http_port),
+        "MODEL_MANAGER_DATA_DIR": str(data_dir),
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    with _running("dashboard", [*command, "--server.address", HOST], port, environment, None, logs) as peer:
+        yield peer
+
+
+@contextmanager
 def plain(model_name: str, root: Path, *, core: int | None, logs: Path) -> Iterator[Peer]:
     """Run ``plain_server.py`` on an artifact directory."""
     port = free_port()

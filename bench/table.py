@@ -59,8 +59,12 @@ def below(samples: Sequence[float], limit: float) -> bool:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the rows as an aligned Markdown table."""
-    lines = [HEADER, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    return aligned([HEADER, *(row.cells() for row in rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return cells, of which the first line is the header, as a Markdown table."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
     ]

@@ -250,8 +250,11 @@ def test_every_view_of_the_explorer_opens(view: str, scope: str, state: dict[str
 def test_two_groups_that_rank_alike_agree(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("ic", view="Agreement", model="horizon", one="ETHUSDT", other="SOLUSDT")
     assert _metrics(page) == {
-        "Common factors": "3", "Kendall's τ of ranks": "+1.0000", "Spearman's ρ": "+1.0000", "Shared of the top 3": "100%",
-    }  # fmt: skip
+        "Common factors": "3",
+        "Kendall's τ of ranks": "+1.0000",
+        "Spearman's ρ": "+1.0000",
+        "Shared of the top 3": "100%",
+    }
     assert _figure(page)["data"][0]["x"] == [0.01, 0.02, 0.03]
 
 
