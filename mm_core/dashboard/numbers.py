@@ -15,6 +15,7 @@ from mm_core.domain.models import RegisteredModel
 from mm_core.errors import BoosterNotUnderstood, PayloadUnavailable
 from mm_core.evaluation import ic
 from mm_core.evaluation.boosters import BoosterStatistics, booster_statistics
+from mm_core.evaluation.comparison import GroupShift, group_shifts
 from mm_core.evaluation.families import family_of
 from mm_core.registry import Registry
 
@@ -71,6 +72,18 @@ def groups_of(model: RegisteredModel, scan: Scan, now: datetime) -> pd.DataFrame
 @st.cache_data(max_entries=4, show_spinner="Reading the groups …")
 def _groups(keys: ScanKeys, today: date, _groups: list[Group], _now: datetime) -> pd.DataFrame:
     return groups_table(_groups, _now)
+
+
+def shifts_between(left: tuple[str, str | None, Scan], right: tuple[str, str | None, Scan]) -> tuple[GroupShift, ...]:
+    """Return every symbol of either of two scans, each given with its model's name and its scan id."""
+    return _shifts(left[:2], right[:2], left[2], right[2])
+
+
+@st.cache_data(max_entries=8, show_spinner="Comparing the groups …")
+def _shifts(
+    left: tuple[str, str | None], right: tuple[str, str | None], _left: Scan, _right: Scan
+) -> tuple[GroupShift, ...]:
+    return group_shifts(_left, _right)
 
 
 def booster_of(registry: Registry, model_name: str, group: Group) -> tuple[BoosterStatistics | None, str]:

@@ -329,3 +329,8 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     page.run()
     assert "There is no model 'gone' here; this is horizon." in [warning.value for warning in page.warning]
     assert page.selectbox(key="model").value == "horizon"
+
+
+def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("ic", view="Agreement", scope="all models", sides="models")
+    assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both

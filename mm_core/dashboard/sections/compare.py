@@ -7,7 +7,7 @@ import streamlit as st
 from mm_core.dashboard.figures import comparison as figures
 from mm_core.dashboard.figures.ic import tau_scatter
 from mm_core.dashboard.navigation import page_path
-from mm_core.dashboard.numbers import booster_of
+from mm_core.dashboard.numbers import booster_of, shifts_between
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
@@ -23,6 +23,9 @@ from mm_core.evaluation.training import training_window
 from mm_core.registry import Registry
 
 MOST_BARS = 15
+NamedScan = tuple[str, str | None, Scan]
+"""A scan with its model's name and its id."""
+
 SHARES = (("", " A"), ("", " B"), ("Δ ", ""))
 
 
@@ -72,7 +75,7 @@ def two_groups(registry: Registry) -> None:
 def two_models(registry: Registry) -> None:
     """Choose two models and show what differs, symbol by symbol."""
     open_model(registry)
-    models = {model.name: scan for model, scan in all_models(registry)}
+    models = {model.name: (model.name, model.scan_id, scan) for model, scan in all_models(registry)}
     if len(models) < 2:
         st.info("There is one model only. Register another to compare with.")
         return
@@ -103,17 +106,19 @@ def two_scans(registry: Registry) -> None:
         view = registry.view()
         for stamp in (a, b):
             scan_id = stamps[stamp]
-            scans.append(opened.scan if scan_id is None else view.earlier_scan(opened.name, scan_id))
-    if scans[0] is None or scans[1] is None:
+            scan = opened.scan if scan_id is None else view.earlier_scan(opened.name, scan_id)
+            if scan is not None:
+                scans.append((opened.name, scan_id or opened.model.scan_id, scan))
+    if len(scans) < 2:
         st.warning("The files of this scan are no longer on disk. Choose another one.")
         return
     _two_scans(scans[0], scans[1], f"{opened.name}-scans")
 
 
-def _two_scans(left: Scan, right: Scan, name: str, sides: tuple[str, str] | None = None) -> None:
-    shifts = comparison.group_shifts(left, right)
+def _two_scans(left: NamedScan, right: NamedScan, name: str, sides: tuple[str, str] | None = None) -> None:
+    shifts = shifts_between(left, right)
     kept = [one for one in shifts if one.change is Change.KEPT]
-    before, after = len(left.all_findings()), len(right.all_findings())
+    before, after = len(left[2].all_findings()), len(right[2].all_findings())
     metric_wall(
         Metric("Symbols in both", len(kept)),
         Metric("Gained", sum(one.change is Change.GAINED for one in shifts)),

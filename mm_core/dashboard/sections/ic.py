@@ -8,7 +8,8 @@ import numpy as np
 import streamlit as st
 
 from mm_core.dashboard.figures import ic as figures
-from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys
+from mm_core.dashboard.figures.comparison import change_bars
+from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys, shifts_between
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.show import (
@@ -22,7 +23,9 @@ from mm_core.dashboard.show import (
     show_table,
 )
 from mm_core.dashboard.sidebar import pair_in_hand
-from mm_core.dashboard.tables.factors import consistency_table, matrix_table, summaries_table
+from mm_core.dashboard.tables.factors import consistency_table, group_shifts_table, matrix_table, summaries_table
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel
 from mm_core.evaluation.families import family_of
 from mm_core.evaluation.ic import (
     FloatArray,
@@ -46,6 +49,7 @@ class Scope:
     matrix: IcMatrix
     labels: tuple[str, ...]
     name: str
+    models: list[tuple[RegisteredModel, Scan]]
 
 
 def choose_scope(registry: Registry) -> Scope:
@@ -63,7 +67,7 @@ def choose_scope(registry: Registry) -> Scope:
     if not matrix.factors:
         st.info("No group has a factor. Factors come from _factors.txt, their taus from _ic.csv.")
         st.stop()
-    return Scope(scan_keys(models), matrix, labels, "all-models" if wide == "all models" else opened.name)
+    return Scope(scan_keys(models), matrix, labels, "all-models" if wide == "all models" else opened.name, models)
 
 
 def heat_map(scope: Scope) -> None:
@@ -147,7 +151,49 @@ def one_factor(scope: Scope) -> None:
 
 
 def agreement(scope: Scope) -> None:
-    """Show how alike two groups rank their common factors."""
+    """Show how alike two groups, or two models symbol by symbol, rank their common factors."""
+    models = [model for model, _ in scope.models]
+    sides = ["groups", "models"] if len(models) > 1 else ["groups"]
+    if st.segmented_control(
+        "Between two", sides, default="groups", key="sides", bind="query-params", required=True
+    ) == ("models"):
+        _models_agreement(scope)
+    else:
+        _groups_agreement(scope)
+
+
+def _models_agreement(scope: Scope) -> None:
+    scans = {model.name: (model.name, model.scan_id, scan) for model, scan in scope.models}
+    names = list(scans)
+    left, right = st.columns(2)
+    a = left.selectbox("One model", names, key="one_model", bind="query-params")
+    b = right.selectbox("Other model", names, index=1, key="other_model", bind="query-params")
+    shifts = shifts_between(scans[a], scans[b])
+    rows = sorted(((one.symbol, one.kendall) for one in shifts if one.kendall is not None), key=lambda row: -row[1])
+    if not rows:
+        st.info(f"{a} and {b} have no symbol with three common factors. Choose another pair.")
+        return
+    values = [value for _, value in rows]
+    metric_wall(
+        Metric("Symbols in both", len(rows)),
+        Metric("Median agreement", figure_text(float(np.median(values))), "Kendall's tau of the two rankings"),
+        Metric("Least", f"{rows[-1][0]} {figure_text(rows[-1][1])}"),
+        Metric("Most", f"{rows[0][0]} {figure_text(rows[0][1])}"),
+    )
+    with st.container(height=560 if len(rows) > 26 else "content", border=False):
+        show_figure(
+            change_bars(rows, "Kendall's τ of ranks", "+.2f", palette()),
+            "models_agreement",
+            f"{a} against {b} by symbol",
+        )
+    show_table(
+        group_shifts_table(shifts), f"{a}-{b}-agreement", "Rank agreement by symbol",
+        config={"rank agreement": TAU, "mean |Δτ|": st.column_config.NumberColumn(format="%.4f")},
+        height=rows_height(len(shifts), 400),
+    )  # fmt: skip
+
+
+def _groups_agreement(scope: Scope) -> None:
     if len(scope.labels) < 2:
         st.info("Rank agreement needs two groups.")
         return
