@@ -4,11 +4,12 @@ import streamlit as st
 
 from mm_core.dashboard.page import begin, open_group
 from mm_core.dashboard.sections import for_bots, group
+from mm_core.dashboard.words import plain
 
 registry = begin()
 opened = open_group(registry)
 facts = group.facts_of(opened)
-st.title(f"{opened.group.symbol} · {opened.group.return_name}", anchor=False)
+st.title(plain(f"{opened.group.symbol} · {opened.group.return_name}"), anchor=False)
 group.header(opened, facts)
 
 sides = {

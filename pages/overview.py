@@ -8,6 +8,7 @@ from mm_core.dashboard.session import api_address
 from mm_core.dashboard.show import show_table
 from mm_core.dashboard.sidebar import picked
 from mm_core.dashboard.tables.models import findings_of, findings_table
+from mm_core.dashboard.words import plain
 
 registry = begin("Overview")
 models = all_models(registry)
@@ -20,7 +21,7 @@ else:
         registering.model_actions(registry, name)
     for model, _ in models:
         if model.refresh_error is not None:
-            st.warning(f"**{model.name}** serves an older scan. {model.refresh_error}")
+            st.warning(f"**{model.name}** serves an older scan. {plain(model.refresh_error)}")
     overview.cannot_be_served(models)
 
 registering.register_form(registry, [model.name for model, _ in models], expanded=not models)

@@ -10,6 +10,7 @@ import streamlit as st
 from mm_core.dashboard.navigation import page_path, through_the_app
 from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.sidebar import picked
+from mm_core.dashboard.words import plain
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.registry import Registry
@@ -49,7 +50,7 @@ def begin(title: str | None = None) -> Registry:
         st.title(title, anchor=False)
     message = st.session_state.pop(_FLASH, None)
     if message is not None:
-        st.toast(message, icon=":material/check_circle:")
+        st.toast(plain(message), icon=":material/check_circle:")
     with errors_as_sentences():
         registry = current_registry()
         registry.view()
@@ -77,9 +78,10 @@ def open_model(registry: Registry) -> OpenModel:
     with errors_as_sentences():
         model, scan = registry.model(name)
     if model.refresh_error is not None:
-        st.warning(f"**{name}** serves an older scan. {model.refresh_error}")
+        st.warning(f"**{name}** serves an older scan. {plain(model.refresh_error)}")
     if not scan.groups:
-        st.info(f"Model {name} has no group. Check its directory ({model.root_path}), then refresh it on the overview.")
+        place = plain(model.root_path)
+        st.info(f"Model {plain(name)} has no group. Check its directory ({place}), then refresh it on the overview.")
         st.stop()
     return OpenModel(registry, model, scan)
 

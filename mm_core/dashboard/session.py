@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from mm_core.dashboard.words import error_sentence
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
@@ -48,5 +49,5 @@ def errors_as_sentences() -> Iterator[None]:
     try:
         yield
     except ModelManagerError as error:
-        st.error(f"**{error.title}.** {error.detail}")
+        st.error(error_sentence(error))
         st.stop()

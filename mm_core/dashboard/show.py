@@ -45,11 +45,6 @@ def metric_wall(*metrics: Metric) -> None:
         column.metric(one.label, one.value, one.delta, delta_color=one.delta_color, help=one.help, border=True)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return ``1 finding``, ``2 findings``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def show_figure(figure: go.Figure, key: str, alt: str) -> None:
     """Draw a figure over the whole width; ``alt`` says in words what it shows."""
     st.plotly_chart(figure, width="stretch", key=key, config=CHART_CONFIG, alt=alt)

@@ -12,6 +12,7 @@ from mm_core.dashboard.addresses import keep_in_address, take_from_address
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.editor.leaving import warn_when_leaving
 from mm_core.dashboard.session import current_registry, errors_as_sentences
+from mm_core.dashboard.words import plain
 from mm_core.errors import ModelManagerError
 
 _PICKED = "_model_manager_picked"
@@ -69,14 +70,14 @@ def _choice(label: str, key: str, options: list[str] | tuple[str, ...]) -> str:
     chosen: str = st.selectbox(label, options, key=key)
     keep_in_address(key, chosen)
     if missed is not None:
-        st.warning(f"There is no {label.lower()} '{missed[:128]}' here; this is {chosen}.")
+        st.warning(f"There is no {label.lower()} '{plain(missed[:128])}' here; this is {plain(chosen)}.")
     return chosen
 
 
 def _unsaved() -> None:
     for (model_name, symbol), draft in drafts().items():
         if draft.cells:
-            st.caption(f":material/edit: **{model_name} {symbol}**: {len(draft.cells)} unsaved")
+            st.caption(f":material/edit: **{plain(model_name)} {plain(symbol)}**: {len(draft.cells)} unsaved")
 
 
 @st.fragment(run_every=5)
@@ -89,7 +90,10 @@ def _news(drawn: Picked) -> None:
             st.caption(f"State {revision} · up to date")
             return
         events = registry.events_since(drawn.drawn_at)
-    lines = [f"- **{event.model_name} {event.symbol or ''}** {event.what}" for event in events[:4]]
+    lines = [
+        f"- **{plain(f'{event.model_name} {event.symbol or str()}'.strip())}** {plain(event.what)}"
+        for event in events[:4]
+    ]
     lines += [f"- and {len(events) - 4} more"] if len(events) > 4 else []
     st.info("Changed since this page was drawn:\n" + "\n".join(lines or ["- the state, now " + str(revision)]))
     if st.button("Show it", icon=":material/refresh:", key="show_news", type="primary", width="stretch"):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mm_core.dashboard.words import plain
 from mm_core.domain.configs import FactorConfig
 from mm_core.registry import Registry
 from mm_core.settings import load_settings
@@ -87,7 +88,7 @@ def test_a_save_is_a_revision_with_who_and_why(editor: AppTest) -> None:
     assert (revision.number, revision.by, revision.note) == (3, "dashboard", "vol rescale")
     assert sorted(revision.changes) == ["momentum_5", "spread_3"]
     assert (_saved().mean_values, _saved().variance_values) == ((9.0, 2.5, 3.5), (4.0, 5.0, 0.25))
-    assert editor.toast[0].value == "Saved revision 3 of horizon SOLUSDT."
+    assert editor.toast[0].value == plain("Saved revision 3 of horizon SOLUSDT.")
     assert editor.button(key="save").disabled
 
 
@@ -232,7 +233,7 @@ def test_a_scan_that_takes_a_factor_away_keeps_the_other_edits(
     assert not editor.exception
     assert _grid(editor)["factor"].tolist() == ["momentum_5", "volatility_20", "skew_9"]
     assert _grid(editor)["mean"].tolist() == ["7", "2.5", "0.2"]
-    assert "no longer has spread_3" in editor.toast[0].value
+    assert plain("no longer has spread_3") in editor.toast[0].value
 
 
 def test_an_earlier_revision_is_compared_and_restored(editor: AppTest) -> None:

@@ -208,7 +208,7 @@ def test_ic_bars_run_from_the_highest_down(state: dict[str, str], open_page: Ope
 def test_a_broken_group_shows_its_finding_with_file_and_remedy(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("group", model="horizon", symbol="ETHUSDT", tab="Findings")
     assert not page.exception
-    assert "ETHUSDT_mid_chg_1m_model.json" in page.error[0].value
+    assert "ETHUSDT_mid_chg_1m_model.json" in page.error[0].value.replace("\\", "")
     place, detail, remedy = page.text[0].value.split("\n")
     assert (place, detail[:27], remedy[:20]) == (
         "ETHUSDT_mid_chg_1m_model.json", "The file is no XGBoost JSON", "Save the model again",

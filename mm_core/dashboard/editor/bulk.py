@@ -12,6 +12,7 @@ from mm_core.dashboard.editor.drafts import FIELDS, Cells, Field, at_defaults, c
 from mm_core.dashboard.editor.kept import take_typed
 from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file
 from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.words import plain
 
 _PROBLEMS = "_model_manager_paste_problems"
 WHICH: dict[str, tuple[Field, ...]] = {"mean and variance": FIELDS, "mean": ("mean",), "variance": ("variance",)}
@@ -37,7 +38,7 @@ def bulk_tools(editing: Editing, shown: Sequence[str]) -> None:
         with st.popover("JSON", icon=":material/data_object:"):
             _as_json(editing)
     for problem in st.session_state.get(_PROBLEMS, ()):
-        st.error(problem)
+        st.error(plain(problem))
 
 
 def _paste(editing: Editing) -> None:

@@ -8,8 +8,9 @@ from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.saving import WHO
 from mm_core.dashboard.page import say_after_rerun
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import WHEN, counted, rows_height, show_table
+from mm_core.dashboard.show import WHEN, rows_height, show_table
 from mm_core.dashboard.tables.configs import config_changes_table, history_table
+from mm_core.dashboard.words import counted, error_sentence
 from mm_core.errors import ModelManagerError
 
 _RESTORE = "_model_manager_restore"
@@ -84,6 +85,6 @@ def _restore(editing: Editing, number: int) -> None:
             expected_revision=editing.saved.record.revision,
         )
     except ModelManagerError as error:
-        st.session_state[_REFUSED] = f"**{error.title}.** {error.detail}"
+        st.session_state[_REFUSED] = error_sentence(error)
         return
     say_after_rerun(f"Restored revision {number} of {opened.name} {opened.group.symbol}.")

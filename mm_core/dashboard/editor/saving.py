@@ -7,8 +7,9 @@ import streamlit as st
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.page import say_after_rerun
-from mm_core.dashboard.show import CHANGE, counted, draw_table, rows_height, show_table
+from mm_core.dashboard.show import CHANGE, draw_table, rows_height, show_table
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
+from mm_core.dashboard.words import counted, error_sentence, plain
 from mm_core.errors import ModelManagerError, RevisionConflict
 
 _SAVING = "_model_manager_saving"
@@ -100,7 +101,7 @@ def _save_dialog(editing: Editing) -> None:
     draft, opened = editing.draft, editing.opened
     diff = draft.diff()
     st.markdown(
-        f"**{opened.name} {opened.group.symbol}**, revision {draft.revision} → {draft.revision + 1}: "
+        f"**{plain(opened.name)} {plain(opened.group.symbol)}**, revision {draft.revision} → {draft.revision + 1}: "
         f"{counted(len(diff), 'number')} will change. Bots get them with their next pull, under a new ETag."
     )
     draw_table(
@@ -131,7 +132,7 @@ def _save(editing: Editing) -> None:
     except RevisionConflict:
         return  # the page shows both sides by itself
     except ModelManagerError as error:
-        st.session_state[_REFUSED] = f"**{error.title}.** {error.detail}"
+        st.session_state[_REFUSED] = error_sentence(error)
         return
     drafts().pop(editing.key, None)
     st.session_state.pop("save_note", None)

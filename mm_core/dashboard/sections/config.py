@@ -7,8 +7,9 @@ import streamlit as st
 from mm_core.dashboard.commands import change_by_command_line, change_by_http
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.session import api_address, writes_need_token
-from mm_core.dashboard.show import CHANGE, counted, rows_height, show_table
+from mm_core.dashboard.show import CHANGE, rows_height, show_table
 from mm_core.dashboard.tables.configs import diff_table, problems_table
+from mm_core.dashboard.words import counted, plain
 
 ONLY = ("changed", "with problems")
 
@@ -16,9 +17,10 @@ ONLY = ("changed", "with problems")
 def header(editing: Editing) -> None:
     """Say whose normalization this is, and what it means."""
     record, opened = editing.saved.record, editing.opened
+    symbol, name, key = (plain(text) for text in (opened.group.symbol, opened.name, opened.group.group_key))
     st.caption(
-        f"**{opened.group.symbol}** of **{opened.name}**, group {opened.group.group_key}, revision {record.revision}, "
-        f"changed {record.updated_at[:16].replace('T', ' ')} UTC. Normalized value = (x − mean) / √variance."
+        f"**{symbol}** of **{name}**, group {key}, revision {record.revision}, changed "
+        f"{record.updated_at[:16].replace('T', ' ')} UTC. Normalized value = (x − mean) / √variance."
     )
 
 

@@ -8,6 +8,7 @@ from mm_core.dashboard.commands import pull_by_curl, pull_by_python
 from mm_core.dashboard.page import OpenGroup
 from mm_core.dashboard.session import api_address
 from mm_core.dashboard.tables.models import why_unserved
+from mm_core.dashboard.words import error_sentence, plain
 from mm_core.errors import ModelManagerError
 from mm_core.payloads import Coding
 
@@ -16,12 +17,12 @@ def payload(opened: OpenGroup) -> None:
     """Offer the payload as a download and as ready lines."""
     group, registry = opened.group, opened.registry
     if not group.payload_ready:
-        st.info(f"Bots get 404 for this group. {why_unserved(group)}")
+        st.info(f"Bots get 404 for this group. {plain(why_unserved(group))}")
         return
     try:
         handle = registry.payloads.handle(opened.name, group.symbol, group.group_key)
     except ModelManagerError as error:
-        st.error(f"**{error.title}.** {error.detail}")
+        st.error(error_sentence(error))
         return
     st.markdown(f"**{handle.size_bytes:,} bytes** of JSON, SHA-256 `{handle.digest}`.")
     st.download_button(

@@ -20,7 +20,6 @@ from mm_core.dashboard.show import (
     TAU,
     WHEN,
     Metric,
-    counted,
     draw_table,
     metric_wall,
     offer_exports,
@@ -30,6 +29,7 @@ from mm_core.dashboard.show import (
 )
 from mm_core.dashboard.tables.factors import factor_table, one_sided_parameters
 from mm_core.dashboard.tables.models import files_table, findings_table, why_unserved
+from mm_core.dashboard.words import counted, plain
 from mm_core.domain.findings import Severity
 from mm_core.evaluation.boosters import BoosterStatistics
 from mm_core.evaluation.comparison import group_parameters
@@ -99,7 +99,7 @@ def header(opened: OpenGroup, facts: Facts) -> None:
             query_params={"model": opened.name, "symbol": group.symbol, "a": f"{opened.name} / {group.symbol}"},
         )
     if not group.payload_ready:
-        st.error(why_unserved(group), icon=":material/block:")
+        st.error(plain(why_unserved(group)), icon=":material/block:")
     summary, model = summarize(group.factors.taus), group.model
     half = factors_for(facts.importance.share, 0.5) if facts.importance is not None else 0
     metric_wall(
@@ -178,11 +178,11 @@ def importance(opened: OpenGroup, facts: Facts) -> None:
     """Show what the model leans on, beside what its factors say."""
     group, colors = opened.group, palette()
     if facts.importance is None:
-        st.info(f"Nobody knows the importance: {facts.why} The training info has no feature_importance either.")
+        st.info(f"Nobody knows the importance: {plain(facts.why)} The training info has no feature_importance either.")
         return
     share, names = facts.importance.share, group.factors.names
     if facts.why:
-        st.caption(f"From the training info, as the booster cannot be read: {facts.why}")
+        st.caption(f"From the training info, as the booster cannot be read: {plain(facts.why)}")
     left, right = st.columns([3, 2])
     with left:
         st.subheader("IC against importance")
@@ -207,7 +207,7 @@ def importance(opened: OpenGroup, facts: Facts) -> None:
 def trees(opened: OpenGroup, facts: Facts) -> None:
     """Show depth and leaves of the trees, and the booster's parameters."""
     if facts.trees is None:
-        st.info(facts.why)
+        st.info(plain(facts.why))
         return
     statistics, colors = facts.trees, palette()
     if len(statistics.depths):
@@ -274,4 +274,4 @@ def files(opened: OpenGroup, facts: Facts) -> None:
 
 def _named(title: str, standing: Standing, names: tuple[str, ...], marks: tuple[Standing, ...]) -> None:
     found = [name for name, mark in zip(names, marks, strict=True) if mark is standing]
-    st.markdown(f"**{title}** ({len(found)}): " + (", ".join(f"`{name}`" for name in found[:12]) or "none"))
+    st.markdown(f"**{title}** ({len(found)}): " + (plain(", ".join(found[:12])) or "none"))

@@ -24,6 +24,7 @@ from mm_core.dashboard.show import (
 )
 from mm_core.dashboard.sidebar import pair_in_hand
 from mm_core.dashboard.tables.factors import consistency_table, group_shifts_table, matrix_table, summaries_table
+from mm_core.dashboard.words import plain
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.evaluation.families import family_of
@@ -92,7 +93,7 @@ def heat_map(scope: Scope) -> None:
         scope.keys, "" if family == EVERY_FAMILY else family, least, rows_by, columns_by, scope.matrix
     )
     if not len(rows):
-        st.info(f"No factor of {family} has an absolute tau of {least} or more. Lower the bound.")
+        st.info(f"No factor of {plain(family)} has an absolute tau of {least} or more. Lower the bound.")
         return
     part = scope.matrix.part(rows, columns)
     labels = [scope.labels[column] for column in columns]
@@ -171,7 +172,7 @@ def _models_agreement(scope: Scope) -> None:
     shifts = shifts_between(scans[a], scans[b])
     rows = sorted(((one.symbol, one.kendall) for one in shifts if one.kendall is not None), key=lambda row: -row[1])
     if not rows:
-        st.info(f"{a} and {b} have no symbol with three common factors. Choose another pair.")
+        st.info(f"{plain(a)} and {plain(b)} have no symbol with three common factors. Choose another pair.")
         return
     values = [value for _, value in rows]
     metric_wall(
@@ -210,7 +211,7 @@ def _groups_agreement(scope: Scope) -> None:
         Metric(f"Shared of the top {found.top}", f"{found.overlap:.0%}" if found.overlap is not None else MISSING),
     )
     if not found.common:
-        st.info(f"{a} and {b} have no factor with a tau in common. Choose another pair.")
+        st.info(f"{plain(a)} and {plain(b)} have no factor with a tau in common. Choose another pair.")
         return
     common = [name for name in one if name in other]
     show_figure(

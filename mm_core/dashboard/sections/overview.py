@@ -15,13 +15,13 @@ from mm_core.dashboard.show import (
     WHEN,
     Metric,
     choose_row,
-    counted,
     metric_wall,
     offer_exports,
     rows_height,
     show_table,
 )
 from mm_core.dashboard.tables.models import models_table, unserved
+from mm_core.dashboard.words import counted, plain
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.evaluation.training import STALE_DAYS
@@ -79,10 +79,10 @@ def cannot_be_served(loaded: list[tuple[RegisteredModel, Scan]]) -> None:
                 st.badge("Bots get 404", icon=":material/block:", color="red")
                 st.page_link(
                     page_path("group"),
-                    label=f"{model_name} {group.symbol}",
+                    label=plain(f"{model_name} {group.symbol}"),
                     query_params={"model": model_name, "symbol": group.symbol, "tab": "Findings"},
                 )
-            st.markdown(_as_text(reason))
+            st.markdown(plain(reason))
     if len(lost) > MOST_NAMED:
         st.page_link(
             page_path("service"),
@@ -135,8 +135,3 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment.astimezone(UTC) if moment.tzinfo is not None else None
-
-
-def _as_text(sentence: str) -> str:
-    """Return a sentence so that markdown shows its characters as they are."""
-    return "".join("\\" + character if character in r"\`*_{}[]()#+!|<>~$:" else character for character in sentence)

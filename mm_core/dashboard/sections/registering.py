@@ -10,8 +10,9 @@ import streamlit as st
 
 from mm_core.dashboard.editor.kept import drafts
 from mm_core.dashboard.page import now, say_after_rerun
-from mm_core.dashboard.show import DAY, counted, show_table
+from mm_core.dashboard.show import DAY, show_table
 from mm_core.dashboard.tables.models import findings_table, groups_table
+from mm_core.dashboard.words import counted, error_sentence, plain
 from mm_core.domain.models import checked_model_name
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
@@ -52,7 +53,7 @@ def register_form(registry: Registry, known: list[str], *, expanded: bool) -> No
             return
         _show_preview(preview)
         if name.strip() in known:
-            st.warning(f"Model {name.strip()} is registered already. It would get this directory instead of its own.")
+            st.warning(f"Model {plain(name.strip())} is registered already; it would get this directory instead.")
         if st.button(
             f"Register {counted(len(preview.groups), 'group')}",
             icon=":material/add:",
@@ -66,9 +67,9 @@ def register_form(registry: Registry, known: list[str], *, expanded: bool) -> No
 def model_actions(registry: Registry, name: str) -> None:
     """Offer to refresh or delete the model in hand."""
     with st.container(horizontal=True):
-        if st.button(f"Refresh {name}", icon=":material/refresh:", key="refresh"):
+        if st.button(f"Refresh {plain(name)}", icon=":material/refresh:", key="refresh"):
             _with_progress(f"Reading changed groups of {name}", lambda progress: _refresh(registry, name, progress))
-        if st.button(f"Delete {name} …", icon=":material/delete:", key="delete"):
+        if st.button(f"Delete {plain(name)} …", icon=":material/delete:", key="delete"):
             st.session_state[_DELETE] = name
     _said_on_failure("refresh")
     asked: str | None = st.session_state.get(_DELETE)
@@ -103,7 +104,7 @@ def _show_preview(preview: Preview) -> None:
     )
     if preview.duplicates:
         listed = "; ".join(f"{symbol}: {', '.join(keys)}" for symbol, keys in preview.duplicates.items())
-        st.error(f"A symbol may have one group only. Keep one of each: {listed}")
+        st.error(f"A symbol may have one group only. Keep one of each: {plain(listed)}")
     columns = ["symbol", "return", "ready", "dimension", "trees", "trained until", "errors", "warnings", "group"]
     show_table(
         preview.groups[columns], "preview-groups", "Groups that would be registered", height=220,
@@ -138,7 +139,7 @@ def _with_progress(what: str, work: Callable[[Progress], None], place: str = "re
     try:
         work(lambda done, total: bar.progress(done / max(total, 1), f"{what}: {done} of {total}"))
     except ModelManagerError as error:
-        st.session_state[_FAILED] = (place, f"**{error.title}.** {error.detail}")
+        st.session_state[_FAILED] = (place, error_sentence(error))
     st.rerun()
 
 
@@ -171,7 +172,7 @@ def _delete(registry: Registry, name: str) -> None:
     try:
         registry.registrations.delete(name)
     except ModelManagerError as error:
-        st.session_state[_FAILED] = ("refresh", f"**{error.title}.** {error.detail}")
+        st.session_state[_FAILED] = ("refresh", error_sentence(error))
         return
     for key in [key for key in drafts() if key[0] == name]:
         del drafts()[key]

@@ -10,6 +10,7 @@ import streamlit as st
 from mm_core.dashboard.session import api_address, own_api_address
 from mm_core.dashboard.show import MISSING, Metric, metric_wall, rows_height, show_table
 from mm_core.dashboard.tables.models import findings_of, findings_table
+from mm_core.dashboard.words import error_sentence, plain
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
@@ -24,7 +25,7 @@ def server() -> None:
     try:
         state = probe(own_api_address())
     except ServiceAway as error:
-        st.error(f"**{error.title}.** {error.detail}", icon=":material/cloud_off:")
+        st.error(error_sentence(error), icon=":material/cloud_off:")
         return
     _health(state)
     st.subheader("Requests")
@@ -70,9 +71,9 @@ def _health(state: ServiceState) -> None:
         Metric("Store revision", str(health.get("store_revision", MISSING))),
     )
     if watcher.get("last_error"):
-        st.warning(f"The watcher's last error: {watcher['last_error']}")
+        st.warning(f"The watcher's last error: {plain(str(watcher['last_error']))}")
     if health.get("models_without_scan"):
-        st.error(f"Out of service: {', '.join(health['models_without_scan'])}. Refresh them on the overview.")
+        st.error(f"Out of service: {plain(', '.join(health['models_without_scan']))}. Refresh them on the overview.")
 
 
 def store(registry: Registry) -> None:
@@ -80,10 +81,10 @@ def store(registry: Registry) -> None:
     try:
         found = registry.housekeeping.diagnose()
     except StoreError as error:
-        st.error(f"**{error.title}.** {error.detail}")
+        st.error(error_sentence(error))
         return
     for problem in (*found.store_problems, *found.root_problems):
-        st.warning(problem)
+        st.warning(plain(problem))
     if found.healthy:
         st.success(f"Store and roots are healthy, revision {registry.view().revision}.", icon=":material/check_circle:")
     if found.orphaned_blobs:

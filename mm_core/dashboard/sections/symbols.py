@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.navigation import page_path
-from mm_core.dashboard.show import DAY, choose_row, counted, offer_exports
+from mm_core.dashboard.show import DAY, choose_row, offer_exports
+from mm_core.dashboard.words import counted
 from mm_core.domain.groups import Scan
 from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
 
