@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,33 @@ def test_files_that_pages_name_exist(page: Path) -> None:
         re.findall(r"`((?:\./)?(?:mm_core|deploy|demo|bench|docs|pages|data/demo)/[\w./-]+\.\w+)`", page.read_text())
     )
     assert {name for name in named if not (PROJECT / name).exists()} == set()
+
+
+def test_every_page_of_the_dashboard_is_in_its_tour() -> None:
+    text = (PROJECT / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    pages = runpy.run_path(str(PROJECT / "app.py"))["PAGES"]
+    listed = [entry for entries in pages.values() for entry in entries]
+    assert sorted(entry.name for entry in listed) == sorted(path.stem for path in (PROJECT / "pages").glob("*.py"))
+    for entry in listed:
+        assert f"| {entry.title} | `/{entry.name}?" in text, entry
+
+
+def test_every_tab_that_an_address_can_name_is_in_the_tour() -> None:
+    text = (PROJECT / "docs" / "dashboard.md").read_text(encoding="utf-8")
+    for name in ("group", "ic", "compare"):
+        source = (PROJECT / "pages" / f"{name}.py").read_text(encoding="utf-8")
+        tabs = re.findall(r'^ {4}"([A-Z][^"]+)":|[{,] ?"([A-Z][^"]+)": \w+\.', source, re.MULTILINE)
+        assert tabs, name
+        for tab in ("".join(pair) for pair in tabs):
+            assert f"`{tab}`" in text, (name, tab)
+
+
+def test_pages_arrange_and_stay_short() -> None:
+    for path in (PROJECT / "pages").glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 80, path
+
+
+def test_pictures_of_the_tour_are_small() -> None:
+    pictures = list((PROJECT / "docs" / "images").iterdir())
+    assert pictures
+    assert sum(path.stat().st_size for path in pictures) < 1_000_000

@@ -10,7 +10,8 @@ _MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]()#+-.!|<>~$:=@^
 def plain(text: str) -> str:
     """Return ``text`` so that markdown shows each character as itself: no images, hidden links, colours or HTML.
 
-    An address that stands there bare may still become a link to itself. Line feeds and tabs become blanks, as they would end a paragraph or begin a block of code.
+    An address that stands there bare may still become a link to itself. Line feeds and tabs become blanks, as they
+    would end a paragraph or begin a block of code.
     """
     return text.translate(_MARKS)
 

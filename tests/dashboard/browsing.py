@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
+expect.set_options(timeout=20_000)  # streamlit answers in tenths of a second, a busy machine in seconds
+
 
 def open_tab(
     context: BrowserContext, url: str, heading: str | None, *, dark: bool = False, size: tuple[int, int] = (1280, 900)

@@ -1,0 +1,290 @@
+"""The dashboard's budgets, measured: cold opens in Chromium, script time of reruns, memory of a session."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import peers
+from figures import Client
+from make_artifacts import RETURN_NAME, Shape, group_key_of, replace_file, symbol_of, write_directory
+from table import aligned, machine
+from visits import (
+    MODEL,
+    OTHER_MODEL,
+    VIEWS,
+    WITH_TWO_MODELS,
+    ScriptRun,
+    ScriptTimes,
+    View,
+    chromium,
+    opened,
+    reader,
+    script_times,
+    sent_bytes,
+    visit_everything,
+)
+
+LONGEST_OPEN_SECONDS = 2.0
+LONGEST_RERUN_MS = 300.0
+MOST_SESSION_MB = 50.0
+LIBRARIES = ("streamlit", "plotly", "pandas", "pyarrow", "playwright")
+NONE = "–"
+COLUMNS = "view, cold open, empty cache, first of process, sent, first run, rerun, after a choice, verdict"
+
+
+@dataclass
+class Visited:
+    """What was measured of one view; a visit that never showed its content is None among ``opens``."""
+
+    view: View
+    opens: list[float | None] = field(default_factory=list)
+    with_empty_cache: list[float | None] = field(default_factory=list)
+    first_of_process: float | None = None
+    sent: int = 0
+    script: ScriptTimes | None = None
+
+    def missed(self) -> list[str]:
+        """Return the budgets that this view does not keep."""
+        found = []
+        if None in self.opens or median(known(self.opens)) >= LONGEST_OPEN_SECONDS:
+            found.append("cold open")
+        if self.script is not None:
+            for name, samples in (("rerun", self.script.again), ("after a choice", self.script.changed)):
+                if samples and median(run.wall_ms for run in samples) >= LONGEST_RERUN_MS:
+                    found.append(name)
+            if self.script.problem:
+                found.append("an exception")
+        return found
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the view's line of the table."""
+        script = self.script
+        missed = self.missed()
+        return (
+            self.view.name,
+            _seconds(self.opens),
+            _seconds(self.with_empty_cache),
+            _seconds([self.first_of_process]),
+            f"{self.sent / 1e6:.2f} MB",
+            _milliseconds([script.first] if script else []),
+            _milliseconds(script.again if script else []),
+            _milliseconds(script.changed if script else []),
+            f"MISSED: {', '.join(missed)}" if missed else "met",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Resident memory of the streamlit process in MB: before anybody came, after a first session, after all."""
+
+    idle: float
+    warm: float
+    full: float
+    sessions: int
+
+    @property
+    def of_a_session(self) -> float:
+        """What each session after the first one added."""
+        return (self.full - self.warm) / self.sessions
+
+
+def known(samples: Sequence[float | None]) -> list[float]:
+    """Return the samples that there are."""
+    return [sample for sample in samples if sample is not None]
+
+
+def _seconds(samples: Sequence[float | None]) -> str:
+    """Return median and smallest."""
+    there = known(samples)
+    return f"{median(there):.2f} ({min(there):.2f}) s" if there else NONE
+
+
+def _milliseconds(runs: Sequence[ScriptRun]) -> str:
+    """Return medians of what a clock says and of what the processor did."""
+    if not runs:
+        return NONE
+    return f"{median(run.wall_ms for run in runs):.0f} ({median(run.processor_ms for run in runs):.0f}) ms"
+
+
+def main() -> int:
+    """Measure, print the table; return 0 also when budgets are missed: they are reported, not hidden."""
+    chosen = _arguments()
+    work = Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
+    try:
+        return _measure(chosen, work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--groups", type=int, default=500)
+    parser.add_argument("--factors", type=int, default=300)
+    parser.add_argument("--trees", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sessions", type=int, default=5, help="cold opens of each view, and sessions that stay open")
+    parser.add_argument("--quick", action="store_true", help="some views, once: does it run, not how fast")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    chosen = parser.parse_args()
+    if chosen.groups < 10:
+        parser.error("--groups must be 10 or more: choices go through them")
+    return chosen
+
+
+def _measure(chosen: argparse.Namespace, work: Path) -> int:
+    facts = machine(None, str) | {"libraries": ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)}
+    del facts["nginx"], facts["load"]
+    shape = Shape(chosen.factors, chosen.trees, 6)
+    _say(f"writing {chosen.groups} groups")
+    written = write_directory(work / "artifacts", chosen.groups, shape, chosen.seed)
+    facts["artifacts"] = (
+        f"synthetic: {chosen.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
+        f"{written.total_bytes / 1e6:,.0f} MB"
+    )
+    shutil.copytree(work / "artifacts", work / "before", copy_function=os.link)
+    one_a_page = {view.page: view for view in reversed(VIEWS)}
+    views = tuple(reversed(one_a_page.values())) if chosen.quick else VIEWS
+    times = 1 if chosen.quick else chosen.sessions
+    visited = {view.name: Visited(view) for view in (*views, *WITH_TWO_MODELS)}
+    with peers.model_manager(work / "data", logs=work) as server:
+        peers.wait_for_answer(server, "/api/health")
+        client = Client(server)
+        client.post("/api/models", {"model_name": MODEL, "root_path": str(work / "artifacts")})
+        _train_half_again(work / "artifacts", chosen.groups, chosen.seed)
+        client.post(f"/api/models/{MODEL}/refresh")
+        _time_scripts(work, server.port, views, visited, 3 if chosen.quick else 7)
+        memory = _fill_with_sessions(work, server.port, views, times)
+        if not chosen.quick:
+            for view in one_a_page.values():
+                with _dashboard(work, server.port) as dashboard, chromium() as browser, reader(browser) as context:
+                    visited[view.name].first_of_process = opened(context, dashboard, view)
+        _open_cold(work, server.port, views, visited, times)
+        client = Client(server)  # the server closed the first connection meanwhile
+        client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
+        _time_scripts(work, server.port, WITH_TWO_MODELS, visited, 3 if chosen.quick else 7)
+        _open_cold(work, server.port, WITH_TWO_MODELS, visited, times)
+    facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
+    _report(facts, list(visited.values()), memory)
+    if chosen.json is not None:
+        _keep(chosen.json, facts, list(visited.values()), memory)
+    return 0
+
+
+@contextmanager
+def _dashboard(work: Path, http_port: int) -> Iterator[peers.Peer]:
+    """Run a streamlit process that answers and that nobody has visited yet."""
+    with peers.dashboard(work / "data", http_port=http_port, logs=work) as dashboard:
+        peers.wait_for_answer(dashboard, "/_stcore/health")
+        yield dashboard
+
+
+def _train_half_again(directory: Path, groups: int, seed: int) -> None:
+    """Give every second group other taus, so that there is an earlier scan to compare with."""
+    generator = np.random.default_rng(seed)
+    for number in range(2, groups + 1, 2):
+        path = directory / f"{group_key_of(number)}_ic.csv"
+        header, *rows = path.read_text(encoding="utf-8").splitlines()
+        names = [row.split(",")[1] for row in rows]
+        taus = generator.normal(scale=0.04, size=len(rows)).clip(-0.9, 0.9).tolist()
+        fresh = [f"{symbol_of(number)},{name},{RETURN_NAME},{tau:.10f}" for name, tau in zip(names, taus, strict=True)]
+        replace_file(path, "\n".join([header, *fresh, ""]).encode())
+
+
+def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], runs: int) -> None:
+    _say("timing the scripts")
+    environment = {
+        "MODEL_MANAGER_DATA_DIR": str(work / "data"),
+        "MODEL_MANAGER_HTTP_HOST": peers.HOST,
+        "MODEL_MANAGER_HTTP_PORT": str(port),
+    }
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+        for name, times in alone.submit(script_times, views, environment, runs).result().items():
+            visited[name].script = times
+
+
+def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: int) -> Memory:
+    """Let sessions visit every view and stay; the first one fills what all share, so it is not counted."""
+    _say(f"memory of {sessions} sessions")
+    with _dashboard(work, port) as dashboard, chromium() as browser, reader(browser) as context:
+        idle = dashboard.memory_mb()
+        visit_everything(context, dashboard, views)
+        warm = dashboard.memory_mb()
+        for _ in range(sessions):
+            visit_everything(context, dashboard, views)
+        return Memory(idle, warm, dashboard.memory_mb(), sessions)
+
+
+def _open_cold(work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], times: int) -> None:
+    """Open each view in sessions of its own, after one that is not counted: it fills the process's caches."""
+    with _dashboard(work, port) as dashboard, chromium() as browser, reader(browser) as returning:
+        for view in views:
+            one = visited[view.name]
+            one.sent = sent_bytes(returning, dashboard, view)
+            for _ in range(times):
+                one.opens.append(opened(returning, dashboard, view))
+                with reader(browser) as newcomer:
+                    one.with_empty_cache.append(opened(newcomer, dashboard, view))
+            _say(f"opened {view.name}: {_seconds(one.opens)}")
+
+
+def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -> None:
+    for name, fact in facts.items():
+        print(f"- {name}: {fact}")
+    print()
+    print("Cold opens: median (fastest). Scripts: median by the clock (of processor time).")
+    print()
+    print(aligned([COLUMNS.split(", "), *(one.cells() for one in visited)]))
+    fits = memory.of_a_session < MOST_SESSION_MB
+    print()
+    print(
+        f"Memory of a session: {memory.of_a_session:.1f} MB, {'met' if fits else 'MISSED'} "
+        f"({memory.idle:.0f} MB before the first, {memory.warm:.0f} MB with it, {memory.full:.0f} MB with "
+        f"{memory.sessions} more)."
+    )
+    missed = [f"{what} of {one.view.name}" for one in visited for what in one.missed()]
+    missed += [] if fits else ["memory of a session"]
+    print(
+        f"Budgets: cold open < {LONGEST_OPEN_SECONDS:g} s, rerun < {LONGEST_RERUN_MS:g} ms, session < "
+        f"{MOST_SESSION_MB:g} MB. " + (f"{len(missed)} MISSED: {', '.join(missed)}" if missed else "Every one is met.")
+    )
+
+
+def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -> None:
+    samples = {
+        one.view.name: {
+            "open_seconds": one.opens,
+            "open_seconds_with_empty_cache": one.with_empty_cache,
+            "open_seconds_first_of_process": one.first_of_process,
+            "sent_bytes": one.sent,
+            "script": asdict(one.script) if one.script else None,
+            "missed": one.missed(),
+        }
+        for one in visited
+    }
+    figures = {"idle": memory.idle, "warm": memory.warm, "full": memory.full, "sessions": memory.sessions}
+    document = {"machine": facts, "views": samples, "memory_mb": figures | {"a_session": memory.of_a_session}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

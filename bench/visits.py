@@ -1,0 +1,236 @@
+"""Visits to the dashboard: by Chromium to the real process, and by streamlit's own test runner for the script alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+from urllib.parse import urlencode
+
+from make_artifacts import RETURN_NAME, symbol_of
+from peers import PROJECT, Peer
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
+
+MODEL = "bench"
+OTHER_MODEL = "bench-before"
+SHOWN_WITHIN_SECONDS = 30.0
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability",
+    "--metrics-recording-only", "--no-pings", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)  # fmt: skip
+"""Routing requests through Playwright would turn the browser's cache off, so names are kept from resolving instead."""
+
+IS_SHOWN = """
+(wanted) => {
+  const app = document.querySelector('[data-testid=stApp]');
+  if (!app || app.dataset.testScriptState !== 'notRunning') return 0;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const drawn = (element) => element.getClientRects().length > 0;
+  if (all('[data-testid=stSkeleton]').some(drawn)) return 0;
+  if (all('[data-testid=stPlotlyChart]').some((chart) => !chart.querySelector('.main-svg'))) return 0;
+  if (all('[data-testid=stDataFrame]').some((table) => !table.querySelector('canvas'))) return 0;
+  return wanted.every((selector) => all(selector).some(drawn)) ? performance.now() : 0;
+}
+"""
+"""Asked before each frame is painted, so a page that answers has a free main thread; milliseconds since navigation."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One page, or one tab of it: ``content`` are selectors of what is its own.
+
+    ``change`` is a widget's key and values to choose one after the other: reruns that somebody asked for.
+    """
+
+    page: str
+    content: tuple[str, ...]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    change: tuple[str, tuple[Any, ...]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The page with its tab."""
+        return " ".join([self.page, *self.parameters.values()])
+
+    def address(self) -> str:
+        """Return path and query."""
+        return f"/{self.page}?{urlencode({'model': MODEL, **self.parameters})}"
+
+
+def _views() -> Iterator[View]:
+    numbers = range(2, 9)
+    symbols = tuple(symbol_of(number) for number in numbers)
+    yield View("overview", (".st-key-models canvas", ".st-key-models_csv"))
+    yield View(
+        "symbols",
+        (".st-key-groups canvas", ".st-key-gantt .barlayer path"),
+        {},
+        ("q", tuple(f"00{at}" for at in numbers)),
+    )
+    own = f"[class*='{RETURN_NAME}-%s_csv']"
+    for tab, content in {
+        "Factors": (own % "factors",),
+        "IC": (".st-key-ic_bars .barlayer path", ".st-key-ic_histogram .barlayer path"),
+        "Importance": (".st-key-ic_importance .scatterlayer path", ".st-key-gain_bars .barlayer path"),
+        "Trees": (".st-key-values .barlayer path", own % "booster"),
+        "Training": (own % "training",),
+        "Findings": ("[data-testid=stAlert]",),
+        "Files": (own % "files",),
+        "For bots": ("[data-testid=stCode]",),
+    }.items():
+        yield View("group", content, {"tab": tab}, ("symbol", symbols))
+    for view, content, change in (
+        ("Heat map", ".st-key-heat_map .heatmaplayer image", ("least", tuple(0.005 * at for at in numbers))),
+        ("One factor", ".st-key-one_factor .barlayer path", ("factor", tuple(f"momentum_{at}" for at in numbers))),
+        ("Consistency", f"[class*='{MODEL}-consistency_csv']", None),
+        ("Agreement", ".st-key-agreement .gl-canvas", ("other", symbols)),
+        ("Distributions", ".st-key-boxes .boxlayer path", None),
+        ("Families", ".st-key-families .heatmaplayer image", None),
+    ):
+        yield View("ic", (content,), {"view": view}, change)
+    yield View(
+        "compare",
+        (".st-key-tau_scatter .gl-canvas", ".st-key-parameters-compared_csv"),
+        {"what": "Groups"},
+        ("b", tuple(f"{MODEL} / {symbol}" for symbol in symbols)),
+    )
+    yield View("compare", (f".st-key-{MODEL}-scans_csv",), {"what": "Scans"})
+    yield View("config", ("[class*='st-key-grid_'] canvas",), {}, ("symbol", symbols))
+    yield View("service", (".st-key-requests_csv",))
+
+
+VIEWS = tuple(_views())
+WITH_TWO_MODELS = (View("compare", (".st-key-models_csv",), {"what": "Models"}),)
+TITLES = {"group": "Group", "ic": "IC explorer", "config": "Factor configs"}
+"""What the sidebar calls a page, where that is not its name."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run headless Chromium that knows no other machine."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def reader(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that has never been here: nothing in its cache, no cookie."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        yield context
+    finally:
+        context.close()
+
+
+def opened(context: BrowserContext, server: Peer, view: View) -> float | None:
+    """Open a view in a session of its own; return the seconds until it is interactive, None when it never is."""
+    page = context.new_page()
+    try:
+        page.goto(f"http://127.0.0.1:{server.port}{view.address()}", wait_until="commit")
+        return _shown(page, view)
+    finally:
+        page.close()
+
+
+def sent_bytes(context: BrowserContext, server: Peer, view: View) -> int:
+    """Return how many bytes a cold open of a view sends through its web socket."""
+    page, sizes = context.new_page(), []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
+    page.goto(f"http://127.0.0.1:{server.port}{view.address()}", wait_until="commit")
+    _shown(page, view)
+    page.close()
+    return sum(sizes)
+
+
+def visit_everything(context: BrowserContext, server: Peer, views: Sequence[View]) -> None:
+    """Walk one session through all views by its links and tabs, and leave it open."""
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}{views[0].address()}")
+    here = views[0].page
+    for view in views:
+        if view.page != here:
+            links = page.locator("[data-testid=stSidebarNav]")
+            links.get_by_role("link", name=TITLES.get(view.page, view.page.title()), exact=True).click()
+            here = view.page
+        for choice in view.parameters.values():
+            tab = page.get_by_role("tab", name=choice, exact=True)
+            tab.or_(page.get_by_role("radio", name=choice, exact=True)).first.click()
+        if _shown(page, view) is None:
+            print(f"{view.name} did not show in the session that visits everything", file=sys.stderr)
+
+
+def _shown(page: Page, view: View) -> float | None:
+    with suppress(TookTooLong):
+        answer = page.wait_for_function(IS_SHOWN, arg=list(view.content), timeout=SHOWN_WITHIN_SECONDS * 1000)
+        return float(answer.json_value()) / 1000
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRun:
+    """One run of a page's script: what the clock says, and what its thread used of a processor."""
+
+    wall_ms: float
+    processor_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptTimes:
+    """One view's script in one session: its first run, reruns as they are, reruns after a choice."""
+
+    first: ScriptRun
+    again: list[ScriptRun]
+    changed: list[ScriptRun]
+    problem: str = ""
+
+
+def script_times(views: Sequence[View], environment: Mapping[str, str], runs: int) -> dict[str, ScriptTimes]:
+    """Run the pages' scripts in this process, each view in a session of its own; what they keep is shared."""
+    os.environ.update(environment)
+    logging.disable(logging.WARNING)  # the test runner warns of each run that it is no session
+    sys.path.insert(0, str(PROJECT))
+    from streamlit.testing.v1 import AppTest  # here: the parent process needs no second streamlit
+    from streamlit.testing.v1.local_script_runner import LocalScriptRunner
+
+    taken: list[ScriptRun] = []
+    run_thread = LocalScriptRunner._run_script_thread
+
+    def timed(runner: LocalScriptRunner) -> None:
+        """The script with its inner reruns, without what the test runner does around it."""
+        started, used = time.perf_counter(), time.thread_time()
+        run_thread(runner)
+        taken.append(ScriptRun((time.perf_counter() - started) * 1000, (time.thread_time() - used) * 1000))
+
+    found = {}
+    with mock.patch.object(LocalScriptRunner, "_run_script_thread", timed):
+        AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
+        for view in views:
+            session = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60).run()
+            session.switch_page(f"pages/{view.page}.py")
+            session.query_params.update({"model": MODEL, **view.parameters})
+            taken.clear()
+            for _ in range(runs + 1):
+                session.run()
+            first, *again = taken
+            taken.clear()
+            if view.change is not None:
+                key, values = view.change
+                for value in values[:runs]:
+                    session.session_state[key] = value
+                    session.run()
+            problem = session.exception[0].message if session.exception else ""
+            found[view.name] = ScriptTimes(first, again, list(taken), problem)
+    return found
