@@ -30,7 +30,7 @@ def take(page: Page, base: str, name: str) -> None:
     if name == "config":
         page.get_by_role("button", name="Paste or upload").click()
         lines = "factor,mean\n" + "\n".join(f"{factor},{mean}" for factor, mean in EDITS.items())
-        page.get_by_label("Columns").fill(lines)
+        page.get_by_role("textbox", name="Columns").fill(lines)
         page.keyboard.press("Control+Enter")
         page.get_by_role("button", name="Fill in what is pasted").click()
         page.get_by_text("3 unsaved · editing").wait_for()
