@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mm_core.dashboard.figures import bars as signed
 from mm_core.dashboard.figures import comparison, ic, importance, training, trees
 from mm_core.dashboard.palette import DARK, LIGHT, Palette
 from mm_core.evaluation.ic import GroupName, IcMatrix, TauSummary
@@ -48,7 +49,7 @@ def _every_figure(taus: list[float | None], colors: Palette) -> dict[str, go.Fig
         "ic_against_importance": importance.ic_against_importance(names, taus, share, standings, colors),
         "cumulative_curve": importance.cumulative_curve(share, colors),
         "importance_bars": importance.importance_bars(names, share, 30, colors),
-        "change_bars": comparison.change_bars(
+        "change_bars": signed.signed_bars(
             comparison.largest_changes(list(zip(names, taus, strict=True)), 20), "Δτ", "+.4f", colors
         ),
         "training_gantt": training.training_gantt(windows, NOW, colors),
@@ -93,7 +94,7 @@ def test_strongest_takes_as_many_from_either_end(top: int, expected: list[str]) 
 
 
 def test_a_histogram_has_bins_of_a_round_width_that_meet_at_zero() -> None:
-    edges, counts = ic.histogram_around_zero(np.array([-0.03, -0.01, 0.0, 0.004, 0.049, NAN, math.inf]), bins=10)
+    edges, counts = signed.histogram_around_zero(np.array([-0.03, -0.01, 0.0, 0.004, 0.049, NAN, math.inf]), bins=10)
     np.testing.assert_allclose(edges, [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03, 0.04, 0.05], atol=1e-15)
     assert counts.tolist() == [1, 0, 1, 2, 0, 0, 0, 1]  # a bin holds its lower edge
     (bars,) = ic.tau_histogram([-0.03, -0.01, 0.0, 0.004, 0.049, None, NAN], LIGHT).data
@@ -104,7 +105,7 @@ def test_a_histogram_has_bins_of_a_round_width_that_meet_at_zero() -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.floats(-0.2, 0.2) | st.sampled_from([0.0, 1e-310, 5e-324, NAN]), max_size=30))
 def test_a_histogram_counts_every_number_once(values: list[float]) -> None:
-    edges, counts = ic.histogram_around_zero(np.array(values, float))
+    edges, counts = signed.histogram_around_zero(np.array(values, float))
     assert counts.sum() == sum(not math.isnan(value) for value in values)
     assert 0.0 in edges
     assert np.all(np.diff(edges) > 0)
@@ -192,7 +193,7 @@ def test_changes_are_chosen_by_size_and_drawn_from_the_most_positive_down() -> N
     chosen = comparison.largest_changes(rows, 2)
     assert chosen == [("d", 0.3), ("b", -0.5)]
     assert comparison.largest_changes(rows, 9) == [("d", 0.3), ("a", 0.1), ("b", -0.5)]
-    (bars,) = comparison.change_bars(chosen, "Δτ", "+.4f", LIGHT).data
+    (bars,) = signed.signed_bars(chosen, "Δτ", "+.4f", LIGHT).data
     assert (bars.y, bars.x, bars.marker.color) == (("b", "d"), (-0.5, 0.3), (DOWN, UP))
 
 

@@ -1,31 +1,8 @@
-"""Figures that put two groups side by side."""
+"""What differs between two groups, as rows for bars."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import plotly.graph_objects as go
-
-from mm_core.dashboard.figures.frame import bars_height, framed
-from mm_core.dashboard.palette import Palette
-
-
-def change_bars(rows: Sequence[tuple[str, float]], what: str, number_format: str, colors: Palette) -> go.Figure:
-    """Draw changes around zero, in the order given from top to bottom."""
-    turned = list(rows)[::-1]
-    figure = go.Figure(
-        go.Bar(
-            x=[value for _, value in turned],
-            y=[name for name, _ in turned],
-            orientation="h",
-            marker_color=[colors.positive if value >= 0 else colors.negative for _, value in turned],
-            hovertemplate=f"%{{y}}<br>{what} %{{x:{number_format}}}<extra></extra>",
-        )
-    )
-    framed(figure, colors, bars_height(len(turned)), x=what, bargap=0.25)
-    figure.update_xaxes(tickformat=number_format)
-    figure.update_yaxes(type="category", tickfont={"size": 11}, dtick=1)
-    return figure
 
 
 def largest_changes(rows: Sequence[tuple[str, float | None]], top: int) -> list[tuple[str, float]]:

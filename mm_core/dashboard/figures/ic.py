@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from mm_core.dashboard.figures.bars import signed_bars, signed_histogram
 from mm_core.dashboard.figures.frame import bars_height, framed
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary
-
-LEAST_WIDTH = 1e-300
-"""Of a histogram's bins: a power of ten below it has no exact inverse, so smaller values count as zero."""
 
 
 def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> list[tuple[str, float]]:
@@ -29,57 +27,12 @@ def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> l
 
 def ic_bars(names: Sequence[str], taus: Sequence[float | None], top: int, colors: Palette) -> go.Figure:
     """Draw the highest and lowest taus as bars around zero."""
-    rows = strongest(names, taus, top)[::-1]
-    figure = go.Figure(
-        go.Bar(
-            x=[tau for _, tau in rows],
-            y=[name for name, _ in rows],
-            orientation="h",
-            marker_color=[colors.positive if tau >= 0 else colors.negative for _, tau in rows],
-            hovertemplate="%{y}<br>τ = %{x:+.5f}<extra></extra>",
-        )
-    )
-    framed(figure, colors, bars_height(len(rows)), x="Kendall τ", bargap=0.25)
-    figure.update_yaxes(type="category", tickfont={"size": 11}, range=[-0.6, len(rows) - 0.4], dtick=1)
-    return figure
+    return signed_bars(strongest(names, taus, top), "Kendall τ", "+.5f", colors)
 
 
 def tau_histogram(taus: Sequence[float | None], colors: Palette) -> go.Figure:
     """Draw how many factors have which tau, bins of equal width that meet at zero."""
-    edges, counts = histogram_around_zero(np.array(taus, float))
-    centers = (edges[:-1] + edges[1:]) / 2
-    figure = go.Figure(
-        go.Bar(
-            x=centers,
-            y=counts,
-            width=np.diff(edges) * 0.94,
-            marker_color=[colors.positive if center >= 0 else colors.negative for center in centers],
-            customdata=np.column_stack([edges[:-1], edges[1:]]),
-            hovertemplate="%{customdata[0]:+.4f} to %{customdata[1]:+.4f}<br>%{y} factors<extra></extra>",
-        )
-    )
-    return framed(figure, colors, 300, x="Kendall τ", y="factors")
-
-
-def histogram_around_zero(values: FloatArray, bins: int = 24) -> tuple[FloatArray, np.ndarray]:
-    """Return edges, of which one is zero, and the counts between them; widths are 1, 2 or 5 times a power of ten.
-
-    What is no finite number is not counted.
-    """
-    values = values[np.isfinite(values)].astype(float)
-    if not len(values):
-        return np.array([0.0, 1.0]), np.array([0])
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    rough = high / bins - low / bins
-    if rough < LEAST_WIDTH:
-        rough = 1e-3
-    power = 10.0 ** np.floor(np.log10(rough))
-    width = power * next(step for step in (1, 2, 5, 10) if step * power >= rough * (1 - 1e-9))
-    edges = np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
-    if len(edges) < 2:
-        edges = np.array([0.0, width])
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)  # an outer edge may be rounded inwards
-    return edges, counts
+    return signed_histogram(np.array(taus, float), "Kendall τ", "factors", colors, 300)
 
 
 def tau_boxes(labels: Sequence[str], summaries: Sequence[TauSummary], colors: Palette) -> go.Figure:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from mm_core.dashboard.figures.frame import bars_height, framed
+from mm_core.dashboard.figures.bars import signed_bars
+from mm_core.dashboard.figures.frame import framed
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.importance import FloatArray, Standing, cumulative_share, factors_for
 
@@ -70,17 +71,5 @@ def cumulative_curve(share: FloatArray, colors: Palette) -> go.Figure:
 
 def importance_bars(names: Sequence[str], share: FloatArray, top: int, colors: Palette) -> go.Figure:
     """Draw the largest shares of gain."""
-    at = np.argsort(-share, kind="stable")[:top][::-1]
-    figure = go.Figure(
-        go.Bar(
-            x=share[at],
-            y=[names[dim] for dim in at],
-            orientation="h",
-            marker_color=colors.accent,
-            hovertemplate="%{y}<br>%{x:.2%} of gain<extra></extra>",
-        )
-    )
-    framed(figure, colors, bars_height(len(at)), x="share of gain", bargap=0.25)
-    figure.update_xaxes(tickformat=".1%")
-    figure.update_yaxes(type="category", tickfont={"size": 11}, dtick=1)
-    return figure
+    largest = np.argsort(-share, kind="stable")[:top]
+    return signed_bars([(names[dim], float(share[dim])) for dim in largest], "share of gain", ".1%", colors)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from mm_core.dashboard.figures.bars import signed_histogram
 from mm_core.dashboard.figures.frame import framed
-from mm_core.dashboard.figures.ic import histogram_around_zero
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.boosters import FloatArray, IntArray
 
@@ -31,15 +31,4 @@ def count_bars(counts: IntArray, what: str, colors: Palette) -> go.Figure:
 
 def leaf_values(values: FloatArray, colors: Palette) -> go.Figure:
     """Draw how many leaves add which value."""
-    edges, counts = histogram_around_zero(values, 40)
-    centers = (edges[:-1] + edges[1:]) / 2
-    figure = go.Figure(
-        go.Bar(
-            x=centers,
-            y=counts,
-            width=np.diff(edges) * 0.94,
-            marker_color=[colors.positive if center >= 0 else colors.negative for center in centers],
-            hovertemplate="about %{x:.4g}<br>%{y} leaves<extra></extra>",
-        )
-    )
-    return framed(figure, colors, 260, x="leaf value", y="leaves")
+    return signed_histogram(values, "leaf value", "leaves", colors, 260, bins=40)

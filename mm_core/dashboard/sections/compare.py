@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mm_core.dashboard.figures import comparison as figures
+from mm_core.dashboard.figures.bars import signed_bars
+from mm_core.dashboard.figures.comparison import largest_changes
 from mm_core.dashboard.figures.ic import tau_scatter
 from mm_core.dashboard.navigation import page_path
 from mm_core.dashboard.numbers import booster_of, shifts_between
@@ -131,7 +132,7 @@ def _two_scans(left: NamedScan, right: NamedScan, name: str, sides: tuple[str, s
         lowest = sorted(rows, key=lambda row: row[1] or 0.0)[:MOST_BARS]
         st.subheader("Least rank agreement")
         show_figure(
-            figures.change_bars(
+            signed_bars(
                 [(symbol, value or 0.0) for symbol, value in lowest], "Kendall's τ of ranks", "+.2f", palette()
             ),
             "agreement_bars",
@@ -199,8 +200,8 @@ def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) ->
 
 def _bars(title: str, values: list[tuple[str, float | None]], what: str, number_format: str) -> None:
     st.subheader(title, anchor=False)
-    rows = figures.largest_changes(values, MOST_BARS)
+    rows = largest_changes(values, MOST_BARS)
     if rows:
-        show_figure(figures.change_bars(rows, what, number_format, palette()), f"bars_{what}", title)
+        show_figure(signed_bars(rows, what, number_format, palette()), f"bars_{what}", title)
     else:
         st.caption("No common factor changed.")

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from mm_core.dashboard.figures import ic as figures
-from mm_core.dashboard.figures.comparison import change_bars
+from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys, shifts_between
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
@@ -183,7 +183,7 @@ def _models_agreement(scope: Scope) -> None:
     )
     with st.container(height=560 if len(rows) > 26 else "content", border=False):
         show_figure(
-            change_bars(rows, "Kendall's τ of ranks", "+.2f", palette()),
+            signed_bars(rows, "Kendall's τ of ranks", "+.2f", palette()),
             "models_agreement",
             f"{a} against {b} by symbol",
         )
