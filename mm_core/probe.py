@@ -76,7 +76,15 @@ def _get(client: httpx.Client, path: str, timeout: float, *, must_succeed: bool 
 
 def _is_health(document: Any) -> bool:
     """Return whether this is our health document; a server that drains sends it with status 503."""
-    return isinstance(document, dict) and isinstance(document.get("status"), str) and "store_revision" in document
+    if not isinstance(document, dict) or "store_revision" not in document:
+        return False
+    without_scan = document.get("models_without_scan", [])
+    return (
+        isinstance(document.get("status"), str)
+        and isinstance(document.get("watcher", {}), dict)
+        and isinstance(without_scan, list)
+        and all(isinstance(name, str) for name in without_scan)
+    )
 
 
 def _read_metrics(text: str) -> tuple[tuple[RouteFigures, ...], dict[str, float]]:

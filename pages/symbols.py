@@ -2,12 +2,13 @@
 
 import streamlit as st
 
-from mm_core.dashboard.figures.training import training_gantt
+from mm_core.dashboard.figures.training import is_drawn, training_gantt
 from mm_core.dashboard.numbers import groups_of
 from mm_core.dashboard.page import begin, now, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.sections import symbols
 from mm_core.dashboard.show import show_figure
+from mm_core.dashboard.words import counted
 
 opened = open_model(begin("Symbols"))
 table = groups_of(opened.model, opened.scan, now())
@@ -19,10 +20,13 @@ symbols.groups(shown, opened.name)
 
 st.subheader("Training windows")
 windows = symbols.windows(opened.scan, shown["group"].tolist(), now())
-if any(window.start and window.end for _, window, _ in windows):
-    with st.container(height=520 if len(windows) > 26 else "content", border=False):
+drawn = sum(is_drawn(window) for _, window, _ in windows)
+if drawn:
+    with st.container(height=520 if drawn > 26 else "content", border=False):
         show_figure(
             training_gantt(windows, now(), palette()), "gantt", "Training window of each group, with today's line"
         )
+    if drawn < len(windows):
+        st.caption(f"{counted(len(windows) - drawn, 'group')} without a start and an end in their order.")
 else:
     st.info("No training info tells a window. It comes from train_start_date, train_end_date or train_window.")

@@ -94,11 +94,11 @@ def booster_of(registry: Registry, model_name: str, group: Group) -> tuple[Boost
     if model.size_bytes > LARGEST_BOOSTER_BYTES:
         return None, f"The model has {model.size_bytes:,} bytes; above {LARGEST_BOOSTER_BYTES:,} it is not drawn here."
     try:
-        return _booster(model.sha256, registry, model_name, group.symbol, group.group_key), ""
+        return _booster(model.sha256, registry, model_name, group), ""
     except (BoosterNotUnderstood, PayloadUnavailable) as error:
         return None, error.detail
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the trees …")
-def _booster(sha256: str, _registry: Registry, _name: str, _symbol: str, _group_key: str) -> BoosterStatistics:
-    return booster_statistics(_registry.payloads.model_json(_name, _symbol, _group_key))
+def _booster(sha256: str, _registry: Registry, _name: str, _group: Group) -> BoosterStatistics:
+    return booster_statistics(_registry.payloads.model_json(_name, _group))

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from mm_core import strict_json
+from mm_core.dashboard.words import plain
 
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="UTC")
@@ -42,7 +43,9 @@ def rows_height(rows: int, most: int = 560) -> int:
 def metric_wall(*metrics: Metric) -> None:
     """Show figures side by side, each in a frame."""
     for column, one in zip(st.columns(len(metrics)), metrics, strict=True):
-        column.metric(one.label, one.value, one.delta, delta_color=one.delta_color, help=one.help, border=True)
+        value = plain(one.value) if isinstance(one.value, str) else one.value
+        hint = plain(one.help) if one.help is not None else None
+        column.metric(plain(one.label), value, one.delta, delta_color=one.delta_color, help=hint, border=True)
 
 
 def show_figure(figure: go.Figure, key: str, alt: str) -> None:
@@ -123,16 +126,16 @@ def offer_exports(table: pd.DataFrame, name: str) -> None:
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as CSV; numbers keep every digit, times are ISO 8601."""
-    return _plain(table).to_csv(index=False).encode()
+    return _for_export(table).to_csv(index=False).encode()
 
 
 def json_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as a JSON list of rows; what is missing or not finite is ``null``."""
-    plain = _plain(table).astype(object)
+    plain = _for_export(table).astype(object)
     return strict_json.encode_for_people(plain.where(plain.notna(), None).to_dict("records"))
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
+def _for_export(table: pd.DataFrame) -> pd.DataFrame:
     plain = table.copy()
     for name in table.select_dtypes(["datetime", "datetimetz", "timedelta"]):
         plain[name] = table[name].map(_iso, na_action="ignore").astype(object)

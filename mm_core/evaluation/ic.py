@@ -30,7 +30,7 @@ class GroupName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IcMatrix:
-    """Kendall tau of each factor (row) in each group (column); NaN where the group has none.
+    """Kendall tau of each factor (row) in each group (column); NaN where the group has none that can be one.
 
     ``selected`` says where the factor is one of the group's dimensions.
     """
@@ -64,11 +64,22 @@ def ic_matrix(groups: Sequence[tuple[str, Group]]) -> IcMatrix:
     selected = np.zeros((len(rows), len(groups)), bool)
     for at, column in enumerate(columns):
         places = np.fromiter((rows[name] for name in column), np.intp, len(column))
-        taus[places, at] = np.array(list(column.values()), float)  # None becomes NaN
+        taus[places, at] = valid_taus(list(column.values()))
         chosen = groups[at][1].factors.names
         selected[np.fromiter((rows[name] for name in chosen), np.intp, len(chosen)), at] = True
     names = tuple(GroupName(model, group.symbol, group.return_name, group.group_key) for model, group in groups)
     return IcMatrix(tuple(rows), names, taus, selected)
+
+
+def valid_taus(taus: Sequence[float | None] | FloatArray) -> FloatArray:
+    """Return taus as numbers, NaN where there is none or where it lies outside [-1, 1] and so can be no correlation."""
+    values = np.array(taus, float)  # None becomes NaN
+    return np.where(np.abs(values) <= 1, values, np.nan)
+
+
+def coverage(matrix: IcMatrix) -> FloatArray:
+    """Return 2 where a factor is one of the group's dimensions, 1 where it only has a tau, NaN where it is missing."""
+    return np.where(matrix.selected, 2.0, np.where(np.isnan(matrix.taus), np.nan, 1.0))
 
 
 def mean_order(taus: FloatArray) -> Indices:
@@ -142,7 +153,7 @@ class TauSummary:
 
 def summarize(taus: Sequence[float | None] | FloatArray) -> TauSummary:
     """Return how many taus there are, their means, sample deviation, share above 0 and quartiles."""
-    values = np.array(taus, float)
+    values = valid_taus(taus)
     values = values[~np.isnan(values)]
     if not len(values):
         return TauSummary(0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mm_core.domain.groups import Group
 from mm_core.evaluation.boosters import BoosterStatistics
+from mm_core.evaluation.ic import valid_taus
 
 FloatArray = NDArray[np.float64]
 
@@ -25,7 +26,8 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Total gain in dimension order: ``share`` sums to 1 (all 0 where nothing splits), ``rank`` 1 is the largest.
+    """Total gain in dimension order: ``share`` sums to 1 (less where dimensions without a name split too, 0
+    where nothing splits), ``rank`` 1 is the largest.
 
     A gain below 0, which a permutation importance can be, has share 0.
     ``source`` says where the gain comes from: ``booster`` or ``training info``.
@@ -48,7 +50,7 @@ def group_importance(group: Group, statistics: BoosterStatistics | None) -> Impo
         gain = np.zeros(len(names))
         shared = min(len(names), len(statistics.total_gain))
         gain[:shared] = statistics.total_gain[:shared]
-        return importance("booster", gain)
+        return importance("booster", gain, float(statistics.total_gain[len(names) :].sum()))
     known = group.training.feature_importance
     if not known:
         return None
@@ -58,11 +60,15 @@ def group_importance(group: Group, statistics: BoosterStatistics | None) -> Impo
     return importance("training info", np.nan_to_num(np.array(values, float)))
 
 
-def importance(source: str, total_gain: FloatArray) -> Importance:
-    """Return shares and ranks of ``total_gain``; equal gains are ranked in dimension order."""
+def importance(source: str, total_gain: FloatArray, gain_of_others: float = 0.0) -> Importance:
+    """Return shares and ranks of ``total_gain``; equal gains are ranked in dimension order.
+
+    ``gain_of_others`` is that of dimensions which have no factor's name: it counts for the whole.
+    """
     largest = total_gain.max(initial=0.0)
     share = np.maximum(total_gain, 0.0) / largest if largest > 0 else np.zeros(len(total_gain))
-    share /= max(share.sum(), 1.0)
+    others = max(gain_of_others, 0.0) / largest if largest > 0 else 0.0
+    share /= max(share.sum() + others, 1.0)
     rank = np.empty(len(total_gain), np.int64)
     rank[np.argsort(-total_gain, kind="stable")] = np.arange(1, len(total_gain) + 1)
     return Importance(source, total_gain, share, rank)
@@ -86,7 +92,7 @@ def standings(taus: Sequence[float | None], share: FloatArray) -> tuple[Standing
     Heavy: gain in the upper quarter with an absolute tau in the lower quarter (a missing tau counts as none). Unused:
     the other way round. Where all gains or all taus are one number, nothing stands out.
     """
-    strength = np.nan_to_num(np.abs(np.array(taus, float)))
+    strength = np.nan_to_num(np.abs(valid_taus(taus)))
     if not len(strength) or share.sum() <= 0:
         return (Standing.ORDINARY,) * len(strength)
     weak, strong = np.quantile(strength, [0.25, 0.75])

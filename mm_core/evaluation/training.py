@@ -21,6 +21,7 @@ class Freshness(StrEnum):
     FRESH = "fresh"
     AGEING = "ageing"
     STALE = "stale"
+    FUTURE = "future"
     UNKNOWN = "unknown"
 
 
@@ -44,9 +45,11 @@ def training_window(training: TrainingInfo) -> TrainingWindow:
 
 
 def freshness(age_days: float | None) -> Freshness:
-    """Return ``fresh`` below 7 days, ``ageing`` below 30, ``stale`` from there on."""
+    """Return ``fresh`` below 7 days, ``ageing`` below 30, ``stale`` from there on, ``future`` a day or more ahead."""
     if age_days is None:
         return Freshness.UNKNOWN
+    if age_days <= -1:
+        return Freshness.FUTURE
     if age_days < FRESH_DAYS:
         return Freshness.FRESH
     return Freshness.AGEING if age_days < STALE_DAYS else Freshness.STALE

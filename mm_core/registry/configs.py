@@ -93,16 +93,18 @@ class FactorConfigs:
         note: str = "",
         group_key: str | None = None,
         expected_revision: int | None = None,
+        expected_created_at: str | None = None,
     ) -> CurrentConfig:
         """Store the config in ``document`` as a new revision; one that changes nothing stores nothing.
 
         Raises `InvalidFactorConfig` with every problem, and `RevisionConflict` when ``expected_revision`` is given and
-        is not the current one; then nothing is stored.
+        is not the current one; then nothing is stored. Revisions begin anew when a model is registered again after it
+        was deleted: ``expected_created_at`` tells the two apart.
         """
         with self._store.transaction() as transaction:
             group = _group(transaction, model_name, symbol, group_key)
             current = current_config(transaction, model_name, group)
-            _check_revision(current.record, expected_revision)
+            _check_revision(current.record, expected_revision, expected_created_at)
             config = parse_factor_config(document, group.symbol, group.factors.names)
             values = {**current.record.values, **config.normalizations()}
             return _save_values(transaction, group, current.record, values, by, "edit", note)
@@ -151,7 +153,12 @@ def _group(view: StoreView, model_name: str, symbol: str, group_key: str | None)
     return find_group(scan, model_name, symbol, group_key)
 
 
-def _check_revision(record: FactorConfigRecord, expected: int | None) -> None:
+def _check_revision(record: FactorConfigRecord, expected: int | None, created_at: str | None = None) -> None:
+    if created_at is not None and created_at != record.created_at:
+        raise RevisionConflict(
+            f"The factor config of '{record.symbol}' was begun anew at {record.created_at}, the change was made on the "
+            "one before. Read it again and repeat the change; nothing was stored."
+        )
     if expected is not None and expected != record.revision:
         raise RevisionConflict(
             f"The factor config of '{record.symbol}' is at revision {record.revision}, the change was made on "

@@ -16,6 +16,7 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_group import read_group
 from mm_core.conversion import OnnxConverter
 from mm_core.domain.findings import Severity
+from mm_core.domain.groups import Group
 from mm_core.errors import PayloadUnavailable
 from mm_core.payloads import BoundedCache, Coding, PayloadParts, build_payload, compress
 from mm_core.payloads.cache import CacheState
@@ -111,9 +112,17 @@ class Payloads:
             data = self._converted(parts)
         return OnnxBody(data, hashlib.sha256(data).hexdigest(), group.feature_dim, model_name, group.symbol)
 
-    def model_json(self, model_name: str, symbol: str, group_key: str | None = None) -> bytes:
-        """Return the JSON text of a symbol's booster as bots get it; raises like `handle`."""
-        return self._model_json(self._parts(self._store.view(), model_name, symbol, group_key))
+    def model_json(self, model_name: str, group: Group) -> bytes:
+        """Return the JSON text of a group's booster as it was scanned, also of an earlier scan while it is kept.
+
+        Raises `ModelNotFound` and `PayloadUnavailable`.
+        """
+        view = self._store.view()
+        model, _ = require_scan(view, model_name)
+        record = current_config(view, model_name, group)
+        return self._model_json(
+            PayloadParts(model_name, model.root_path, group, record.config, record.record.updated_at)
+        )
 
     def cache_state(self) -> CacheState:
         """Return the figures of the cache in memory."""

@@ -179,7 +179,7 @@ def test_the_curve_adds_the_largest_first_and_marks_half_80_and_95_percent() -> 
     (curve,) = figure.data
     assert (list(curve.x), list(curve.y)) == ([1, 2, 3], [0.5, 0.875, 1.0])
     marks = [(note.x, note.y, note.text) for note in figure.layout.annotations]
-    assert marks == [(1, 0.5, "50%: 1 factors"), (2, 0.8, "80%: 2 factors"), (3, 0.95, "95%: 3 factors")]
+    assert marks == [(1, 0.5, "50%: 1 factor"), (2, 0.8, "80%: 2 factors"), (3, 0.95, "95%: 3 factors")]
     assert importance.cumulative_curve(np.zeros(3), LIGHT).layout.annotations == ()
 
 

@@ -21,7 +21,7 @@ PAGES = sorted(path.stem for path in (PROJECT / "pages").glob("*.py"))
 
 
 def _metrics(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in page.metric}
+    return {metric.label.replace("\\", ""): metric.value.replace("\\", "") for metric in page.metric}
 
 
 def _table(page: AppTest, column: str) -> Any:

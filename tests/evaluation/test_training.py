@@ -113,7 +113,9 @@ def test_age_counts_days_from_the_end_in_any_zone_and_is_negative_for_a_window_t
     ("age", "expected"),
     [
         (None, Freshness.UNKNOWN),
-        (-3.0, Freshness.FRESH),
+        (-0.9, Freshness.FRESH),
+        (-1.0, Freshness.FUTURE),
+        (-3.0, Freshness.FUTURE),
         (0.0, Freshness.FRESH),
         (6.999, Freshness.FRESH),
         (7.0, Freshness.AGEING),

@@ -58,4 +58,4 @@ def test_a_refresh_that_failed_is_an_event(registry: Registry, write_group: Call
 
 def test_model_json_is_what_bots_get(registry: Registry, write_group: Callable[..., Path], booster_json: bytes) -> None:
     registry.registrations.register("m", str(write_group("SOLUSDT_mid_chg_1m")))
-    assert registry.payloads.model_json("m", "solusdt") == booster_json
+    assert registry.payloads.model_json("m", registry.group("m", "SOLUSDT")[2]) == booster_json

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from mm_core.dashboard.figures.frame import bars_height, framed
+from mm_core.dashboard.figures.frame import bars_height, framed, name_rows, shown
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.ic import FloatArray
 
@@ -21,7 +21,7 @@ def signed_bars(rows: Sequence[tuple[str, float]], what: str, number_format: str
     figure = go.Figure(
         go.Bar(
             x=[value for _, value in turned],
-            y=[name for name, _ in turned],
+            y=[shown(name) for name, _ in turned],
             orientation="h",
             marker_color=[colors.positive if value >= 0 else colors.negative for _, value in turned],
             hovertemplate=f"%{{y}}<br>{what} %{{x:{number_format}}}<extra></extra>",
@@ -30,7 +30,7 @@ def signed_bars(rows: Sequence[tuple[str, float]], what: str, number_format: str
     framed(figure, colors, bars_height(len(turned)), x=what, bargap=0.25)
     if number_format.endswith("%"):
         figure.update_xaxes(tickformat=number_format)
-    figure.update_yaxes(type="category", tickfont={"size": 11}, range=[-0.6, len(turned) - 0.4], dtick=1)
+    name_rows(figure, [name for name, _ in turned])
     return figure
 
 

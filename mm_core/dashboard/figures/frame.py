@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from mm_core.dashboard.palette import Palette
 
+LONGEST_LABEL = 40
 BAR_PIXELS = 18
 """Height of one horizontal bar with its label."""
 
@@ -28,6 +31,27 @@ def framed(figure: go.Figure, colors: Palette, height: int, *, x: str = "", y: s
     figure.update_xaxes(title_text=x, gridcolor=colors.grid, zerolinecolor=colors.quiet, automargin=True)
     figure.update_yaxes(title_text=y, gridcolor=colors.grid, zerolinecolor=colors.quiet, automargin=True)
     return figure
+
+
+def shown(name: str) -> str:
+    """Return a name as plotly shows it letter by letter: it would read tags and entities."""
+    return html.escape(name, quote=False)
+
+
+def shortened(name: str) -> str:
+    """Return a name of an axis, its middle left out where it is long."""
+    return shown(name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 15]}…{name[-14:]}")
+
+
+def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Label the rows of a figure, each of them, from bottom to top."""
+    figure.update_yaxes(
+        type="category",
+        tickfont={"size": 11},
+        tickvals=[shown(name) for name in names],
+        ticktext=[shortened(name) for name in names],
+        range=[-0.6, len(names) - 0.4],
+    )
 
 
 def bars_height(count: int) -> int:

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mm_core.dashboard.figures.bars import signed_bars, signed_histogram
-from mm_core.dashboard.figures.frame import bars_height, framed
+from mm_core.dashboard.figures.frame import bars_height, framed, name_rows, shown
 from mm_core.dashboard.palette import Palette
-from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary
+from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage
 
 
 def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> list[tuple[str, float]]:
@@ -43,13 +43,13 @@ def tau_boxes(labels: Sequence[str], summaries: Sequence[TauSummary], colors: Pa
     )
     figure = go.Figure(
         go.Box(
-            y=[label for label, _ in rows],
+            y=[shown(label) for label, _ in rows],
             lowerfence=low, q1=first, median=median, q3=third, upperfence=high,
             orientation="h", line_color=colors.accent, line_width=1.5, showlegend=False,
         )
     )  # fmt: skip
     framed(figure, colors, bars_height(len(rows)), x="Kendall τ")
-    figure.update_yaxes(type="category", dtick=1, tickfont={"size": 11})
+    name_rows(figure, [label for label, _ in rows])
     figure.add_vline(0, line_color=colors.quiet, line_width=1)
     return figure
 
@@ -62,11 +62,12 @@ def tau_scatter(
     colors: Palette,
 ) -> go.Figure:
     """Draw the taus of common factors, one side against the other, with the line where both are equal."""
+    one, other = (shown(title).replace("%{", "% {") for title in titles)
     figure = go.Figure(
         go.Scattergl(
-            x=left, y=right, text=names, mode="markers",
+            x=left, y=right, text=[shown(name) for name in names], mode="markers",
             marker={"color": colors.accent, "size": 7, "opacity": 0.75, "line": {"width": 0}},
-            hovertemplate=f"%{{text}}<br>{titles[0]}: %{{x:+.4f}}<br>{titles[1]}: %{{y:+.4f}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{one}: %{{x:+.4f}}<br>{other}: %{{y:+.4f}}<extra></extra>",
             showlegend=False,
         )
     )  # fmt: skip
@@ -77,7 +78,7 @@ def tau_scatter(
         figure.add_shape(
             type="line", x0=low, y0=low, x1=high, y1=high, line={"color": colors.quiet, "width": 1, "dash": "dot"}
         )
-    return framed(figure, colors, 380, x=f"τ of {titles[0]}", y=f"τ of {titles[1]}")
+    return framed(figure, colors, 380, x=f"τ of {one}", y=f"τ of {other}")
 
 
 def heat_map(
@@ -94,17 +95,24 @@ def heat_map(
 
     Values travel as 32-bit floats, which halves what the browser is sent.
     """
+    form = "+~g" if diverging else "~g"
     limit = bound or float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
     scale = colors.diverging if diverging else colors.sequential
     figure = go.Figure(
         go.Heatmap(
             z=values.astype("float32"),
-            x=list(columns),
-            y=list(rows),
+            x=[shown(column) for column in columns],
+            y=[shown(row) for row in rows],
             zmin=-limit if diverging else 0.0,
             zmax=limit,
             colorscale=[list(stop) for stop in scale],
-            colorbar={"title": {"text": what}, "thickness": 12, "outlinewidth": 0, "len": 1, "tickformat": "+.2f"},
+            colorbar={
+                "title": {"text": what},
+                "thickness": 12,
+                "outlinewidth": 0,
+                "len": 1,
+                "tickformat": form,
+            },
             hovertemplate=f"%{{y}}<br>%{{x}}<br>{what} = %{{z:+.4f}}<extra></extra>",
             hoverongaps=False,
         )
@@ -128,11 +136,11 @@ def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
     for at, name in enumerate(returns):
         columns = [column for column, group in enumerate(matrix.groups) if group.return_name == name]
         figure.add_bar(
-            name=name,
-            x=[matrix.groups[column].symbol for column in columns],
+            name=shown(name),
+            x=[shown(matrix.groups[column].symbol) for column in columns],
             y=matrix.taus[row, columns],
             marker_color=marks[at % len(marks)],
-            hovertemplate=f"%{{x}}, {name}<br>τ = %{{y:+.5f}}<extra></extra>",
+            hovertemplate="%{x}, %{fullData.name}<br>τ = %{y:+.5f}<extra></extra>",
         )
     framed(figure, colors, 340, y="Kendall τ", barmode="group", showlegend=len(returns) > 1)
     figure.update_xaxes(type="category", nticks=60)
@@ -141,8 +149,7 @@ def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
 
 def coverage_map(matrix: IcMatrix, columns: Sequence[str], colors: Palette) -> go.Figure:
     """Draw where a factor is a dimension of the model, where it only has a tau, and where it is missing."""
-    state = np.where(matrix.selected, 2.0, np.where(np.isnan(matrix.taus), np.nan, 1.0))
-    figure = heat_map(state, matrix.factors, columns, colors, what="coverage", diverging=False, bound=2.0)
+    figure = heat_map(coverage(matrix), matrix.factors, columns, colors, what="coverage", diverging=False, bound=2.0)
     words = np.where(matrix.selected, "selected", np.where(np.isnan(matrix.taus), "missing", "has τ, not selected"))
     figure.update_traces(
         showscale=False, text=words, hovertemplate="%{y}<br>%{x}<br>%{text}<extra></extra>", hoverongaps=True

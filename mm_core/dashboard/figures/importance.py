@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mm_core.dashboard.figures.bars import signed_bars
-from mm_core.dashboard.figures.frame import framed
+from mm_core.dashboard.figures.frame import framed, shown
 from mm_core.dashboard.palette import Palette
+from mm_core.dashboard.words import counted
 from mm_core.evaluation.importance import FloatArray, Standing, cumulative_share, factors_for
 
 
@@ -33,7 +34,7 @@ def ic_against_importance(
             name=f"{label} ({len(at)})",
             x=[abs(taus[dim] or 0.0) for dim in at],
             y=[float(share[dim]) for dim in at],
-            text=[names[dim] for dim in at],
+            text=[shown(names[dim]) for dim in at],
             mode="markers",
             marker={"color": color, "symbol": symbol, "size": size, "opacity": 0.85},
             hovertemplate="%{text}<br>|τ| = %{x:.4f}<br>%{y:.2%} of gain<extra></extra>",
@@ -61,7 +62,7 @@ def cumulative_curve(share: FloatArray, colors: Palette) -> go.Figure:
         count = factors_for(share, part)
         if count:
             figure.add_annotation(
-                x=count, y=part, text=f"{part:.0%}: {count} factors", showarrow=True, ax=44, ay=16,
+                x=count, y=part, text=f"{part:.0%}: {counted(count, 'factor')}", showarrow=True, ax=44, ay=16,
                 arrowcolor=colors.quiet, xanchor="left", font={"color": colors.text},
             )  # fmt: skip
     framed(figure, colors, 340, x="factors, largest first", y="share of gain")

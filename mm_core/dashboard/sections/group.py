@@ -42,6 +42,7 @@ AGE_COLORS: dict[Freshness, Literal["green", "orange", "red", "gray"]] = {
     Freshness.FRESH: "green",
     Freshness.AGEING: "orange",
     Freshness.STALE: "red",
+    Freshness.FUTURE: "red",
     Freshness.UNKNOWN: "gray",
 }
 
@@ -84,7 +85,7 @@ def header(opened: OpenGroup, facts: Facts) -> None:
         else:
             st.badge("bots get 404", icon=":material/block:", color="red")
         st.badge(
-            f"{mark}: trained until {age:.0f} days ago" if age is not None else "training window unknown",
+            _age_words(mark, age),
             icon=":material/schedule:",
             color=AGE_COLORS[mark],
         )
@@ -110,6 +111,12 @@ def header(opened: OpenGroup, facts: Facts) -> None:
         Metric("Mean |τ|", f"{summary.mean_absolute:.4f}" if summary.mean_absolute is not None else MISSING),
         Metric("Half of gain in", counted(half, "factor") if half else MISSING),
     )
+
+
+def _age_words(mark: Freshness, age: float | None) -> str:
+    if age is None:
+        return "training window unknown"
+    return f"trained until {-age:.0f} days ahead" if age < 0 else f"{mark}: trained until {age:.0f} days ago"
 
 
 def factors(opened: OpenGroup, facts: Facts) -> None:
@@ -224,8 +231,10 @@ def trees(opened: OpenGroup, facts: Facts) -> None:
             show_figure(tree_figures.count_bars(statistics.leaves, "leaves", colors), "leaves", "Trees by leaves")
         with right:
             show_figure(tree_figures.leaf_values(statistics.leaf_values, colors), "values", "Leaves by value")
-    else:
+    elif statistics.kind == "gblinear":
         st.info("A linear booster has no trees; its absolute weights stand for gain.")
+    else:
+        st.info("The booster has no trees: it was saved before its first round.")
     st.subheader("Booster parameters")
     show_table(
         one_sided_parameters(statistics.parameters), f"{opened.group.group_key}-booster", "Parameters of the booster"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.figures import ic as figures
@@ -32,6 +33,7 @@ from mm_core.evaluation.ic import (
     FloatArray,
     IcMatrix,
     Indices,
+    coverage,
     factor_consistency,
     family_means,
     rank_agreement,
@@ -99,20 +101,21 @@ def heat_map(scope: Scope) -> None:
     labels = [scope.labels[column] for column in columns]
     st.caption(f"{len(part.factors)} factors × {len(part.groups)} groups. " + _legend(cells))
     if cells == "coverage":
-        figure = figures.coverage_map(part, labels, palette())
+        figure, export = figures.coverage_map(part, labels, palette()), replace(part, taus=coverage(part))
     elif cells == "rank":
+        export = replace(part, taus=strength_ranks(part.taus))
         figure = figures.heat_map(
-            strength_ranks(part.taus), part.factors, labels, palette(), what="rank of |τ|", diverging=False, bound=1.0
+            export.taus, part.factors, labels, palette(), what="rank of |τ|", diverging=False, bound=1.0
         )
     else:
-        figure = figures.heat_map(part.taus, part.factors, labels, palette())
+        figure, export = figures.heat_map(part.taus, part.factors, labels, palette()), part
     show_figure(figure, "heat_map", f"{cells} of each factor in each group")
-    offer_exports(matrix_table(part, labels), f"{scope.name}-ic")
+    offer_exports(matrix_table(export, labels), f"{scope.name}-{cells}")
 
 
 def _legend(cells: str) -> str:
     if cells == "coverage":
-        return "Strong colour: a dimension of the model; weak colour: has a tau, was not selected; ground: missing."
+        return "Strong colour (2): a dimension of the model; weak (1): has a tau, was not selected; ground: missing."
     if cells == "rank":
         return "1 is the strongest |τ| of its group, 0 the weakest."
     return "Blue: positive, orange: negative; the ground shows where there is no tau."
@@ -141,8 +144,7 @@ def one_factor(scope: Scope) -> None:
     )
     show_figure(figures.one_factor(scope.matrix, row, palette()), "one_factor", f"Tau of {name} by symbol and return")
     part = scope.matrix.part([row], range(len(taus)))
-    table = matrix_table(part, scope.labels).drop(columns="factor").T.reset_index()
-    table.columns = ["group", "Kendall τ"]
+    table = pd.DataFrame({"group": scope.labels, "Kendall τ": part.taus[0]})
     show_table(
         table.assign(selected=["yes" if one else "" for one in chosen]).sort_values(
             "Kendall τ", ascending=False, na_position="last"

@@ -42,9 +42,11 @@ def factor_table(
 
 def matrix_table(matrix: IcMatrix, labels: Sequence[str]) -> pd.DataFrame:
     """Return a matrix as one row a factor, one column a group."""
-    table = pd.DataFrame(matrix.taus, columns=list(labels))
-    table.insert(0, "factor", list(matrix.factors))
-    return table
+    names = ["factor"]
+    for label in labels:  # a symbol may be called factor, too
+        names.append(label if label not in names else f"{label} ({len(names)})")
+    columns = [list(matrix.factors), *matrix.taus.T]
+    return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 
 def consistency_table(consistency: FactorConsistency, groups: int) -> pd.DataFrame:
@@ -113,14 +115,14 @@ def shifts_table(shifts: Sequence[FactorShift]) -> pd.DataFrame:
 
 def group_shifts_table(shifts: Sequence[GroupShift]) -> pd.DataFrame:
     """Return one row a symbol of either of two scans."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {
                 "symbol": one.symbol,
                 "change": "changed" if one.change is Change.KEPT and one.files_changed else str(one.change),
-                "factors gained": one.gained,
-                "factors lost": one.lost,
-                "factors moved": one.moved,
+                "factors gained": one.gained if one.change is Change.KEPT else None,
+                "factors lost": one.lost if one.change is Change.KEPT else None,
+                "factors moved": one.moved if one.change is Change.KEPT else None,
                 "mean |Δτ|": one.mean_tau_change,
                 "rank agreement": one.kendall,
             }
@@ -130,6 +132,7 @@ def group_shifts_table(shifts: Sequence[GroupShift]) -> pd.DataFrame:
             "symbol", "change", "factors gained", "factors lost", "factors moved", "mean |Δτ|", "rank agreement",
         ],
     )  # fmt: skip
+    return table.astype(dict.fromkeys(("factors gained", "factors lost", "factors moved"), "Int64"))
 
 
 def parameters_table(pairs: Sequence[ParameterPair]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import pandas as pd
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.evaluation.ic import summarize
+from mm_core.evaluation.ic import summarize, valid_taus
+from mm_core.evaluation.importance import group_importance
 from mm_core.evaluation.training import Freshness, freshness, training_window
 
 TOP_FACTORS = 8
@@ -26,7 +27,7 @@ def models_table(models: Sequence[tuple[RegisteredModel, Scan]], now: datetime) 
         windows = [training_window(group.training) for group in scan.groups.values()]
         ends = [window.end for window in windows if window.end is not None]
         ages = [freshness(window.age_days(now)) for window in windows]
-        taus = [tau for group in scan.groups.values() for tau in group.factors.taus if tau is not None]
+        taus = [tau for group in scan.groups.values() for tau in group.factors.taus]
         rows.append(
             {
                 "model": model.name,
@@ -34,7 +35,7 @@ def models_table(models: Sequence[tuple[RegisteredModel, Scan]], now: datetime) 
                 "groups": len(scan.groups),
                 "ready for bots": sum(group.payload_ready for group in scan.groups.values()),
                 "factors": len(scan.factor_union()),
-                "mean |τ|": float(np.mean(np.abs(taus))) if taus else None,
+                "mean |τ|": summarize(taus).mean_absolute,
                 "trained until": pd.Timestamp(max(ends)) if ends else pd.NaT,
                 "stale": ages.count(Freshness.STALE),
                 "errors": severities.count(Severity.ERROR),
@@ -89,14 +90,11 @@ def groups_table(groups: Iterable[Group], now: datetime) -> pd.DataFrame:
 def top_factors(group: Group) -> tuple[str, list[float]]:
     """Return the names of the factors with the largest gain, and their gains relative to the first.
 
-    By the training info's importance; where that is empty, by absolute tau.
+    By the training info's importance; where that tells nothing of the group's factors, by absolute tau.
     """
-    known = group.training.feature_importance
-    weights = {
-        name: abs(value)
-        for name, value in (known.items() if known else zip(group.factors.names, group.factors.taus, strict=True))
-        if value
-    }
+    known = group_importance(group, None)
+    values = known.share if known is not None else np.nan_to_num(np.abs(valid_taus(group.factors.taus)))
+    weights = {name: value for name, value in zip(group.factors.names, values.tolist(), strict=True) if value > 0}
     best = sorted(weights, key=lambda name: -weights[name])[:TOP_FACTORS]
     return ", ".join(best[:3]), [round(weights[name] / weights[best[0]], 4) for name in best]
 
