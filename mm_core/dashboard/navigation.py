@@ -10,9 +10,9 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from mm_core.dashboard.addresses import PROJECT, page_path
 from mm_core.dashboard.sidebar import sidebar
 
-PROJECT = Path(__file__).parent.parent.parent
 STATIC = Path(__file__).parent / "static"
 _ROUTED = "_model_manager_routed"
 _FRAMED = "_model_manager_framed"
@@ -26,18 +26,13 @@ class Entry(NamedTuple):
     icon: str
 
 
-def page_path(name: str) -> Path:
-    """Return the file of a page, as `streamlit.switch_page` and page links want it."""
-    return PROJECT / "pages" / f"{name}.py"
-
-
 def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     """Set the page's frame up and return the page that the address names; ``/`` leads to the first one."""
     page = _navigation(sections)
     if not page.url_path:  # the page at /
         first = next(iter(sections.values()))[0].name
         st.switch_page(page_path(first), query_params=st.query_params.to_dict())
-    _draw_frame()
+    _draw_frame(page.url_path)
     st.session_state[_FRAMED] = True
     return page
 
@@ -53,7 +48,7 @@ def through_the_app() -> None:
     if not st.session_state.get(_ROUTED):
         _navigation(runpy.run_path(str(PROJECT / "app.py"))["PAGES"])
         st.rerun()
-    _draw_frame()  # streamlit forgot the navigation meanwhile; another rerun would lose the click that led here
+    _draw_frame("")  # streamlit forgot the navigation meanwhile; another rerun would lose the click that led here
 
 
 def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
@@ -70,8 +65,8 @@ def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     return st.navigation({"": [start], **pages})
 
 
-def _draw_frame() -> None:
+def _draw_frame(page: str) -> None:
     st.logo(STATIC / "favicon.svg", size="large")
     st.html(STATIC / "page.css")
     with st.sidebar:
-        sidebar()
+        sidebar(page)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from mm_core.dashboard.navigation import page_path, through_the_app
+from mm_core.dashboard.addresses import arrived, page_path
+from mm_core.dashboard.dialogs import answered
+from mm_core.dashboard.navigation import through_the_app
 from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.sidebar import picked
 from mm_core.dashboard.words import plain
@@ -48,6 +50,10 @@ def begin(title: str | None = None) -> Registry:
     through_the_app()
     if title is not None:
         st.title(title, anchor=False)
+    for sentence in picked().missed:
+        st.warning(plain(sentence))
+    if arrived():
+        answered()
     message = st.session_state.pop(_FLASH, None)
     if message is not None:
         st.toast(plain(message), icon=":material/check_circle:")

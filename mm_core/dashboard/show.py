@@ -125,14 +125,31 @@ def offer_exports(table: pd.DataFrame, name: str) -> None:
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV; numbers keep every digit, times are ISO 8601."""
-    return _for_export(table).to_csv(index=False).encode()
+    """Return a table as CSV; numbers keep every digit, times are ISO 8601.
+
+    Text that a sheet would run as a formula gets an apostrophe before it.
+    """
+    plain_table = _for_export(table)
+    texts = plain_table.select_dtypes(["object", "string"])
+    return (
+        plain_table.assign(**{str(name): texts[name].map(_no_formula) for name in texts}).to_csv(index=False).encode()
+    )
 
 
 def json_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as a JSON list of rows; what is missing or not finite is ``null``."""
     plain = _for_export(table).astype(object)
     return strict_json.encode_for_people(plain.where(plain.notna(), None).to_dict("records"))
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _for_export(table: pd.DataFrame) -> pd.DataFrame:

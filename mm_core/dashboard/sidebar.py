@@ -8,41 +8,49 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from mm_core.dashboard.addresses import keep_in_address, take_from_address
-from mm_core.dashboard.editor.kept import drafts, take_typed
+from mm_core.dashboard.addresses import keep_in_address, page_path, take_from_address
+from mm_core.dashboard.editor.kept import Place, drafts, take_typed
 from mm_core.dashboard.editor.leaving import warn_when_leaving
 from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.words import plain
 from mm_core.errors import ModelManagerError
+from mm_core.registry import StoreView
 
 _PICKED = "_model_manager_picked"
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """What the sidebar chose: None where nothing is registered, or where the model has no group."""
+    """What the sidebar chose: None where nothing is registered, or where the model has no group.
+
+    ``missed`` has a sentence for each thing that was wanted and is not there.
+    """
 
     model_name: str | None
     symbol: str | None
     revision: int
     drawn_at: datetime
+    models: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
 
 
-def sidebar() -> None:
-    """Draw the sidebar and remember what it chose."""
+def sidebar(page: str) -> None:
+    """Draw the sidebar of a page and remember what it chose."""
     try:
         view = current_registry().view()
-        names = [model.name for model in view.models()]
-        model_name = _choice("Model", "model", names) if names else None
+        names = tuple(model.name for model in view.models())
+        model_name, no_model = _choice("Model", "model", names)
         scan = view.scan(model_name) if model_name is not None else None
-        symbols = scan.symbols() if scan is not None else ()
-        symbol = _choice("Symbol", "symbol", symbols) if symbols else None
+        symbol, no_symbol = _choice("Symbol", "symbol", scan.symbols() if scan is not None else ())
     except ModelManagerError:
         st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
         return  # the page says it, where there is room
-    st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC))
+    chosen = {"model": model_name, "symbol": symbol}
+    keep_in_address(page, {key: value for key, value in chosen.items() if value is not None})
+    missed = (*no_model, *no_symbol)
+    st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC), names, missed)
     take_typed()
-    _unsaved()
+    _unsaved(view)
     warn_when_leaving(any(draft.cells for draft in drafts().values()))
     _news(picked)
 
@@ -65,19 +73,39 @@ def pair_in_hand(groups: Sequence[tuple[str, str]]) -> tuple[int, int]:
     return first, same[0] if same else (first + 1) % len(groups)
 
 
-def _choice(label: str, key: str, options: list[str] | tuple[str, ...]) -> str:
+def _choice(label: str, key: str, options: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return what is chosen, and a sentence where something else was wanted; nothing where there are no options."""
+    if not options:
+        return None, ()
     missed = take_from_address(key, options)
     chosen: str = st.selectbox(label, options, key=key)
-    keep_in_address(key, chosen)
-    if missed is not None:
-        st.warning(f"There is no {label.lower()} '{plain(missed[:128])}' here; this is {plain(chosen)}.")
-    return chosen
+    if missed is None:
+        return chosen, ()
+    return chosen, (f"There is no {label.lower()} '{missed[:128]}' here; this is {chosen}.",)
 
 
-def _unsaved() -> None:
-    for (model_name, symbol), draft in drafts().items():
-        if draft.cells:
-            st.caption(f":material/edit: **{plain(model_name)} {plain(symbol)}**: {len(draft.cells)} unsaved")
+def _unsaved(view: StoreView) -> None:
+    """Lead to each draft with edits; one whose model or symbol is gone can be dropped here."""
+    for (model_name, symbol), draft in list(drafts().items()):
+        if not draft.cells:
+            continue
+        scan = view.scan(model_name)
+        said = f"{model_name} {symbol}: {len(draft.cells)} unsaved"
+        if scan is not None and scan.groups_of(symbol):
+            address = {"model": model_name, "symbol": symbol}
+            st.page_link(page_path("config"), label=plain(said), icon=":material/edit:", query_params=address)
+        else:
+            st.warning(plain(f"{said}, but there is no such group now."))
+            st.button(
+                "Drop these edits",
+                key=f"drop_{model_name}_{symbol}",
+                on_click=_drop,
+                args=((model_name, symbol),),
+            )
+
+
+def _drop(place: Place) -> None:
+    drafts().pop(place, None)
 
 
 @st.fragment(run_every=5)
@@ -85,13 +113,15 @@ def _news(drawn: Picked) -> None:
     """Say what changed since the page was drawn, and leave the page as it is until its reader asks."""
     with errors_as_sentences():
         registry = current_registry()
-        revision = registry.view().revision
+        view = registry.view()
+        revision = view.revision
         if revision == drawn.revision:
             st.caption(f"State {revision} · up to date")
             return
         events = registry.events_since(drawn.drawn_at)
-    lines = [
-        f"- **{plain(f'{event.model_name} {event.symbol or str()}'.strip())}** {plain(event.what)}"
+    lines = [f"- **{plain(name)}** was deleted." for name in drawn.models if view.model(name) is None]
+    lines += [
+        f"- **{plain(event.model_name)}** {plain(f'{event.symbol}: {event.what}' if event.symbol else event.what)}"
         for event in events[:4]
     ]
     lines += [f"- and {len(events) - 4} more"] if len(events) > 4 else []

@@ -127,7 +127,9 @@ def test_undo_takes_one_step_back_and_discard_is_a_step(editor: AppTest) -> None
 def test_a_draft_survives_other_pages_and_the_sidebar_says_so(editor: AppTest) -> None:
     _type(editor, {0: {"mean": "7"}})
     editor.switch_page("pages/symbols.py").run()
-    assert any("horizon SOLUSDT**: 1 unsaved" in caption.value for caption in editor.caption)
+    assert [link.proto.label.replace("\\", "") for link in editor.sidebar.get("page_link")] == [
+        "horizon SOLUSDT: 1 unsaved"
+    ]
     editor.switch_page("pages/config.py")
     editor.query_params["symbol"] = "SOLUSDT"
     editor.run()
@@ -135,17 +137,17 @@ def test_a_draft_survives_other_pages_and_the_sidebar_says_so(editor: AppTest) -
 
 
 def test_search_narrows_the_grid_and_edits_keep_their_factor(editor: AppTest) -> None:
-    editor.text_input(key="q").set_value("spread").run()
+    editor.text_input(key="find").set_value("spread").run()
     assert _grid(editor)["factor"].tolist() == ["spread_3"]
     _save(_type(editor, {0: {"mean": "42"}}))
     assert _saved().mean_values == (1.5, 2.5, 42.0)
 
 
 def test_defaults_and_scaling_reach_the_factors_that_are_shown(editor: AppTest) -> None:
-    editor.text_input(key="q").set_value("vol").run()
+    editor.text_input(key="find").set_value("vol").run()
     editor.button(key="defaults").click().run()
     assert _grid(editor)[["mean", "variance"]].to_numpy().tolist() == [["0.2", "1.0"]]
-    editor.text_input(key="q").set_value("").run()
+    editor.text_input(key="find").set_value("").run()
     editor.text_input(key="scale_factor").set_value("0.5").run()
     editor.button(key="scale_apply").click().run()
     assert _grid(editor)["variance"].tolist() == ["2.0", "0.5", "3.0"]
@@ -162,7 +164,7 @@ def test_pasted_columns_fill_the_grid_and_wrong_ones_are_all_listed(editor: AppT
     assert _grid(editor)["mean"].tolist() == ["5", "2.5", "7"]
     editor.text_area(key="paste_text").set_value("spread_3\tx\t8\nunknown\t5\t-6\n").run()
     editor.button(key="paste_apply").click().run()
-    assert len(editor.error) == 3
+    assert len(_tables(editor)["what is wrong"]) == 3
     assert _grid(editor)["mean"].tolist() == ["5", "2.5", "7"]
 
 
@@ -220,6 +222,22 @@ def test_a_save_in_the_moment_of_another_shows_the_conflict_and_stores_nothing(e
     assert _saved().mean_values[0] == 8.0
     assert "revision 3 is saved, you edit revision 2" in editor.warning[0].value
     assert editor.session_state["_model_manager_drafts"][("horizon", "SOLUSDT")].cells
+
+
+def test_a_config_that_was_begun_anew_is_a_conflict_at_the_same_revision(editor: AppTest) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    registry = _registry()
+    root = registry.model("horizon")[0].root_path
+    registry.registrations.delete("horizon")
+    registry.registrations.register("horizon", root)
+    _others_save([500, 500, 500])
+    editor.run()
+    assert _registry().configs.get("horizon", "SOLUSDT").record.revision == 2  # as when the edit was begun
+    assert "Somebody else was faster" in editor.warning[0].value
+    assert editor.button(key="save").disabled
+    editor.button(key="rebase_mine").click().run()
+    _save(editor)
+    assert _saved().mean_values == (7.0, 500.0, 500.0)
 
 
 def test_a_scan_that_takes_a_factor_away_keeps_the_other_edits(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mm_core.dashboard.words import plain
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.dashboard.conftest import PROJECT, OpenPage
@@ -327,7 +328,7 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60)
     page.query_params["model"] = "gone"
     page.run()
-    assert "There is no model 'gone' here; this is horizon." in [warning.value for warning in page.warning]
+    assert [plain("There is no model 'gone' here; this is horizon.")] == [warning.value for warning in page.warning]
     assert page.selectbox(key="model").value == "horizon"
 
 

@@ -27,9 +27,8 @@ class Editing:
     @property
     def is_behind(self) -> bool:
         """Whether somebody saved, or a scan changed the factors, since the draft was begun."""
-        return self.saved.record.revision != self.draft.revision or (
-            self.saved.config.factor_names != self.draft.base.factor_names
-        )
+        saved = (self.saved.record.revision, self.saved.record.created_at, self.saved.config.factor_names)
+        return saved != (self.draft.revision, self.draft.created_at, self.draft.base.factor_names)
 
 
 def begin_editing(opened: OpenGroup) -> Editing:
@@ -39,5 +38,5 @@ def begin_editing(opened: OpenGroup) -> Editing:
     key = (opened.name, opened.group.symbol)
     draft = drafts().get(key)
     if draft is None:
-        draft = new_draft(key, saved.config, saved.record.revision)
+        draft = new_draft(key, saved.config, saved.record.revision, saved.record.created_at)
     return Editing(opened, saved, draft)

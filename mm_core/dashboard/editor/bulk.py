@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from mm_core import strict_json
@@ -12,11 +13,14 @@ from mm_core.dashboard.editor.drafts import FIELDS, Cells, Field, at_defaults, c
 from mm_core.dashboard.editor.kept import take_typed
 from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file
 from mm_core.dashboard.page import say_after_rerun
-from mm_core.dashboard.words import plain
+from mm_core.dashboard.show import rows_height, show_table
+from mm_core.dashboard.words import counted
 
 _PROBLEMS = "_model_manager_paste_problems"
 WHICH: dict[str, tuple[Field, ...]] = {"mean and variance": FIELDS, "mean": ("mean",), "variance": ("variance",)}
 MOST_UPLOAD_MB = 8
+MOST_PROBLEMS = 200
+"""Listed one by one; the rest is counted."""
 
 
 def bulk_tools(editing: Editing, shown: Sequence[str]) -> None:
@@ -37,8 +41,13 @@ def bulk_tools(editing: Editing, shown: Sequence[str]) -> None:
             )
         with st.popover("JSON", icon=":material/data_object:"):
             _as_json(editing)
-    for problem in st.session_state.get(_PROBLEMS, ()):
-        st.error(plain(problem))
+    place, problems = st.session_state.get(_PROBLEMS, (editing.key, ()))
+    if problems and place == editing.key:
+        st.error(f"{counted(len(problems), 'problem')}. Nothing was filled in.")
+        listed = pd.DataFrame({"what is wrong": problems[:MOST_PROBLEMS]})
+        show_table(
+            listed, "paste-problems", "What is wrong with the pasted lines", height=rows_height(len(listed), 220)
+        )
 
 
 def _paste(editing: Editing) -> None:
@@ -103,19 +112,19 @@ def _take_text(editing: Editing) -> None:
 def _take_file(editing: Editing) -> None:
     uploaded = st.session_state.get("paste_file")
     if uploaded is None:
-        st.session_state[_PROBLEMS] = ("Choose a file first.",)
+        st.session_state[_PROBLEMS] = (editing.key, ("Choose a file first.",))
         return
     _take(editing, read_file(uploaded.getvalue(), editing.draft.base.symbol, editing.draft.base.factor_names))
 
 
 def _take(editing: Editing, pasted: Pasted) -> None:
-    st.session_state[_PROBLEMS] = pasted.problems
+    st.session_state[_PROBLEMS] = (editing.key, pasted.problems)
     if not pasted.problems:
         _take_cells(editing, pasted.cells)
 
 
 def _take_cells(editing: Editing, cells: Cells) -> None:
-    st.session_state[_PROBLEMS] = ()
+    st.session_state.pop(_PROBLEMS, None)
     take_typed()
     before = len(editing.draft.cells)
     if editing.draft.type_into(cells):

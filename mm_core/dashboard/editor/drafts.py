@@ -54,7 +54,8 @@ class Conflict(NamedTuple):
 class Draft:
     """Edits on top of one saved revision.
 
-    ``base`` is that revision in dimension order and stays as it is while data arrive; ``cells`` has the text of each
+    ``base`` is that revision in dimension order and stays as it is while data arrive; ``created_at`` tells the config
+    from one of the same name that was begun anew; ``cells`` has the text of each
     cell that differs from it. ``epoch`` grows whenever the grid must be drawn anew from the draft.
     """
 
@@ -63,6 +64,7 @@ class Draft:
     cells: Cells = field(default_factory=dict)
     undo_steps: list[Cells] = field(default_factory=list)
     epoch: int = 0
+    created_at: str | None = None
     _saved: dict[str, Normalization] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +140,9 @@ class Draft:
                     found.append(Conflict(cell, before[at], now[at], self.cells.get(cell)))
         return found
 
-    def rebase(self, current: FactorConfig, revision: int, *, keep_mine: bool) -> list[Cell]:
+    def rebase(
+        self, current: FactorConfig, revision: int, *, keep_mine: bool, created_at: str | None = None
+    ) -> list[Cell]:
         """Put the edits on top of a newer revision; return those whose factor the model no longer has.
 
         Where both sides changed the same number, mine stands if ``keep_mine``, else theirs.
@@ -148,6 +152,7 @@ class Draft:
         lost = [cell for cell in self.cells if cell.factor not in names]
         kept = {cell: text for cell, text in self.cells.items() if cell.factor in names and cell not in taken}
         self.base, self.revision, self._saved = current, revision, current.normalizations()
+        self.created_at = created_at
         self.cells, self.undo_steps = {}, []
         self.type_into(kept)
         self.undo_steps = []

@@ -9,7 +9,7 @@ import streamlit as st
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.drafts import FIELDS
 from mm_core.dashboard.editor.kept import PinnedGrid, pin_grid, pinned_grid
-from mm_core.dashboard.show import TAU, rows_height
+from mm_core.dashboard.show import TAU, offer_exports, rows_height
 from mm_core.dashboard.tables.configs import editor_table
 from mm_core.evaluation.importance import Importance
 
@@ -53,7 +53,7 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
         alt="Factors with saved and edited mean and variance",
         column_config={
             "dim": st.column_config.NumberColumn(width="small", pinned=True),
-            "factor": st.column_config.TextColumn(pinned=True),
+            "factor": st.column_config.TextColumn(pinned=True, width="medium"),
             "Kendall τ": TAU,
             "gain share": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=largest or 1.0),
             "saved mean": st.column_config.NumberColumn(format="plain", help="What bots get now"),
@@ -61,3 +61,5 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
             **numbers,
         },
     )
+    if draft.cells or names:
+        offer_exports(editor_table(editing.opened.group, draft, importance, names), f"{draft.base.symbol}-config")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.saving import WHO
 from mm_core.dashboard.page import say_after_rerun
@@ -13,7 +14,7 @@ from mm_core.dashboard.tables.configs import config_changes_table, history_table
 from mm_core.dashboard.words import counted, error_sentence
 from mm_core.errors import ModelManagerError
 
-_RESTORE = "_model_manager_restore"
+RESTORE = "restore"
 _REFUSED = "_model_manager_restore_refused"
 
 
@@ -49,32 +50,33 @@ def history(editing: Editing) -> None:
         f"Restore revision {number} …",
         icon=":material/history:",
         key="restore",
-        on_click=lambda: st.session_state.update({_RESTORE: number}),
+        on_click=ask,
+        args=(RESTORE, (editing.key, number)),
         disabled=bool(editing.draft.cells),
         help="Save or discard your edits first." if editing.draft.cells else None,
     )
     refused: str | None = st.session_state.pop(_REFUSED, None)
     if refused is not None:
         st.error(refused)
-    if st.session_state.get(_RESTORE) == number:
+    if asked(RESTORE) == (editing.key, number):
         _restore_dialog(editing, number, len(changes))
 
 
-@st.dialog("Restore an earlier revision", on_dismiss=lambda: st.session_state.pop(_RESTORE, None))
+@st.dialog("Restore an earlier revision", on_dismiss=answered)
 def _restore_dialog(editing: Editing, number: int, count: int) -> None:
     st.markdown(
         f"{counted(count, 'number')} go back to revision {number}, as revision {editing.saved.record.revision + 1}. "
         "The present ones stay in the history."
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
-        left = st.button("Leave it", key="restore_cancel", on_click=lambda: st.session_state.pop(_RESTORE, None))
+        left = st.button("Leave it", key="restore_cancel", on_click=answered)
         restored = st.button("Restore", type="primary", key="restore_now", on_click=_restore, args=(editing, number))
     if left or restored:
         st.rerun()  # a dialog runs alone: the page under it must run too
 
 
 def _restore(editing: Editing, number: int) -> None:
-    st.session_state.pop(_RESTORE, None)
+    answered()
     opened = editing.opened
     try:
         opened.registry.configs.restore(

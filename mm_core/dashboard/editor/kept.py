@@ -40,10 +40,10 @@ def drafts() -> dict[Place, Draft]:
     return kept
 
 
-def new_draft(place: Place, base: FactorConfig, revision: int) -> Draft:
+def new_draft(place: Place, base: FactorConfig, revision: int, created_at: str) -> Draft:
     """Begin a draft, under an epoch that no grid of this session has had."""
     epoch = st.session_state[_EPOCHS] = st.session_state.get(_EPOCHS, 0) + EPOCHS_APART
-    draft = drafts()[place] = Draft(base, revision, epoch=epoch)
+    draft = drafts()[place] = Draft(base, revision, epoch=epoch, created_at=created_at)
     return draft
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.page import say_after_rerun
-from mm_core.dashboard.show import CHANGE, draw_table, rows_height, show_table
+from mm_core.dashboard.show import CHANGE, rows_height, show_table
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
 from mm_core.dashboard.words import counted, error_sentence, plain
 from mm_core.errors import ModelManagerError, RevisionConflict
 
-_SAVING = "_model_manager_saving"
+SAVE = "save"
 _REFUSED = "_model_manager_refused"
 WHO = "dashboard"
 
@@ -29,7 +30,8 @@ def save_bar(editing: Editing) -> None:
             key="save",
             shortcut="Ctrl+S",
             disabled=not draft.cells or bool(problems) or editing.is_behind,
-            on_click=lambda: st.session_state.update({_SAVING: editing.key}),
+            on_click=ask,
+            args=(SAVE, editing.key),
         )
         st.button(
             "Undo", icon=":material/undo:", key="undo", disabled=not draft.undo_steps, on_click=_undo, args=(editing,)
@@ -44,11 +46,11 @@ def save_bar(editing: Editing) -> None:
         )
         unsaved = f"{len(draft.cells)} unsaved" if draft.cells else "nothing unsaved"
         st.markdown(f"{unsaved} · editing revision {draft.revision}")
-    if st.session_state.get(_SAVING) == editing.key:
+    if asked(SAVE) == editing.key:
         if draft.cells and not problems and not editing.is_behind:
             _save_dialog(editing)
         else:
-            st.session_state.pop(_SAVING)  # the reason stands on the page
+            answered()  # the reason stands on the page
     refused: str | None = st.session_state.pop(_REFUSED, None)
     if refused is not None:
         st.error(refused)
@@ -60,16 +62,12 @@ def behind_notice(editing: Editing) -> None:
     if not editing.is_behind:
         return
     if not draft.cells:
-        draft.rebase(saved.config, saved.record.revision, keep_mine=True)
+        draft.rebase(saved.config, saved.record.revision, keep_mine=True, created_at=saved.record.created_at)
         return
     conflicts = draft.conflicts_with(saved.config)
     both = [conflict for conflict in conflicts if conflict.mine is not None]
     with st.container(border=True):
-        st.warning(
-            f"Somebody else was faster: revision {saved.record.revision} is saved, you edit revision {draft.revision}. "
-            f"{counted(len(conflicts), 'number')} changed, {len(both)} of them here too. Nothing of yours is lost.",
-            icon=":material/call_split:",
-        )
+        st.warning(" ".join(_what_happened(editing, len(conflicts), len(both))), icon=":material/call_split:")
         show_table(
             conflicts_table(conflicts),
             "conflicts",
@@ -96,7 +94,25 @@ def behind_notice(editing: Editing) -> None:
             st.button("Drop mine", key="rebase_drop", on_click=_drop, args=(editing,))
 
 
-@st.dialog("Save the factor config", width="large", on_dismiss=lambda: st.session_state.pop(_SAVING, None))
+def _what_happened(editing: Editing, changed: int, both: int) -> list[str]:
+    draft, saved = editing.draft, editing.saved
+    said = [
+        f"Somebody else was faster: revision {saved.record.revision} is saved, you edit revision {draft.revision}.",
+        f"{counted(changed, 'number')} changed, {both} of them here too.",
+    ]
+    before, now = draft.base.factor_names, saved.config.factor_names
+    gone = [name for name in before if name not in set(now)]
+    new = [name for name in now if name not in set(before)]
+    lost = {cell.factor for cell in draft.cells} & set(gone)
+    said += [f"The model has {counted(len(new), 'new factor')}: {plain(', '.join(new[:6]))}."] if new else []
+    said += [f"It no longer has {plain(', '.join(gone[:6]))}{' and others' if gone[6:] else ''}."] if gone else []
+    said += (
+        [f"Your edits of {plain(', '.join(sorted(lost)))} cannot be kept."] if lost else ["Nothing of yours is lost."]
+    )
+    return said
+
+
+@st.dialog("Save the factor config", width="large", on_dismiss=answered)
 def _save_dialog(editing: Editing) -> None:
     draft, opened = editing.draft, editing.opened
     diff = draft.diff()
@@ -104,13 +120,13 @@ def _save_dialog(editing: Editing) -> None:
         f"**{plain(opened.name)} {plain(opened.group.symbol)}**, revision {draft.revision} → {draft.revision + 1}: "
         f"{counted(len(diff), 'number')} will change. Bots get them with their next pull, under a new ETag."
     )
-    draw_table(
+    show_table(
         diff_table(diff), "diff", "Numbers that change, saved and new", height=rows_height(len(diff), 320),
         config={"change": CHANGE},
     )  # fmt: skip
     st.text_input("Why?", key="save_note", placeholder="kept with the revision", max_chars=500)
     with st.container(horizontal=True, horizontal_alignment="right"):
-        left = st.button("Not yet", key="save_cancel", on_click=lambda: st.session_state.pop(_SAVING, None))
+        left = st.button("Not yet", key="save_cancel", on_click=answered)
         saved = st.button("Save", type="primary", key="save_now", on_click=_save, args=(editing,))
     if left or saved:
         st.rerun()  # a dialog runs alone: the page under it must run too
@@ -118,7 +134,7 @@ def _save_dialog(editing: Editing) -> None:
 
 def _save(editing: Editing) -> None:
     opened, draft = editing.opened, editing.draft
-    st.session_state.pop(_SAVING, None)
+    answered()
     try:
         saved = opened.registry.configs.save(
             opened.name,
@@ -128,6 +144,7 @@ def _save(editing: Editing) -> None:
             note=st.session_state.get("save_note", ""),
             group_key=opened.group.group_key,
             expected_revision=draft.revision,
+            expected_created_at=draft.created_at,
         )
     except RevisionConflict:
         return  # the page shows both sides by itself
@@ -151,7 +168,10 @@ def _discard(editing: Editing) -> None:
 
 def _rebase(editing: Editing, keep_mine: bool) -> None:
     take_typed()
-    lost = editing.draft.rebase(editing.saved.config, editing.saved.record.revision, keep_mine=keep_mine)
+    record = editing.saved.record
+    lost = editing.draft.rebase(
+        editing.saved.config, record.revision, keep_mine=keep_mine, created_at=record.created_at
+    )
     if lost:
         names = ", ".join(sorted({cell.factor for cell in lost}))
         say_after_rerun(f"The model no longer has {names}; edits of it were dropped.")

@@ -7,7 +7,6 @@ import streamlit as st
 from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.figures.comparison import largest_changes
 from mm_core.dashboard.figures.ic import tau_scatter
-from mm_core.dashboard.navigation import page_path
 from mm_core.dashboard.numbers import booster_of, shifts_between
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
@@ -15,7 +14,7 @@ from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import MISSING, TAU, Metric, metric_wall, rows_height, show_figure, show_table
 from mm_core.dashboard.sidebar import pair_in_hand, picked
 from mm_core.dashboard.tables.factors import group_shifts_table, parameters_table, shifts_table
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation import comparison
 from mm_core.evaluation.comparison import Change, FactorShift, Side
 from mm_core.evaluation.ic import rank_agreement
@@ -46,11 +45,15 @@ def two_groups(registry: Registry) -> None:
     first, second = pair_in_hand([(name, group.symbol) for name, group in groups.values()])
     a = left.selectbox("A", labels, index=first, key="a", bind="query-params")
     b = right.selectbox("B", labels, index=second, key="b", bind="query-params")
-    (name_a, group_a), (name_b, group_b) = groups[a], groups[b]
-    one, other = _side(registry, name_a, group_a), _side(registry, name_b, group_b)
+    _look_into(registry, groups[a], groups[b], (a, b))
+
+
+def _look_into(registry: Registry, left: tuple[str, Group], right: tuple[str, Group], titles: tuple[str, str]) -> None:
+    """Show two groups, each given with its model's name, factor by factor and parameter by parameter."""
+    one, other = _side(registry, *left), _side(registry, *right)
     shifts = comparison.factor_shifts(one, other)
     _group_figures(one.group, other.group, shifts)
-    _factor_figures(shifts, (a, b))
+    _factor_figures(shifts, titles)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kinds = st.pills(
             "Factors", [str(change) for change in Change], selection_mode="multi", key="change", bind="query-params"
@@ -85,14 +88,14 @@ def two_models(registry: Registry) -> None:
     first = names.index(picked().model_name or names[0])
     a = left.selectbox("Model A", names, index=first, key="model_a", bind="query-params")
     b = right.selectbox("Model B", names, index=(first + 1) % len(names), key="model_b", bind="query-params")
-    _two_scans(models[a], models[b], "models", sides=(a, b))
+    _two_scans(registry, models[a], models[b], (a, b))
 
 
 def two_scans(registry: Registry) -> None:
     """Choose two scans of the model in hand and show what changed between them."""
     opened = open_model(registry)
     earlier = reversed(opened.model.earlier_scans)
-    stamps = {"now": None} | {f"{kept.scanned_at[:19].replace('T', ' ')} UTC": kept.scan_id for kept in earlier}
+    stamps = {"now": None} | {f"{kept.scanned_at[:23].replace('T', ' ')} UTC": kept.scan_id for kept in earlier}
     if len(stamps) < 2:
         st.info(
             f"No earlier scan of {opened.name} found something else. When files change and the model is refreshed, the "
@@ -113,10 +116,11 @@ def two_scans(registry: Registry) -> None:
     if len(scans) < 2:
         st.warning("The files of this scan are no longer on disk. Choose another one.")
         return
-    _two_scans(scans[0], scans[1], f"{opened.name}-scans")
+    _two_scans(registry, scans[0], scans[1], (a, b))
 
 
-def _two_scans(left: NamedScan, right: NamedScan, name: str, sides: tuple[str, str] | None = None) -> None:
+def _two_scans(registry: Registry, left: NamedScan, right: NamedScan, titles: tuple[str, str]) -> None:
+    """Show two scans symbol by symbol, then one symbol in both; whose files changed tells of scans of one model."""
     shifts = shifts_between(left, right)
     kept = [one for one in shifts if one.change is Change.KEPT]
     before, after = len(left[2].all_findings()), len(right[2].all_findings())
@@ -124,7 +128,7 @@ def _two_scans(left: NamedScan, right: NamedScan, name: str, sides: tuple[str, s
         Metric("Symbols in both", len(kept)),
         Metric("Gained", sum(one.change is Change.GAINED for one in shifts)),
         Metric("Lost", sum(one.change is Change.LOST for one in shifts)),
-        Metric("Files changed", sum(one.files_changed for one in kept)),
+        *([Metric("Files changed", sum(one.files_changed for one in kept))] if left[0] == right[0] else []),
         Metric("Findings", after, delta=f"{after - before:+d}" if after != before else None, delta_color="inverse"),
     )
     rows = [(one.symbol, one.kendall) for one in shifts if one.kendall is not None and one.kendall < 1]
@@ -140,16 +144,18 @@ def _two_scans(left: NamedScan, right: NamedScan, name: str, sides: tuple[str, s
         )
     table = group_shifts_table(shifts)
     show_table(
-        table, name, "Symbols of both sides",
+        table, "symbols-compared", "Symbols of both sides",
         config={"mean |Δτ|": st.column_config.NumberColumn(format="%.4f"), "rank agreement": TAU},
         height=rows_height(len(table), 480),
     )  # fmt: skip
-    if sides is not None and kept:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            symbol = st.selectbox("Symbol", [one.symbol for one in kept], key="symbol_of_both", width=260)
-            if st.button("Compare its groups", icon=":material/compare_arrows:", key="open_groups"):
-                chosen = {side: f"{model} / {symbol}" for side, model in zip("ab", sides, strict=True)}
-                st.switch_page(page_path("compare"), query_params={"what": "Groups", **chosen})
+    if not kept:
+        return
+    symbols = [one.symbol for one in kept]
+    changed = [at for at, one in enumerate(kept) if one.gained or one.lost or one.moved or one.mean_tau_change]
+    st.subheader("One symbol in both", anchor=False)
+    symbol = st.selectbox("Look into", symbols, index=changed[0] if changed else 0, key="into", bind="query-params")
+    groups = [(name, preferred_group(scan.groups_of(symbol))) for name, _, scan in (left, right)]
+    _look_into(registry, groups[0], groups[1], titles)
 
 
 def _side(registry: Registry, name: str, group: Group) -> Side:

@@ -27,7 +27,7 @@ def header(editing: Editing) -> None:
 def search(editing: Editing) -> list[str]:
     """Return the factors that search and filters ask for, in dimension order."""
     left, right = st.columns([2, 3])
-    text = left.text_input("Search", key="q", bind="query-params", icon=":material/search:", placeholder="factor")
+    text = left.text_input("Search", key="find", bind="query-params", icon=":material/search:", placeholder="factor")
     only = right.pills("Only", ONLY, key="only", bind="query-params")
     names = list(editing.draft.base.factor_names)
     if text.strip():

@@ -7,10 +7,10 @@ from typing import Literal
 
 import streamlit as st
 
+from mm_core.dashboard.addresses import page_path
 from mm_core.dashboard.figures import ic as ic_figures
 from mm_core.dashboard.figures import importance as importance_figures
 from mm_core.dashboard.figures import trees as tree_figures
-from mm_core.dashboard.navigation import page_path
 from mm_core.dashboard.numbers import booster_of
 from mm_core.dashboard.page import OpenGroup, now
 from mm_core.dashboard.palette import palette

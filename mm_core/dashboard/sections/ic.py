@@ -264,7 +264,7 @@ def consistency(scope: Scope) -> None:
         table, f"{scope.name}-consistency", "Factors by the consistency of their sign",
         height=620,
         config={
-            "factor": st.column_config.TextColumn(pinned=True),
+            "factor": st.column_config.TextColumn(pinned=True, width="medium"),
             "mean τ": TAU,
             "deviation": st.column_config.NumberColumn(format="%.4f"),
             "t": st.column_config.NumberColumn(format="%.2f", help="mean / (deviation / √groups)"),

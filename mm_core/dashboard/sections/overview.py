@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import streamlit as st
 
-from mm_core.dashboard.navigation import page_path
+from mm_core.dashboard.addresses import page_path
 from mm_core.dashboard.page import now
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
@@ -30,6 +30,7 @@ from mm_core.registry import Registry
 SEEN_COOKIE = "model_manager_seen"
 _SINCE = "_model_manager_since"
 FIRST_LOOK_DAYS = 7
+LOOK_MINUTES = 30
 MOST_NAMED = 6
 
 
@@ -115,15 +116,23 @@ def changes(registry: Registry) -> None:
 
 
 def _last_look() -> tuple[datetime, str]:
-    """Return since when to tell, and the title that says so; note this look in the browser."""
+    """Return since when to tell, and the title that says so; note this look in the browser.
+
+    The browser keeps two moments: when the look before this one ended, and when somebody looked last. A look lasts
+    until nobody has looked for half an hour, so that a reload or a second tab tells the same.
+    """
     if _SINCE not in st.session_state:
-        st.session_state[_SINCE] = _moment(str(st.context.cookies.get(SEEN_COOKIE, "")))
-        stamp = now().isoformat(timespec="seconds")
+        kept = str(st.context.cookies.get(SEEN_COOKIE, "")).partition("/")
+        since, last = _moment(kept[0]), _moment(kept[2])
+        if last is not None and now() - last > timedelta(minutes=LOOK_MINUTES):
+            since = last
+        st.session_state[_SINCE] = since
+        stamp = f"{since.isoformat(timespec='seconds') if since else ''}/{now().isoformat(timespec='seconds')}"
         st.html(
             f"<script>document.cookie = '{SEEN_COOKIE}={stamp}; max-age=31536000; path=/; SameSite=Lax'</script>",
             unsafe_allow_javascript=True,
         )
-    since: datetime | None = st.session_state[_SINCE]
+    since = st.session_state[_SINCE]
     if since is None:
         return now() - timedelta(days=FIRST_LOOK_DAYS), f"What changed in the last {FIRST_LOOK_DAYS} days"
     return since, f"What changed since your last look ({since:%Y-%m-%d %H:%M} UTC)"

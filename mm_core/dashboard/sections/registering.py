@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
+from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.kept import drafts
 from mm_core.dashboard.page import now, say_after_rerun
 from mm_core.dashboard.show import DAY, show_table
@@ -21,7 +22,7 @@ Progress = Callable[[int, int], object]
 
 _PREVIEW = "_model_manager_preview"
 _DONE = "_model_manager_registered"
-_DELETE = "_model_manager_delete"
+DELETE = "delete"
 _FAILED = "_model_manager_failed"
 
 
@@ -70,11 +71,10 @@ def model_actions(registry: Registry, name: str) -> None:
         if st.button(f"Refresh {plain(name)}", icon=":material/refresh:", key="refresh"):
             _with_progress(f"Reading changed groups of {name}", lambda progress: _refresh(registry, name, progress))
         if st.button(f"Delete {plain(name)} …", icon=":material/delete:", key="delete"):
-            st.session_state[_DELETE] = name
+            ask(DELETE, name)
     _said_on_failure("refresh")
-    asked: str | None = st.session_state.get(_DELETE)
-    if asked is not None:
-        _delete_dialog(registry, asked)
+    if asked(DELETE) is not None:
+        _delete_dialog(registry, asked(DELETE))
 
 
 def _look(registry: Registry, root_path: str) -> None:
@@ -149,7 +149,7 @@ def _said_on_failure(place: str) -> None:
         st.error(failed[1])
 
 
-@st.dialog("Delete a model", on_dismiss=lambda: st.session_state.pop(_DELETE, None))
+@st.dialog("Delete a model", on_dismiss=answered)
 def _delete_dialog(registry: Registry, name: str) -> None:
     st.markdown(
         f"**{name}** with its factor configs and their history is forgotten, and bots that ask for it get 404 at once. "
@@ -157,9 +157,9 @@ def _delete_dialog(registry: Registry, name: str) -> None:
     )
     st.text_input(f"Type {name} to confirm", key="delete_confirm")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        st.button("Keep it", key="delete_keep", on_click=lambda: st.session_state.pop(_DELETE, None))
+        st.button("Keep it", key="delete_keep", on_click=answered)
         deleted = st.button("Delete", type="primary", key="delete_now", on_click=_delete, args=(registry, name))
-    if _DELETE not in st.session_state:
+    if asked(DELETE) is None:
         st.rerun()  # a dialog runs alone: the page under it must run too
     if deleted:
         st.error(f"Nothing was deleted. Type {name} to confirm.")
@@ -168,7 +168,7 @@ def _delete_dialog(registry: Registry, name: str) -> None:
 def _delete(registry: Registry, name: str) -> None:
     if st.session_state.get("delete_confirm") != name:
         return
-    st.session_state.pop(_DELETE, None)
+    answered()
     try:
         registry.registrations.delete(name)
     except ModelManagerError as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 import pandas as pd
 import streamlit as st
 
-from mm_core.dashboard.navigation import page_path
+from mm_core.dashboard.addresses import page_path
 from mm_core.dashboard.show import DAY, choose_row, offer_exports
 from mm_core.dashboard.words import counted
 from mm_core.domain.groups import Scan
