@@ -48,20 +48,31 @@ def cell(page: Page, column: int, row: int) -> Locator:
     return page.locator(f"[data-testid='glide-cell-{column}-{row}']").first
 
 
-def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
-    """Select a cell of the grid, open its editor, type and confirm; wait until the grid shows it."""
+def cell_editor(page: Page) -> Locator:
+    """Return the input that stands over a cell while it is edited."""
+    return page.locator("[data-testid=portal] input, [data-testid=portal] textarea")
+
+
+def open_cell(page: Page, column: int, row: int) -> Locator:
+    """Select a cell of the grid, open its editor and return it."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
-    for _ in range(40):  # the very first focus of a grid selects its first cell
+    for _ in range(100):  # the very first focus of a grid selects its first cell, and a rerun may take the focus away
+        if cell_editor(page).count():
+            break
         target.focus()
         page.wait_for_timeout(80)
         if target.get_attribute("aria-selected") == "true":
-            break
+            page.keyboard.press("Enter")
+            page.wait_for_timeout(80)
+    return cell_editor(page).first
+
+
+def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
+    """Open a cell, type and confirm; wait until the grid shows it."""
+    open_cell(page, column, row).fill(text)
     page.keyboard.press("Enter")
-    editor = page.locator("[data-testid=portal] input, [data-testid=portal] textarea").first
-    editor.fill(text)
-    page.keyboard.press("Enter")
-    expect(target).to_have_text(text)
+    expect(cell(page, column, row)).to_have_text(text)
 
 
 def click_row(page: Page, key: str, row: int) -> None:
