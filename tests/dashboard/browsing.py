@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 expect.set_options(timeout=20_000)  # streamlit answers in tenths of a second, a busy machine in seconds
 
@@ -57,14 +58,16 @@ def open_cell(page: Page, column: int, row: int) -> Locator:
     """Select a cell of the grid, open its editor and return it."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
-    for _ in range(100):  # the very first focus of a grid selects its first cell, and a rerun may take the focus away
-        if cell_editor(page).count():
-            break
+    for _ in range(40):  # the very first focus of a grid selects its first cell, and a rerun may take the focus away
         target.focus()
         page.wait_for_timeout(80)
         if target.get_attribute("aria-selected") == "true":
             page.keyboard.press("Enter")
-            page.wait_for_timeout(80)
+            try:
+                cell_editor(page).first.wait_for(timeout=2_000)
+            except PlaywrightTimeout:
+                continue
+            break
     return cell_editor(page).first
 
 
