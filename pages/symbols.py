@@ -7,7 +7,7 @@ from mm_core.dashboard.numbers import groups_of
 from mm_core.dashboard.page import begin, now, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.sections import symbols
-from mm_core.dashboard.show import show_figure
+from mm_core.dashboard.show import PORTION, choose_portion, show_figure
 from mm_core.dashboard.words import counted
 
 opened = open_model(begin("Symbols"))
@@ -18,15 +18,14 @@ if shown.empty:
     st.stop()
 symbols.groups(shown, opened.name)
 
-st.subheader("Training windows")
+st.subheader("Training windows", anchor=False)
 windows = symbols.windows(opened.scan, shown["group"].tolist(), now())
-drawn = sum(is_drawn(window) for _, window, _ in windows)
+drawn = [row for row in windows if is_drawn(row[1])]
 if drawn:
-    with st.container(height=520 if drawn > 26 else "content", border=False):
-        show_figure(
-            training_gantt(windows, now(), palette()), "gantt", "Training window of each group, with today's line"
-        )
-    if drawn < len(windows):
-        st.caption(f"{counted(len(windows) - drawn, 'group')} without a start and an end in their order.")
+    part = drawn[choose_portion(len(drawn), "windows", "freshest", "oldest")]
+    with st.container(height=520 if len(part) > PORTION else "content", border=False):
+        show_figure(training_gantt(part, now(), palette()), "gantt", "Training window of each group, with today's line")
+    if len(drawn) < len(windows):
+        st.caption(f"{counted(len(windows) - len(drawn), 'group')} without a start and an end in their order.")
 else:
     st.info("No training info tells a window. It comes from train_start_date, train_end_date or train_window.")

@@ -17,6 +17,7 @@ CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "sel
 WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="UTC")
 DAY = st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC", help="UTC")
 MISSING = "–"
+PORTION = 40
 ROW_PIXELS = 31
 """Height of a table's row at the font size of `.streamlit/config.toml`."""
 
@@ -46,6 +47,21 @@ def metric_wall(*metrics: Metric) -> None:
         value = plain(one.value) if isinstance(one.value, str) else one.value
         hint = plain(one.help) if one.help is not None else None
         column.metric(plain(one.label), value, one.delta, delta_color=one.delta_color, help=hint, border=True)
+
+
+def choose_portion(count: int, key: str, first: str, last: str) -> slice:
+    """Ask which of many rows a figure draws: a figure of hundreds takes the browser a second, and nobody reads it."""
+    if count <= PORTION:
+        return slice(None)
+    names = {
+        f"{PORTION} {first}": slice(PORTION),
+        f"{PORTION} {last}": slice(-PORTION, None),
+        f"all {count}": slice(None),
+    }
+    chosen = st.segmented_control(
+        "Draw", list(names), default=next(iter(names)), key=key, bind="query-params", required=True
+    )
+    return names[chosen]
 
 
 def show_figure(figure: go.Figure, key: str, alt: str) -> None:

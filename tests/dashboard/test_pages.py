@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -335,3 +336,16 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
 def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("ic", view="Agreement", scope="all models", sides="models")
     assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both
+
+
+def test_many_windows_are_drawn_in_portions(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    for number in range(45):
+        info = {"train_start_date": "2024-01-01", "train_end_date": f"2024-03-{number % 28 + 1:02d}"}
+        root = write_group(f"S{number:02d}_r", info_pkl=pickle.dumps(info), model_json=None)
+    open_registry(load_settings()).registrations.register("many", str(root))
+    for choice, count in (("40 freshest", 40), ("40 oldest", 40), ("all 45", 45)):
+        page = open_page("symbols", windows=choice)
+        assert not page.exception
+        assert sum(len(bar["y"]) for bar in _figure(page)["data"]) == count

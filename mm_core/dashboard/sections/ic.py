@@ -15,8 +15,10 @@ from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.show import (
     MISSING,
+    PORTION,
     TAU,
     Metric,
+    choose_portion,
     metric_wall,
     offer_exports,
     rows_height,
@@ -183,9 +185,10 @@ def _models_agreement(scope: Scope) -> None:
         Metric("Least", f"{rows[-1][0]} {figure_text(rows[-1][1])}"),
         Metric("Most", f"{rows[0][0]} {figure_text(rows[0][1])}"),
     )
-    with st.container(height=560 if len(rows) > 26 else "content", border=False):
+    part = rows[choose_portion(len(rows), "agreeing", "most alike", "least alike")]
+    with st.container(height=560 if len(part) > PORTION else "content", border=False):
         show_figure(
-            signed_bars(rows, "Kendall's τ of ranks", "+.2f", palette()),
+            signed_bars(part, "Kendall's τ of ranks", "+.2f", palette()),
             "models_agreement",
             f"{a} against {b} by symbol",
         )
@@ -230,9 +233,12 @@ def distributions(scope: Scope) -> None:
     summaries = [summarize(scope.matrix.taus[:, column]) for column in range(len(scope.labels))]
     order = sorted(range(len(summaries)), key=lambda at: -(summaries[at].mean_absolute or 0.0))
     labels, ranked = [scope.labels[at] for at in order], [summaries[at] for at in order]
-    with st.container(height=620 if len(labels) > 30 else "content", border=False):
+    part = choose_portion(len(labels), "boxes", "strongest", "weakest")
+    with st.container(height=620 if len(labels[part]) > PORTION else "content", border=False):
         show_figure(
-            figures.tau_boxes(labels, ranked, palette()), "boxes", "Quartiles of tau in each group, strongest first"
+            figures.tau_boxes(labels[part], ranked[part], palette()),
+            "tau_boxes",
+            "Quartiles of tau in each group, strongest first",
         )
     show_table(
         summaries_table(labels, ranked), f"{scope.name}-distributions", "Figures of tau in each group",
