@@ -43,8 +43,11 @@ LONGEST_OPEN_SECONDS = 2.0
 LONGEST_RERUN_MS = 300.0
 MOST_SESSION_MB = 50.0
 LIBRARIES = ("streamlit", "plotly", "pandas", "pyarrow", "playwright")
+QUICK_PAGES = ("overview", "group", "config")
+RERUNS = 7
 NONE = "–"
-COLUMNS = "view, cold open, empty cache, first of process, sent, first run, rerun, after a choice, verdict"
+SETTLING_SECONDS = 0.3  # after a view is there: streamlit tidies up behind each run
+COLUMNS = "view, cold open, empty cache, first of process, server, sent, first run, rerun, after a choice, verdict"
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Visited:
     opens: list[float | None] = field(default_factory=list)
     with_empty_cache: list[float | None] = field(default_factory=list)
     first_of_process: float | None = None
+    server_seconds: list[float] = field(default_factory=list)
     sent: int = 0
     script: ScriptTimes | None = None
 
@@ -80,6 +84,7 @@ class Visited:
             _seconds(self.opens),
             _seconds(self.with_empty_cache),
             _seconds([self.first_of_process]),
+            f"{median(self.server_seconds) * 1000:.0f} ms",
             f"{self.sent / 1e6:.2f} MB",
             _milliseconds([script.first] if script else []),
             _milliseconds(script.again if script else []),
@@ -158,26 +163,28 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     )
     shutil.copytree(work / "artifacts", work / "before", copy_function=os.link)
     one_a_page = {view.page: view for view in reversed(VIEWS)}
-    views = tuple(reversed(one_a_page.values())) if chosen.quick else VIEWS
+    views = tuple(one_a_page[name] for name in QUICK_PAGES) if chosen.quick else VIEWS
+    views_of_two = () if chosen.quick else WITH_TWO_MODELS
     times = 1 if chosen.quick else chosen.sessions
-    visited = {view.name: Visited(view) for view in (*views, *WITH_TWO_MODELS)}
+    visited = {view.name: Visited(view) for view in (*views, *views_of_two)}
     with peers.model_manager(work / "data", logs=work) as server:
         peers.wait_for_answer(server, "/api/health")
         client = Client(server)
         client.post("/api/models", {"model_name": MODEL, "root_path": str(work / "artifacts")})
         _train_half_again(work / "artifacts", chosen.groups, chosen.seed)
         client.post(f"/api/models/{MODEL}/refresh")
-        _time_scripts(work, server.port, views, visited, 3 if chosen.quick else 7)
+        _time_scripts(work, server.port, views, visited, 3 if chosen.quick else RERUNS)
         memory = _fill_with_sessions(work, server.port, views, times)
         if not chosen.quick:
             for view in one_a_page.values():
                 with _dashboard(work, server.port) as dashboard, chromium() as browser, reader(browser) as context:
                     visited[view.name].first_of_process = opened(context, dashboard, view)
         _open_cold(work, server.port, views, visited, times)
-        client = Client(server)  # the server closed the first connection meanwhile
-        client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
-        _time_scripts(work, server.port, WITH_TWO_MODELS, visited, 3 if chosen.quick else 7)
-        _open_cold(work, server.port, WITH_TWO_MODELS, visited, times)
+        if views_of_two:
+            client = Client(server)  # the server closed the first connection meanwhile
+            client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
+            _time_scripts(work, server.port, views_of_two, visited, RERUNS)
+            _open_cold(work, server.port, views_of_two, visited, times)
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
     _report(facts, list(visited.values()), memory)
     if chosen.json is not None:
@@ -218,7 +225,7 @@ def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[st
 
 
 def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: int) -> Memory:
-    """Let sessions visit every view and stay; the first one fills what all share, so it is not counted."""
+    """Let sessions visit every view and stay; the first one fills what all share and is not counted."""
     _say(f"memory of {sessions} sessions")
     with _dashboard(work, port) as dashboard, chromium() as browser, reader(browser) as context:
         idle = dashboard.memory_mb()
@@ -236,7 +243,10 @@ def _open_cold(work: Path, port: int, views: Sequence[View], visited: dict[str, 
             one = visited[view.name]
             one.sent = sent_bytes(returning, dashboard, view)
             for _ in range(times):
+                used = dashboard.cpu_seconds()
                 one.opens.append(opened(returning, dashboard, view))
+                time.sleep(SETTLING_SECONDS)
+                one.server_seconds.append(dashboard.cpu_seconds() - used)
                 with reader(browser) as newcomer:
                     one.with_empty_cache.append(opened(newcomer, dashboard, view))
             _say(f"opened {view.name}: {_seconds(one.opens)}")
@@ -245,14 +255,13 @@ def _open_cold(work: Path, port: int, views: Sequence[View], visited: dict[str, 
 def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -> None:
     for name, fact in facts.items():
         print(f"- {name}: {fact}")
-    print()
-    print("Cold opens: median (fastest). Scripts: median by the clock (of processor time).")
-    print()
+    print(
+        "\nCold opens: median (fastest). Server: processor time of a cold open. Scripts: median (of processor time).\n"
+    )
     print(aligned([COLUMNS.split(", "), *(one.cells() for one in visited)]))
     fits = memory.of_a_session < MOST_SESSION_MB
-    print()
     print(
-        f"Memory of a session: {memory.of_a_session:.1f} MB, {'met' if fits else 'MISSED'} "
+        f"\nMemory of a session: {memory.of_a_session:.1f} MB, {'met' if fits else 'MISSED'} "
         f"({memory.idle:.0f} MB before the first, {memory.warm:.0f} MB with it, {memory.full:.0f} MB with "
         f"{memory.sessions} more)."
     )
@@ -270,20 +279,21 @@ def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory:
             "open_seconds": one.opens,
             "open_seconds_with_empty_cache": one.with_empty_cache,
             "open_seconds_first_of_process": one.first_of_process,
+            "server_seconds": one.server_seconds,
             "sent_bytes": one.sent,
             "script": asdict(one.script) if one.script else None,
             "missed": one.missed(),
         }
         for one in visited
     }
-    figures = {"idle": memory.idle, "warm": memory.warm, "full": memory.full, "sessions": memory.sessions}
-    document = {"machine": facts, "views": samples, "memory_mb": figures | {"a_session": memory.of_a_session}}
+    memory_mb = asdict(memory) | {"of_a_session": memory.of_a_session}
+    document = {"machine": facts, "memory_mb": memory_mb, "views": samples}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ IS_SHOWN = """
 """Asked before each frame is painted, so a page that answers has a free main thread; milliseconds since navigation."""
 
 
+TWO_SCANS = (".st-key-agreement_bars .barlayer path", ".st-key-symbols-compared_csv", ".st-key-into")
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One page, or one tab of it: ``content`` are selectors of what is its own.
@@ -77,7 +80,7 @@ def _views() -> Iterator[View]:
         ("q", tuple(f"00{at}" for at in numbers)),
     )
     own = f"[class*='{RETURN_NAME}-%s_csv']"
-    for tab, content in {
+    tabs = {
         "Factors": (own % "factors",),
         "IC": (".st-key-ic_bars .barlayer path", ".st-key-ic_histogram .barlayer path"),
         "Importance": (".st-key-ic_importance .scatterlayer path", ".st-key-gain_bars .barlayer path"),
@@ -86,9 +89,10 @@ def _views() -> Iterator[View]:
         "Findings": ("[data-testid=stAlert]",),
         "Files": (own % "files",),
         "For bots": ("[data-testid=stCode]",),
-    }.items():
+    }
+    for tab, content in tabs.items():
         yield View("group", content, {"tab": tab}, ("symbol", symbols))
-    for view, content, change in (
+    for view, chart, change in (
         ("Heat map", ".st-key-heat_map .heatmaplayer image", ("least", tuple(0.005 * at for at in numbers))),
         ("One factor", ".st-key-one_factor .barlayer path", ("factor", tuple(f"momentum_{at}" for at in numbers))),
         ("Consistency", f"[class*='{MODEL}-consistency_csv']", None),
@@ -96,20 +100,22 @@ def _views() -> Iterator[View]:
         ("Distributions", ".st-key-boxes .boxlayer path", None),
         ("Families", ".st-key-families .heatmaplayer image", None),
     ):
-        yield View("ic", (content,), {"view": view}, change)
+        yield View("ic", (chart,), {"view": view}, change)
     yield View(
         "compare",
         (".st-key-tau_scatter .gl-canvas", ".st-key-parameters-compared_csv"),
         {"what": "Groups"},
         ("b", tuple(f"{MODEL} / {symbol}" for symbol in symbols)),
     )
-    yield View("compare", (f".st-key-{MODEL}-scans_csv",), {"what": "Scans"})
+    yield View("compare", TWO_SCANS, {"what": "Scans"}, ("into", symbols))
     yield View("config", ("[class*='st-key-grid_'] canvas",), {}, ("symbol", symbols))
     yield View("service", (".st-key-requests_csv",))
 
 
 VIEWS = tuple(_views())
-WITH_TWO_MODELS = (View("compare", (".st-key-models_csv",), {"what": "Models"}),)
+WITH_TWO_MODELS = (
+    View("compare", TWO_SCANS, {"what": "Models"}, ("into", tuple(symbol_of(number) for number in range(2, 9)))),
+)
 TITLES = {"group": "Group", "ic": "IC explorer", "config": "Factor configs"}
 """What the sidebar calls a page, where that is not its name."""
 

@@ -12,6 +12,9 @@ from mm_core.dashboard.figures.frame import bars_height, framed, name_rows, show
 from mm_core.dashboard.palette import Palette
 from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage
 
+MOST_SVG_POINTS = 2000
+"""Above that WebGL is faster; below it, it only costs the start of a graphics context."""
+
 
 def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> list[tuple[str, float]]:
     """Return the ``top`` highest and the ``top`` lowest taus, highest first; all where there are not as many.
@@ -64,7 +67,7 @@ def tau_scatter(
     """Draw the taus of common factors, one side against the other, with the line where both are equal."""
     one, other = (shown(title).replace("%{", "% {") for title in titles)
     figure = go.Figure(
-        go.Scattergl(
+        (go.Scatter if len(names) <= MOST_SVG_POINTS else go.Scattergl)(
             x=left, y=right, text=[shown(name) for name in names], mode="markers",
             marker={"color": colors.accent, "size": 7, "opacity": 0.75, "line": {"width": 0}},
             hovertemplate=f"%{{text}}<br>{one}: %{{x:+.4f}}<br>{other}: %{{y:+.4f}}<extra></extra>",

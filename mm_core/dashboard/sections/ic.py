@@ -238,7 +238,7 @@ def distributions(scope: Scope) -> None:
         show_figure(
             figures.tau_boxes(labels[part], ranked[part], palette()),
             "tau_boxes",
-            "Quartiles of tau in each group, strongest first",
+            "Quartiles of tau in each group",
         )
     show_table(
         summaries_table(labels, ranked), f"{scope.name}-distributions", "Figures of tau in each group",

@@ -1,0 +1,42 @@
+"""The benchmark of the dashboard runs from end to end and says what it measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    command = [sys.executable, str(PROJECT / "bench" / "dashboard.py"), "--quick", "--groups", "10", "--factors", "20"]
+    done = subprocess.run(
+        [*command, "--trees", "3", "--json", str(tmp_path / "figures.json")],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert list(figures["views"]) == ["overview", "group Factors", "config"]
+    for name, view in figures["views"].items():
+        assert name in done.stdout
+        assert None not in [*view["open_seconds"], *view["open_seconds_with_empty_cache"]], "the content was not shown"
+        assert view["sent_bytes"] > 0
+        assert view["script"]["problem"] == ""
+        assert all(run["wall_ms"] > 0 for run in [view["script"]["first"], *view["script"]["again"]])
+    assert figures["memory_mb"]["warm"] > figures["memory_mb"]["idle"] > 0
+    assert ("MISSED" in done.stdout) == (
+        any(view["missed"] for view in figures["views"].values()) or figures["memory_mb"]["of_a_session"] >= 50
+    )
+    assert list((tmp_path / "scratch").iterdir()) == []
