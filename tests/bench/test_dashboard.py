@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,24 @@ import pytest
 PROJECT = Path(__file__).parent.parent.parent
 
 
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary directory with a short path: Chromium puts a socket into it, whose path has 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="mm-") as path:
+        monkeypatch.setenv("TMPDIR", path)
+        yield Path(path)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A temporary directory with a short name: Chromium puts a socket below it, whose path has 107 letters at most."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as path:
+        yield Path(path)
+
+
 @pytest.mark.slow
 @pytest.mark.browser
-def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
-    (tmp_path / "scratch").mkdir()
+def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(scratch: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(PROJECT / "bench" / "dashboard.py"), "--quick", "--groups", "10", "--factors", "20"]
     done = subprocess.run(
         [*command, "--trees", "3", "--json", str(tmp_path / "figures.json")],
@@ -39,4 +52,4 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
     assert ("MISSED" in done.stdout) == (
         any(view["missed"] for view in figures["views"].values()) or figures["memory_mb"]["of_a_session"] >= 50
     )
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list(scratch.iterdir()) == []

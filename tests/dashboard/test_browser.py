@@ -215,15 +215,18 @@ def test_the_browser_remembers_the_last_look(
     page = open_tab(browser, base, "Overview")
     expect(page.get_by_text("What changed in the last 7 days")).to_be_visible()
     page.wait_for_function("document.cookie.includes('model_manager_seen=')")
-    reloaded = open_tab(browser, base, "Overview")
-    expect(reloaded.get_by_text("What changed in the last 7 days")).to_be_visible()  # still the same look
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
     page.evaluate("stamp => { document.cookie = 'model_manager_seen=/' + stamp + '; path=/' }", an_hour_ago)
     open_registry(load_settings()).registrations.delete("longer")
     document = {"BTCUSDT": {"mean_values": [1, 2, 3], "variance_values": [4, 5, 6]}}
     open_registry(load_settings()).configs.save("horizon", "BTCUSDT", document, by="api")
     again = open_tab(browser, base, "Overview")
-    expect(again.get_by_text("What changed since your last look (")).to_be_visible()
+    title = again.get_by_text("What changed since your last look (")
+    expect(title).to_be_visible()
+    again.wait_for_function(f"document.cookie.includes('model_manager_seen={an_hour_ago}/')")
+    reloaded = open_tab(browser, base, "Overview")  # the same look goes on
+    expect(reloaded.get_by_text(title.inner_text())).to_be_visible()
+    again.bring_to_front()
     changes = again.get_by_test_id("stDataFrame").nth(1)
     changes.scroll_into_view_if_needed()
     expect(changes.get_by_test_id("glide-cell-3-0")).to_contain_text("revision 2 by api")
