@@ -96,14 +96,14 @@ def _views() -> Iterator[View]:
         ("Heat map", ".st-key-heat_map .heatmaplayer image", ("least", tuple(0.005 * at for at in numbers))),
         ("One factor", ".st-key-one_factor .barlayer path", ("factor", tuple(f"momentum_{at}" for at in numbers))),
         ("Consistency", f"[class*='{MODEL}-consistency_csv']", None),
-        ("Agreement", ".st-key-agreement .gl-canvas", ("other", symbols)),
-        ("Distributions", ".st-key-boxes .boxlayer path", None),
+        ("Agreement", ".st-key-agreement .scatterlayer path", ("other", symbols)),
+        ("Distributions", ".st-key-tau_boxes .boxlayer path", None),
         ("Families", ".st-key-families .heatmaplayer image", None),
     ):
         yield View("ic", (chart,), {"view": view}, change)
     yield View(
         "compare",
-        (".st-key-tau_scatter .gl-canvas", ".st-key-parameters-compared_csv"),
+        (".st-key-tau_scatter .scatterlayer path", ".st-key-parameters-compared_csv"),
         {"what": "Groups"},
         ("b", tuple(f"{MODEL} / {symbol}" for symbol in symbols)),
     )

@@ -22,13 +22,6 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A temporary directory with a short name: Chromium puts a socket below it, whose path has 107 letters at most."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as path:
-        yield Path(path)
-
-
 @pytest.mark.slow
 @pytest.mark.browser
 def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(scratch: Path, tmp_path: Path) -> None:
