@@ -44,7 +44,8 @@ IS_SHOWN = """
 """Asked before each frame is painted, so a page that answers has a free main thread; milliseconds since navigation."""
 
 
-TWO_SCANS = (".st-key-agreement_bars .barlayer path", ".st-key-symbols-compared_csv", ".st-key-into")
+TWO_SCANS = (".st-key-agreement_bars .barlayer path", ".st-key-symbols-compared_csv")
+ONE_SYMBOL = (".st-key-tau_scatter .scatterlayer path", ".st-key-into")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +104,18 @@ def _views() -> Iterator[View]:
         yield View("ic", (chart,), {"view": view}, change)
     yield View(
         "compare",
-        (".st-key-tau_scatter .scatterlayer path", ".st-key-parameters-compared_csv"),
+        (".st-key-tau_scatter .scatterlayer path",),
         {"what": "Groups"},
         ("b", tuple(f"{MODEL} / {symbol}" for symbol in symbols)),
     )
-    yield View("compare", TWO_SCANS, {"what": "Scans"}, ("into", symbols))
+    yield View("compare", TWO_SCANS, {"what": "Scans"})
+    yield View("compare", ONE_SYMBOL, {"what": "Scans", "of": "One symbol"}, ("into", symbols))
     yield View("config", ("[class*='st-key-grid_'] canvas",), {}, ("symbol", symbols))
     yield View("service", (".st-key-requests_csv",))
 
 
 VIEWS = tuple(_views())
-WITH_TWO_MODELS = (
-    View("compare", TWO_SCANS, {"what": "Models"}, ("into", tuple(symbol_of(number) for number in range(2, 9)))),
-)
+WITH_TWO_MODELS = (View("compare", TWO_SCANS, {"what": "Models"}),)
 TITLES = {"group": "Group", "ic": "IC explorer", "config": "Factor configs"}
 """What the sidebar calls a page, where that is not its name."""
 

@@ -1,9 +1,12 @@
 """One group from every side: factors, IC, importance, trees, training, findings, files, and what bots get."""
 
+from functools import partial
+
 import streamlit as st
 
 from mm_core.dashboard.page import begin, open_group
 from mm_core.dashboard.sections import for_bots, group
+from mm_core.dashboard.show import draw_open_tab
 from mm_core.dashboard.words import plain
 
 registry = begin()
@@ -22,9 +25,4 @@ sides = {
     "Files": group.files,
     "For bots": lambda opened, facts: for_bots.payload(opened),
 }
-for tab, draw in zip(
-    st.tabs(list(sides), key="tab", bind="query-params", on_change="rerun"), sides.values(), strict=True
-):
-    if tab.open:  # one side is drawn at a time: the others cost nothing until somebody looks
-        with tab:
-            draw(opened, facts)
+draw_open_tab({name: partial(draw, opened, facts) for name, draw in sides.items()}, key="tab")

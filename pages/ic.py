@@ -1,9 +1,10 @@
 """Information coefficients of many groups side by side."""
 
-import streamlit as st
+from functools import partial
 
 from mm_core.dashboard.page import begin
 from mm_core.dashboard.sections import ic
+from mm_core.dashboard.show import draw_open_tab
 
 scope = ic.choose_scope(begin("IC explorer"))
 views = {
@@ -14,9 +15,4 @@ views = {
     "Distributions": ic.distributions,
     "Families": ic.families,
 }
-for tab, draw in zip(
-    st.tabs(list(views), key="view", bind="query-params", on_change="rerun"), views.values(), strict=True
-):
-    if tab.open:
-        with tab:
-            draw(scope)
+draw_open_tab({name: partial(draw, scope) for name, draw in views.items()}, key="view")

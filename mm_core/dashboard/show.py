@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -47,6 +47,16 @@ def metric_wall(*metrics: Metric) -> None:
         value = plain(one.value) if isinstance(one.value, str) else one.value
         hint = plain(one.help) if one.help is not None else None
         column.metric(plain(one.label), value, one.delta, delta_color=one.delta_color, help=hint, border=True)
+
+
+def draw_open_tab(sides: Mapping[str, Callable[[], None]], key: str) -> None:
+    """Offer a tab for each side and draw the open one: the others cost nothing until somebody looks."""
+    for tab, draw in zip(
+        st.tabs(list(sides), key=key, bind="query-params", on_change="rerun"), sides.values(), strict=True
+    ):
+        if tab.open:
+            with tab:
+                draw()
 
 
 def choose_portion(count: int, key: str, first: str, last: str) -> slice:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation.boosters import flat
-from mm_core.evaluation.ic import rank_agreement
+from mm_core.evaluation.ic import kendall_agreement
 from mm_core.evaluation.importance import Importance
 
 
@@ -164,7 +164,7 @@ def _group_shift(left: Group | None, right: Group | None) -> GroupShift:
         len(before.keys() - after.keys()),
         sum(before[name] != after[name] for name in before.keys() & after.keys()),
         float(np.mean(np.abs(changes))) if changes else None,
-        rank_agreement(taus, taus_after).kendall,
+        kendall_agreement(taus, taus_after),
     )
 
 

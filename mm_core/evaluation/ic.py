@@ -196,21 +196,34 @@ class RankAgreement:
 
 def rank_agreement(left: Mapping[str, float | None], right: Mapping[str, float | None], top: int = 20) -> RankAgreement:
     """Return the rank agreement of two groups' taus by factor name."""
-    one = {name: tau for name, tau in left.items() if tau is not None and tau == tau}
-    two = {name: tau for name, tau in right.items() if tau is not None and tau == tau}
-    common = [name for name in one if name in two]
-    a, b = np.array([one[name] for name in common]), np.array([two[name] for name in common])
+    one, two = _known(left), _known(right)
+    a, b = _common(one, two)
     size = min(top, len(one), len(two))
     overlap = len(_strongest(one, size) & _strongest(two, size)) / size if size else None
-    if len(common) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return RankAgreement(len(common), None, None, size, overlap)
-    return RankAgreement(
-        len(common),
-        float(stats.kendalltau(a, b).statistic),
-        float(stats.spearmanr(a, b).statistic),
-        size,
-        overlap,
-    )
+    spearman = float(stats.spearmanr(a, b).statistic) if _can_be_ranked(a, b) else None
+    return RankAgreement(len(a), _kendall(a, b), spearman, size, overlap)
+
+
+def kendall_agreement(left: Mapping[str, float | None], right: Mapping[str, float | None]) -> float | None:
+    """Return Kendall's tau-b of two groups' taus by factor name, as `rank_agreement` has it."""
+    return _kendall(*_common(_known(left), _known(right)))
+
+
+def _known(taus: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: tau for name, tau in taus.items() if tau is not None and tau == tau}
+
+
+def _common(one: Mapping[str, float], two: Mapping[str, float]) -> tuple[FloatArray, FloatArray]:
+    names = [name for name in one if name in two]
+    return np.array([one[name] for name in names]), np.array([two[name] for name in names])
+
+
+def _can_be_ranked(a: FloatArray, b: FloatArray) -> bool:
+    return len(a) > 2 and bool(np.ptp(a)) and bool(np.ptp(b))
+
+
+def _kendall(a: FloatArray, b: FloatArray) -> float | None:
+    return float(stats.kendalltau(a, b).statistic) if _can_be_ranked(a, b) else None
 
 
 def _strongest(taus: Mapping[str, float], size: int) -> set[str]:

@@ -270,7 +270,7 @@ def test_one_factor_is_shown_across_symbols_and_horizons(state: dict[str, str], 
 
 
 def test_two_groups_are_compared_factor_by_factor(state: dict[str, str], open_page: OpenPage) -> None:
-    page = open_page("compare", a="horizon / SOLUSDT", b="longer / SOLUSDT")
+    page = open_page("compare", a="horizon / SOLUSDT", b="longer / SOLUSDT", part="Factors")
     metrics = _metrics(page)
     assert {name: metrics[name] for name in ("Same factors", "Gained", "Lost", "Moved", "Window end")} == {
         "Same factors": "50%", "Gained": "1", "Lost": "1", "Moved": "2", "Window end": "+0 days",
@@ -298,6 +298,30 @@ def test_two_scans_are_compared(state: dict[str, str], open_page: OpenPage, writ
     table = _table(page, "factors gained").set_index("symbol")
     assert table["change"].to_dict() == {"BTCUSDT": "changed", "ETHUSDT": "kept", "SOLUSDT": "kept"}
     assert table.loc["BTCUSDT", ["factors gained", "factors lost", "factors moved"]].tolist() == [1, 1, 1]
+
+
+def test_one_symbol_of_two_scans_is_looked_into(
+    state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTCUSDT_mid_chg_1m", "horizon", factors_txt=b"momentum_5\nspread_3\nskew_9\n")
+    open_registry(load_settings()).registrations.refresh("horizon")
+    page = open_page("compare", what="Scans", model="horizon", of="One symbol", part="Factors")
+    assert page.selectbox(key="into").value == "BTCUSDT", "the first one that changed"
+    assert _table(page, "Δτ").set_index("factor")["change"].to_dict() == {
+        "momentum_5": "kept", "volatility_20": "lost", "spread_3": "moved", "skew_9": "gained",
+    }  # fmt: skip
+
+
+def test_compared_taus_gains_and_parameters_have_a_tab_each(state: dict[str, str], open_page: OpenPage) -> None:
+    groups = {"a": "horizon / SOLUSDT", "b": "longer / SOLUSDT"}
+    page = open_page("compare", **groups)
+    scatter, bars = _figure(page, 0)["data"][0], _figure(page, 1)["data"][0]
+    assert sorted(zip(scatter["x"], scatter["y"], strict=True)) == [(0.01, 0.04), (0.02, -0.05)]
+    assert bars["x"] == pytest.approx([-0.07, 0.03])
+    page = open_page("compare", **groups, part="Parameters")
+    assert any("parameters are the same" in caption.value for caption in page.main.caption)
+    page.toggle(key="differing").set_value(False).run()
+    assert set(_table(page, "differs")["differs"]) == {""}
 
 
 def test_the_service_page_shows_the_running_payload_server(

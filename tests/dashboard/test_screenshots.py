@@ -37,6 +37,8 @@ VIEWS = {
     "ic-families": ("/ic?model=mid_chg_5b&view=Families", "IC explorer"),
     "config": (f"/config?{GROUP}", "Factor configs"),
     "compare-groups": (f"/compare?{GROUP}", "Compare"),
+    "compare-factors": (f"/compare?{GROUP}&part=Factors", "Compare"),
+    "compare-one-symbol": ("/compare?what=Models&of=One symbol&part=Gain", "Compare"),
     "compare-models": ("/compare?what=Models", "Compare"),
     "compare-scans": ("/compare?what=Scans&model=broken", "Compare"),
     "service": ("/service", "Service"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import streamlit as st
 
 from mm_core.dashboard.figures.bars import signed_bars
@@ -11,12 +13,21 @@ from mm_core.dashboard.numbers import booster_of, shifts_between
 from mm_core.dashboard.page import all_models, open_model
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.show import MISSING, TAU, Metric, metric_wall, rows_height, show_figure, show_table
+from mm_core.dashboard.show import (
+    MISSING,
+    TAU,
+    Metric,
+    draw_open_tab,
+    metric_wall,
+    rows_height,
+    show_figure,
+    show_table,
+)
 from mm_core.dashboard.sidebar import pair_in_hand, picked
 from mm_core.dashboard.tables.factors import group_shifts_table, parameters_table, shifts_table
 from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation import comparison
-from mm_core.evaluation.comparison import Change, FactorShift, Side
+from mm_core.evaluation.comparison import Change, FactorShift, GroupShift, Side
 from mm_core.evaluation.ic import rank_agreement
 from mm_core.evaluation.importance import group_importance
 from mm_core.evaluation.training import training_window
@@ -53,11 +64,19 @@ def _look_into(registry: Registry, left: tuple[str, Group], right: tuple[str, Gr
     one, other = _side(registry, *left), _side(registry, *right)
     shifts = comparison.factor_shifts(one, other)
     _group_figures(one.group, other.group, shifts)
-    _factor_figures(shifts, titles)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = st.pills(
-            "Factors", [str(change) for change in Change], selection_mode="multi", key="change", bind="query-params"
-        )
+    sides = {
+        "Tau": lambda: _tau_figures(shifts, titles),
+        "Gain": lambda: _gain_figure(shifts),
+        "Factors": lambda: _factors_compared(shifts),
+        "Parameters": lambda: _parameters_compared(one.group, other.group),
+    }
+    draw_open_tab(sides, key="part")
+
+
+def _factors_compared(shifts: tuple[FactorShift, ...]) -> None:
+    kinds = st.pills(
+        "Factors", [str(change) for change in Change], selection_mode="multi", key="change", bind="query-params"
+    )
     table = shifts_table(shifts)
     show_table(
         table[table["change"].isin(kinds)] if kinds else table, "factors-compared", "Factors of both sides",
@@ -65,15 +84,18 @@ def _look_into(registry: Registry, left: tuple[str, Group], right: tuple[str, Gr
         | {f"{name}gain share{side}": st.column_config.NumberColumn(format="percent") for name, side in SHARES},
         height=rows_height(len(table), 420),
     )  # fmt: skip
-    st.subheader("Parameters")
+
+
+def _parameters_compared(left: Group, right: Group) -> None:
     differing = st.toggle("Only those that differ", value=True, key="differing", bind="query-params")
-    pairs = comparison.parameter_pairs(comparison.group_parameters(one.group), comparison.group_parameters(other.group))
+    pairs = comparison.parameter_pairs(comparison.group_parameters(left), comparison.group_parameters(right))
     parameters = parameters_table(pairs)
-    show_table(
-        parameters[parameters["differs"] == "yes"] if differing else parameters,
-        "parameters-compared",
-        "Parameters of both sides",
-    )
+    if differing:
+        parameters = parameters[parameters["differs"] == "yes"]
+        if parameters.empty:
+            st.caption(f"All {len(pairs)} parameters are the same.")
+            return
+    show_table(parameters, "parameters-compared", "Parameters of both sides")
 
 
 def two_models(registry: Registry) -> None:
@@ -120,7 +142,7 @@ def two_scans(registry: Registry) -> None:
 
 
 def _two_scans(registry: Registry, left: NamedScan, right: NamedScan, titles: tuple[str, str]) -> None:
-    """Show two scans symbol by symbol, then one symbol in both; whose files changed tells of scans of one model."""
+    """Show two scans symbol by symbol, or one symbol in both; whose files changed tells of scans of one model."""
     shifts = shifts_between(left, right)
     kept = [one for one in shifts if one.change is Change.KEPT]
     before, after = len(left[2].all_findings()), len(right[2].all_findings())
@@ -131,14 +153,19 @@ def _two_scans(registry: Registry, left: NamedScan, right: NamedScan, titles: tu
         *([Metric("Files changed", sum(one.files_changed for one in kept))] if left[0] == right[0] else []),
         Metric("Findings", after, delta=f"{after - before:+d}" if after != before else None, delta_color="inverse"),
     )
+    sides = {
+        "All symbols": lambda: _symbols_compared(shifts),
+        "One symbol": lambda: _one_symbol(registry, left, right, kept, titles),
+    }
+    draw_open_tab(sides, key="of")
+
+
+def _symbols_compared(shifts: tuple[GroupShift, ...]) -> None:
     rows = [(one.symbol, one.kendall) for one in shifts if one.kendall is not None and one.kendall < 1]
     if rows:
-        lowest = sorted(rows, key=lambda row: row[1] or 0.0)[:MOST_BARS]
         st.subheader("Least rank agreement")
         show_figure(
-            signed_bars(
-                [(symbol, value or 0.0) for symbol, value in lowest], "Kendall's τ of ranks", "+.2f", palette()
-            ),
+            signed_bars(sorted(rows, key=itemgetter(1))[:MOST_BARS], "Kendall's τ of ranks", "+.2f", palette()),
             "agreement_bars",
             "Symbols whose factors are ranked most differently",
         )
@@ -148,11 +175,17 @@ def _two_scans(registry: Registry, left: NamedScan, right: NamedScan, titles: tu
         config={"mean |Δτ|": st.column_config.NumberColumn(format="%.4f"), "rank agreement": TAU},
         height=rows_height(len(table), 480),
     )  # fmt: skip
+
+
+def _one_symbol(
+    registry: Registry, left: NamedScan, right: NamedScan, kept: list[GroupShift], titles: tuple[str, str]
+) -> None:
+    """Choose one of the symbols that both scans have, at first one that changed, and show what differs."""
     if not kept:
+        st.info("Both sides have no symbol in common.")
         return
     symbols = [one.symbol for one in kept]
     changed = [at for at, one in enumerate(kept) if one.gained or one.lost or one.moved or one.mean_tau_change]
-    st.subheader("One symbol in both", anchor=False)
     symbol = st.selectbox("Look into", symbols, index=changed[0] if changed else 0, key="into", bind="query-params")
     groups = [(name, preferred_group(scan.groups_of(symbol))) for name, _, scan in (left, right)]
     _look_into(registry, groups[0], groups[1], titles)
@@ -187,8 +220,7 @@ def _group_figures(left: Group, right: Group, shifts: tuple[FactorShift, ...]) -
     )
 
 
-def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> None:
-    colors = palette()
+def _tau_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> None:
     known = [
         (one.factor, one.tau_left, one.tau_right)
         for one in shifts
@@ -198,9 +230,12 @@ def _factor_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) ->
     with left:
         st.subheader("τ of common factors", anchor=False)
         names, one, other = ([row[0] for row in known], [row[1] for row in known], [row[2] for row in known])
-        show_figure(tau_scatter(names, one, other, titles, colors), "tau_scatter", "Tau in A against tau in B")
+        show_figure(tau_scatter(names, one, other, titles, palette()), "tau_scatter", "Tau in A against tau in B")
     with right:
         _bars("Largest Δτ", [(one.factor, one.tau_change) for one in shifts], "Δτ", "+.3f")
+
+
+def _gain_figure(shifts: tuple[FactorShift, ...]) -> None:
     _bars("Largest change of gain share", [(one.factor, one.share_change) for one in shifts], "Δ gain share", "+.1%")
 
 
