@@ -26,6 +26,7 @@
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
     ├── ServiceAway                         503  another process of ours does not answer
+    ├── ServiceUnwell                       503  another process of ours answers that it cannot work
     ├── BoosterNotUnderstood                500  a model that can be served, not drawn
     └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
 
@@ -206,6 +207,13 @@ class ServiceAway(ModelManagerError):
 
     status = 503
     title = "Payload server away"
+
+
+class ServiceUnwell(ModelManagerError):
+    """A payload server that was asked how it is says that it cannot work."""
+
+    status = 503
+    title = "Payload server unwell"
 
 
 class BoosterNotUnderstood(ModelManagerError):

@@ -11,7 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from mm_core import strict_json
-from mm_core.errors import ServiceAway
+from mm_core.errors import ServiceAway, ServiceUnwell
 
 MOST_BYTES = 16 << 20
 """Of one answer: ours are below 1 MiB, and another server's may never end."""
@@ -40,13 +40,15 @@ class ServiceState:
 def probe(base_url: str, timeout: float = 2.0) -> ServiceState:
     """Return the state of the payload server at ``base_url``; each of the two answers may take ``timeout`` seconds.
 
-    Raises `ServiceAway` when it does not answer sensibly.
+    Raises `ServiceAway` when it does not answer sensibly, `ServiceUnwell` with its own words when it answers a problem.
     """
     try:
         with httpx.Client(base_url=base_url, timeout=timeout, trust_env=False) as client:
             started = time.perf_counter()
             health = strict_json.decode(_get(client, "/api/health", timeout))
             seconds = time.perf_counter() - started
+            if _is_problem(health):
+                raise ServiceUnwell(f"The payload server at {base_url} answers: {health['title']}. {health['detail']}")
             if not _is_health(health):
                 raise ValueError("its health has another form")
             routes, figures = _read_metrics(_get(client, "/metrics", timeout, must_succeed=True).decode())
@@ -72,6 +74,11 @@ def _get(client: httpx.Client, path: str, timeout: float, *, must_succeed: bool 
             if time.monotonic() > ends:
                 raise ValueError(f"{path} took more than {timeout:g} s")
     return bytes(data)
+
+
+def _is_problem(document: Any) -> bool:
+    """Return whether this is one of our problem documents (RFC 9457)."""
+    return isinstance(document, dict) and all(isinstance(document.get(name), str) for name in ("title", "detail"))
 
 
 def _is_health(document: Any) -> bool:

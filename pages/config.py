@@ -1,11 +1,14 @@
 """The normalization of one symbol: edited in a grid, checked, compared, saved as a revision."""
 
+from functools import partial
+
 import streamlit as st
 
 from mm_core.dashboard.editor import bulk, grid, history, saving
 from mm_core.dashboard.editor.begin import begin_editing
 from mm_core.dashboard.page import begin, open_group
 from mm_core.dashboard.sections import config, group
+from mm_core.dashboard.show import draw_open_tab
 
 registry = begin("Factor configs")
 opened = open_group(registry)
@@ -21,11 +24,5 @@ else:
 config.problems(editing)
 saving.save_bar(editing)
 
-for tab, draw in zip(
-    st.tabs(["What will change", "History", "From outside"], key="under", on_change="rerun"),
-    (config.changes, history.history, config.from_outside),
-    strict=True,
-):
-    if tab.open:
-        with tab:
-            draw(editing)
+below = {"What will change": config.changes, "History": history.history, "From outside": config.from_outside}
+draw_open_tab({name: partial(draw, editing) for name, draw in below.items()}, key="under")

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from mm_core.dashboard.page import all_models, begin
+from mm_core.dashboard.page import all_models, begin, warn_of_older_scan
 from mm_core.dashboard.sections import overview, registering
 from mm_core.dashboard.session import api_address
 from mm_core.dashboard.show import show_table
 from mm_core.dashboard.sidebar import picked
 from mm_core.dashboard.tables.models import findings_of, findings_table
-from mm_core.dashboard.words import plain
 
 registry = begin("Overview")
 models = all_models(registry)
@@ -20,8 +19,7 @@ else:
     if name is not None:
         registering.model_actions(registry, name)
     for model, _ in models:
-        if model.refresh_error is not None:
-            st.warning(f"**{model.name}** serves an older scan. {plain(model.refresh_error)}")
+        warn_of_older_scan(model)
     overview.cannot_be_served(models)
 
 registering.register_form(registry, [model.name for model, _ in models], expanded=not models)

@@ -65,7 +65,13 @@ def test_every_page_of_the_dashboard_is_in_its_tour() -> None:
 
 def test_every_tab_that_an_address_can_name_is_in_the_tour() -> None:
     text = (PROJECT / "docs" / "dashboard.md").read_text(encoding="utf-8")
-    for name in ("pages/group.py", "pages/ic.py", "pages/compare.py", "mm_core/dashboard/sections/compare.py"):
+    for name in (
+        "pages/group.py",
+        "pages/ic.py",
+        "pages/compare.py",
+        "pages/config.py",
+        "mm_core/dashboard/sections/compare.py",
+    ):
         source = (PROJECT / name).read_text(encoding="utf-8")
         tabs = re.findall(r'^ {4,8}"([A-Z][^"]+)":|[{,] ?"([A-Z][^"]+)": \w+\.', source, re.MULTILINE)
         assert tabs, name

@@ -15,12 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mm_core.errors import ServiceAway
+from mm_core.errors import ServiceAway, ServiceUnwell
 from mm_core.probe import MOST_BYTES, RouteFigures, probe
 from tests.api.conftest import RunningServer, free_port, start_server
 
 __all__ = ["start_server"]
 
+PROBLEM = json.dumps({"title": "Store file damaged", "status": 500, "detail": "Put a backup in its place."}).encode()
 HEALTH = json.dumps({"status": "ok", "store_revision": 3}).encode()
 METRICS = b"""# HELP model_manager_requests_total Requests.
 # TYPE model_manager_requests_total counter
@@ -215,3 +216,8 @@ def test_an_address_that_is_none_is_away(url: str) -> None:
 def test_nobody_there_is_away() -> None:
     with pytest.raises(ServiceAway, match="Connection refused"):
         probe(f"http://127.0.0.1:{free_port()}")
+
+
+def test_a_server_that_answers_a_problem_is_unwell_in_its_own_words(serve: Callable[..., str]) -> None:
+    with pytest.raises(ServiceUnwell, match=r"answers: Store file damaged\. Put a backup in its place\.$"):
+        probe(serve(_answer(PROBLEM, "500 Internal Server Error"), _answer(METRICS)))

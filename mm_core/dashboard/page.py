@@ -12,13 +12,15 @@ from mm_core.dashboard.dialogs import answered
 from mm_core.dashboard.navigation import through_the_app
 from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.sidebar import picked
-from mm_core.dashboard.words import plain
+from mm_core.dashboard.words import error_sentence, plain
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
+from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
 from mm_core.registry.lookups import find_group, require_scan
 
 _FLASH = "_model_manager_flash"
+_REFUSED = "_model_manager_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,31 @@ def begin(title: str | None = None) -> Registry:
     if message is not None:
         st.toast(plain(message), icon=":material/check_circle:")
     with errors_as_sentences():
-        registry = current_registry()
-        registry.view()
-    return registry
+        return current_registry()
 
 
 def say_after_rerun(message: str) -> None:
     """Keep a sentence for the next run, which shows it as a toast."""
     st.session_state[_FLASH] = message
+
+
+def refuse_after_rerun(place: str, error: ModelManagerError) -> None:
+    """Keep an error for the next run, which shows it where the page calls `show_refusal` with this ``place``."""
+    st.session_state[_REFUSED] = (place, error_sentence(error))
+
+
+def show_refusal(place: str) -> None:
+    """Show, once, what the run before this one could not do at ``place``."""
+    refused: tuple[str, str] | None = st.session_state.get(_REFUSED)
+    if refused is not None and refused[0] == place:
+        del st.session_state[_REFUSED]
+        st.error(refused[1])
+
+
+def warn_of_older_scan(model: RegisteredModel) -> None:
+    """Say of a model whose last refresh failed that what is shown and served is older than its files."""
+    if model.refresh_error is not None:
+        st.warning(f"**{plain(model.name)}** serves an older scan. {plain(model.refresh_error)}")
 
 
 def all_models(registry: Registry) -> list[tuple[RegisteredModel, Scan]]:
@@ -79,12 +98,13 @@ def open_model(registry: Registry) -> OpenModel:
     """Return the model in hand, or say how to get one and end the page."""
     name = picked().model_name
     if name is None:
+        with errors_as_sentences():
+            registry.view()  # a state that cannot be read is not an empty one
         nothing_registered()
         st.stop()
     with errors_as_sentences():
         model, scan = registry.model(name)
-    if model.refresh_error is not None:
-        st.warning(f"**{name}** serves an older scan. {plain(model.refresh_error)}")
+    warn_of_older_scan(model)
     if not scan.groups:
         place = plain(model.root_path)
         st.info(f"Model {plain(name)} has no group. Check its directory ({place}), then refresh it on the overview.")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used: half a second that the overview does not need
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.cluster import hierarchy
-from scipy.spatial import distance
 
 from mm_core.domain.groups import Group
 from mm_core.evaluation.families import family_of
@@ -82,6 +80,16 @@ def coverage(matrix: IcMatrix) -> FloatArray:
     return np.where(matrix.selected, 2.0, np.where(np.isnan(matrix.taus), np.nan, 1.0))
 
 
+def strength_ranks(taus: FloatArray) -> FloatArray:
+    """Return each absolute tau's rank within its column, from 0 (weakest) to 1 (strongest); NaN stays.
+
+    Equal ones share the mean of their ranks; a column's only tau is its strongest.
+    """
+    ranks = scipy.stats.rankdata(np.abs(taus), axis=0, nan_policy="omit")
+    count = np.sum(~np.isnan(taus), axis=0)
+    return np.where(np.isnan(taus) | (count > 1), (ranks - 1) / np.maximum(count - 1, 1), 1.0)
+
+
 def mean_order(taus: FloatArray) -> Indices:
     """Return the rows from the highest mean tau to the lowest; rows without a number last."""
     means = row_means(taus)
@@ -95,7 +103,8 @@ def clustered_order(taus: FloatArray) -> Indices:
     """
     if len(taus) < 3 or taus.shape[1] == 0:
         return np.arange(len(taus))
-    tree = hierarchy.linkage(distance.pdist(np.nan_to_num(taus)), "average", optimal_ordering=True)
+    hierarchy = scipy.cluster.hierarchy
+    tree = hierarchy.linkage(scipy.spatial.distance.pdist(np.nan_to_num(taus)), "average", optimal_ordering=True)
     return np.asarray(hierarchy.leaves_list(tree), np.intp)
 
 
@@ -200,7 +209,7 @@ def rank_agreement(left: Mapping[str, float | None], right: Mapping[str, float |
     a, b = _common(one, two)
     size = min(top, len(one), len(two))
     overlap = len(_strongest(one, size) & _strongest(two, size)) / size if size else None
-    spearman = float(stats.spearmanr(a, b).statistic) if _can_be_ranked(a, b) else None
+    spearman = float(scipy.stats.spearmanr(a, b).statistic) if _can_be_ranked(a, b) else None
     return RankAgreement(len(a), _kendall(a, b), spearman, size, overlap)
 
 
@@ -223,7 +232,7 @@ def _can_be_ranked(a: FloatArray, b: FloatArray) -> bool:
 
 
 def _kendall(a: FloatArray, b: FloatArray) -> float | None:
-    return float(stats.kendalltau(a, b).statistic) if _can_be_ranked(a, b) else None
+    return float(scipy.stats.kendalltau(a, b).statistic) if _can_be_ranked(a, b) else None
 
 
 def _strongest(taus: Mapping[str, float], size: int) -> set[str]:

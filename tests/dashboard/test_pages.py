@@ -60,7 +60,8 @@ def test_a_state_that_cannot_be_read_is_a_sentence_on_every_page(
     page = open_page(name)
     assert not page.exception
     assert page.error
-    assert all(error.value.startswith("**Store file damaged.**") for error in page.error)
+    wrong = [error.value for error in page.error if not error.value.startswith("**Store file damaged.**")]
+    assert all(name == "service" and sentence.startswith("**Payload server away.**") for sentence in wrong)
 
 
 def test_the_overview_counts_models_groups_and_findings(state: dict[str, str], open_page: OpenPage) -> None:
@@ -337,6 +338,18 @@ def test_the_service_page_shows_the_running_payload_server(
     assert metrics["From memory"] == "67%"
     routes = _table(page, "mean ms").set_index("route")
     assert routes.loc["/api/models/<model_name>/model/<symbol>", "requests"] == 3
+
+
+def test_the_service_page_shows_the_server_beside_a_damaged_store(
+    state: dict[str, str], payload_server: str, open_page: OpenPage
+) -> None:
+    store = Path(state["MODEL_MANAGER_DATA_DIR"]) / "registry.json"
+    store.write_text(store.read_text(encoding="utf-8")[:40], encoding="utf-8")
+    page = open_page("service")
+    assert not page.exception
+    said = [error.value.partition(".")[0] for error in page.error]
+    assert said[:2] == ["**Payload server unwell", "**Store file damaged"]
+    assert "Store file damaged" in page.error[0].value
 
 
 def test_the_service_page_says_when_the_server_is_away(state: dict[str, str], open_page: OpenPage) -> None:

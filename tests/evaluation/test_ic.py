@@ -23,9 +23,11 @@ from mm_core.evaluation.ic import (
     factor_consistency,
     family_means,
     ic_matrix,
+    kendall_agreement,
     mean_order,
     rank_agreement,
     row_means,
+    strength_ranks,
     summarize,
 )
 
@@ -224,3 +226,23 @@ def test_overlap_compares_the_largest_absolute_taus_whatever_order_they_come_in(
 def test_nothing_agrees_with_a_side_without_taus(side: dict[str, float | None]) -> None:
     found = rank_agreement(side, {"a": 0.1, "b": 0.2})
     assert (found.common, found.kendall, found.spearman, found.top, found.overlap) == (0, None, None, 0, None)
+
+
+def test_strength_ranks_run_from_the_weakest_to_the_strongest_of_each_column() -> None:
+    found = strength_ranks(np.array([[0.1, NAN, 0.2], [-0.3, NAN, 0.2], [0.2, -0.5, -0.4]]))
+    _same(found, [[0, NAN, 0.25], [1, NAN, 0.25], [0.5, 1, 1]])
+
+
+@given(TABLES)
+def test_strength_ranks_are_those_of_pandas(taus: np.ndarray) -> None:
+    frame = pd.DataFrame(taus).abs()
+    count = frame.count()
+    expected = (frame.rank() - 1) / (count - 1).where(count > 1)
+    _same(strength_ranks(taus), expected.mask(frame.notna() & (count == 1), 1.0))
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), TAUS | st.none()), st.dictionaries(st.sampled_from("abcdef"), TAUS))
+def test_kendall_alone_is_that_of_the_whole_agreement(
+    left: dict[str, float | None], right: dict[str, float | None]
+) -> None:
+    assert kendall_agreement(left, right) == rank_agreement(left, right).kendall

@@ -7,15 +7,14 @@ import streamlit as st
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.saving import WHO
-from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import WHEN, rows_height, show_table
 from mm_core.dashboard.tables.configs import config_changes_table, history_table
-from mm_core.dashboard.words import counted, error_sentence
+from mm_core.dashboard.words import counted
 from mm_core.errors import ModelManagerError
 
 RESTORE = "restore"
-_REFUSED = "_model_manager_restore_refused"
 
 
 def history(editing: Editing) -> None:
@@ -55,9 +54,7 @@ def history(editing: Editing) -> None:
         disabled=bool(editing.draft.cells),
         help="Save or discard your edits first." if editing.draft.cells else None,
     )
-    refused: str | None = st.session_state.pop(_REFUSED, None)
-    if refused is not None:
-        st.error(refused)
+    show_refusal(RESTORE)
     if asked(RESTORE) == (editing.key, number):
         _restore_dialog(editing, number, len(changes))
 
@@ -87,6 +84,6 @@ def _restore(editing: Editing, number: int) -> None:
             expected_revision=editing.saved.record.revision,
         )
     except ModelManagerError as error:
-        st.session_state[_REFUSED] = error_sentence(error)
+        refuse_after_rerun(RESTORE, error)
         return
     say_after_rerun(f"Restored revision {number} of {opened.name} {opened.group.symbol}.")

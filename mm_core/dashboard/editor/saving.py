@@ -7,14 +7,13 @@ import streamlit as st
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.kept import drafts, take_typed
-from mm_core.dashboard.page import say_after_rerun
+from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
 from mm_core.dashboard.show import CHANGE, rows_height, show_table
 from mm_core.dashboard.tables.configs import conflicts_table, diff_table
-from mm_core.dashboard.words import counted, error_sentence, plain
+from mm_core.dashboard.words import counted, plain
 from mm_core.errors import ModelManagerError, RevisionConflict
 
 SAVE = "save"
-_REFUSED = "_model_manager_refused"
 WHO = "dashboard"
 
 
@@ -51,9 +50,7 @@ def save_bar(editing: Editing) -> None:
             _save_dialog(editing)
         else:
             answered()  # the reason stands on the page
-    refused: str | None = st.session_state.pop(_REFUSED, None)
-    if refused is not None:
-        st.error(refused)
+    show_refusal(SAVE)
 
 
 def behind_notice(editing: Editing) -> None:
@@ -149,7 +146,7 @@ def _save(editing: Editing) -> None:
     except RevisionConflict:
         return  # the page shows both sides by itself
     except ModelManagerError as error:
-        st.session_state[_REFUSED] = error_sentence(error)
+        refuse_after_rerun(SAVE, error)
         return
     drafts().pop(editing.key, None)
     st.session_state.pop("save_note", None)

@@ -39,6 +39,7 @@ from mm_core.evaluation.ic import (
     factor_consistency,
     family_means,
     rank_agreement,
+    strength_ranks,
     summarize,
 )
 from mm_core.registry import Registry
@@ -121,13 +122,6 @@ def _legend(cells: str) -> str:
     if cells == "rank":
         return "1 is the strongest |τ| of its group, 0 the weakest."
     return "Blue: positive, orange: negative; the ground shows where there is no tau."
-
-
-def strength_ranks(taus: FloatArray) -> FloatArray:
-    """Return each absolute tau's rank within its column, from 0 (weakest) to 1 (strongest); NaN stays."""
-    order = np.argsort(np.argsort(np.abs(taus), axis=0), axis=0).astype(float)  # NaN sorts last
-    count = np.sum(~np.isnan(taus), axis=0)
-    return np.where(np.isnan(taus), np.nan, np.where(count > 1, order / np.maximum(count - 1, 1), 1.0))
 
 
 def one_factor(scope: Scope) -> None:

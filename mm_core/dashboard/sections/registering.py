@@ -10,10 +10,10 @@ import streamlit as st
 
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.kept import drafts
-from mm_core.dashboard.page import now, say_after_rerun
+from mm_core.dashboard.page import now, refuse_after_rerun, say_after_rerun, show_refusal
 from mm_core.dashboard.show import DAY, show_table
 from mm_core.dashboard.tables.models import findings_table, groups_table
-from mm_core.dashboard.words import counted, error_sentence, plain
+from mm_core.dashboard.words import counted, plain
 from mm_core.domain.models import checked_model_name
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
@@ -22,8 +22,7 @@ Progress = Callable[[int, int], object]
 
 _PREVIEW = "_model_manager_preview"
 _DONE = "_model_manager_registered"
-DELETE = "delete"
-_FAILED = "_model_manager_failed"
+REGISTER, REFRESH, DELETE = "register", "refresh", "delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def register_form(registry: Registry, known: list[str], *, expanded: bool) -> No
         name = right.text_input("Model name", key="register_name", placeholder="mid_chg_1m", help="What bots ask for")
         if st.button("Look at it", icon=":material/search:", key="register_look", disabled=not root_path.strip()):
             _look(registry, root_path)
-        _said_on_failure("register")
+        show_refusal(REGISTER)
         preview: Preview | None = st.session_state.get(_PREVIEW)
         if preview is None or preview.root_path != root_path:
             st.caption("Nothing is stored before you have seen what is there.")
@@ -69,17 +68,18 @@ def model_actions(registry: Registry, name: str) -> None:
     """Offer to refresh or delete the model in hand."""
     with st.container(horizontal=True):
         if st.button(f"Refresh {plain(name)}", icon=":material/refresh:", key="refresh"):
-            _with_progress(f"Reading changed groups of {name}", lambda progress: _refresh(registry, name, progress))
+            _with_progress(
+                f"Reading changed groups of {name}", lambda progress: _refresh(registry, name, progress), REFRESH
+            )
         if st.button(f"Delete {plain(name)} …", icon=":material/delete:", key="delete"):
             ask(DELETE, name)
-    _said_on_failure("refresh")
+    show_refusal(REFRESH)
     if asked(DELETE) is not None:
         _delete_dialog(registry, asked(DELETE))
 
 
 def _look(registry: Registry, root_path: str) -> None:
     st.session_state.pop(_PREVIEW, None)
-    st.session_state.pop(_FAILED, None)
 
     def work(progress: Progress) -> None:
         scan = registry.registrations.preview(root_path, progress)
@@ -92,7 +92,7 @@ def _look(registry: Registry, root_path: str) -> None:
             scan.duplicate_symbols(),
         )
 
-    _with_progress("Reading groups", work, "register")
+    _with_progress("Reading groups", work, REGISTER)
 
 
 def _show_preview(preview: Preview) -> None:
@@ -115,7 +115,6 @@ def _show_preview(preview: Preview) -> None:
 
 
 def _register(registry: Registry, name: str, root_path: str) -> None:
-    st.session_state.pop(_FAILED, None)
 
     def work(progress: Progress) -> None:
         checked_model_name(name)
@@ -124,29 +123,22 @@ def _register(registry: Registry, name: str, root_path: str) -> None:
         st.session_state[_DONE] = True
         st.query_params["model"] = name
 
-    _with_progress(f"Registering {name}", work, "register")
+    _with_progress(f"Registering {name}", work, REGISTER)
 
 
 def _refresh(registry: Registry, name: str, progress: Progress) -> None:
-    st.session_state.pop(_FAILED, None)
     registered = registry.registrations.refresh(name, progress)
     say_after_rerun(f"Refreshed {name}: {counted(len(registered.scan.groups), 'group')}.")
 
 
-def _with_progress(what: str, work: Callable[[Progress], None], place: str = "refresh") -> None:
+def _with_progress(what: str, work: Callable[[Progress], None], place: str) -> None:
     """Do long work with a bar that counts, then draw the page anew; keep its error as a sentence for that run."""
     bar = st.progress(0.0, what)
     try:
         work(lambda done, total: bar.progress(done / max(total, 1), f"{what}: {done} of {total}"))
     except ModelManagerError as error:
-        st.session_state[_FAILED] = (place, error_sentence(error))
+        refuse_after_rerun(place, error)
     st.rerun()
-
-
-def _said_on_failure(place: str) -> None:
-    failed: tuple[str, str] | None = st.session_state.get(_FAILED)
-    if failed is not None and failed[0] == place:
-        st.error(failed[1])
 
 
 @st.dialog("Delete a model", on_dismiss=answered)
@@ -172,7 +164,7 @@ def _delete(registry: Registry, name: str) -> None:
     try:
         registry.registrations.delete(name)
     except ModelManagerError as error:
-        st.session_state[_FAILED] = ("refresh", error_sentence(error))
+        refuse_after_rerun(REFRESH, error)
         return
     for key in [key for key in drafts() if key[0] == name]:
         del drafts()[key]

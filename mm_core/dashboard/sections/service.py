@@ -14,7 +14,7 @@ from mm_core.dashboard.words import error_sentence, plain
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import ServiceAway, StoreError
+from mm_core.errors import ServiceAway, ServiceUnwell, StoreError
 from mm_core.probe import ServiceState, probe
 from mm_core.registry import Registry
 
@@ -24,7 +24,7 @@ def server() -> None:
     """Show health, requests, cache and watcher of the payload server; asks it every five seconds."""
     try:
         state = probe(own_api_address())
-    except ServiceAway as error:
+    except (ServiceAway, ServiceUnwell) as error:
         st.error(error_sentence(error), icon=":material/cloud_off:")
         return
     _health(state)
