@@ -168,7 +168,7 @@ def visit_everything(context: BrowserContext, server: Peer, views: Sequence[View
     here = views[0].page
     for view in views:
         if view.page != here:
-            links = page.locator("[data-testid=stSidebarNav]")
+            links = page.locator(".st-key-pages")
             links.get_by_role("link", name=TITLES.get(view.page, view.page.title()), exact=True).click()
             here = view.page
         for choice in view.parameters.values():

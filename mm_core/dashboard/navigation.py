@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from mm_core.dashboard.addresses import PROJECT, page_path
-from mm_core.dashboard.sidebar import sidebar
+from mm_core.dashboard.sidebar import in_hand, sidebar
 
 STATIC = Path(__file__).parent / "static"
 _ROUTED = "_model_manager_routed"
@@ -32,7 +32,7 @@ def frame(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     if not page.url_path:  # the page at /
         first = next(iter(sections.values()))[0].name
         st.switch_page(page_path(first), query_params=st.query_params.to_dict())
-    _draw_frame(page.url_path)
+    _draw_frame(sections, page.url_path)
     st.session_state[_FRAMED] = True
     return page
 
@@ -45,10 +45,12 @@ def through_the_app() -> None:
     """
     if st.session_state.pop(_FRAMED, False):
         return
+    sections = runpy.run_path(str(PROJECT / "app.py"))["PAGES"]
     if not st.session_state.get(_ROUTED):
-        _navigation(runpy.run_path(str(PROJECT / "app.py"))["PAGES"])
+        _navigation(sections)
         st.rerun()
-    _draw_frame("")  # streamlit forgot the navigation meanwhile; another rerun would lose the click that led here
+    # Streamlit forgot the navigation meanwhile; another rerun would lose the click that led here.
+    _draw_frame(sections, "")
 
 
 def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
@@ -62,11 +64,23 @@ def _navigation(sections: Mapping[str, Sequence[Entry]]) -> StreamlitPage:
     }
     start = st.Page(lambda: None, title="Model Manager", url_path="start", default=True, visibility="hidden")
     st.session_state[_ROUTED] = True
-    return st.navigation({"": [start], **pages})
+    return st.navigation({"": [start], **pages}, position="hidden")
 
 
-def _draw_frame(page: str) -> None:
+def _draw_frame(sections: Mapping[str, Sequence[Entry]], page: str) -> None:
     st.logo(STATIC / "favicon.svg", size="large")
     st.html(STATIC / "page.css")
     with st.sidebar:
+        links = st.container(key="pages", gap="xxsmall")
         sidebar(page)
+    with links:
+        _links(sections)
+
+
+def _links(sections: Mapping[str, Sequence[Entry]]) -> None:
+    """Lead to each page with what is chosen: streamlit's own links drop it, and writing it anew is a step for Back."""
+    for section, entries in sections.items():
+        st.caption(section)
+        for entry in entries:
+            st.page_link(page_path(entry.name), label=entry.title, icon=entry.icon, query_params=in_hand())
+    st.html(STATIC / "page.html", unsafe_allow_javascript=True)

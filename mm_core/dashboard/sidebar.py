@@ -45,20 +45,25 @@ def sidebar(page: str) -> None:
     except ModelManagerError:
         st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
         return  # the page says it, where there is room
-    chosen = {"model": model_name, "symbol": symbol}
-    keep_in_address(page, {key: value for key, value in chosen.items() if value is not None})
     missed = (*no_model, *no_symbol)
-    st.session_state[_PICKED] = picked = Picked(model_name, symbol, view.revision, datetime.now(UTC), names, missed)
+    st.session_state[_PICKED] = drawn = Picked(model_name, symbol, view.revision, datetime.now(UTC), names, missed)
+    keep_in_address(page, in_hand())
     take_typed()
     _unsaved(view)
     warn_when_leaving(any(draft.cells for draft in drafts().values()))
-    _news(picked)
+    _news(drawn)
 
 
 def picked() -> Picked:
     """Return what the sidebar of this run chose."""
     chosen: Picked = st.session_state[_PICKED]
     return chosen
+
+
+def in_hand() -> dict[str, str]:
+    """Return what the sidebar of this run chose, as the address names it."""
+    chosen = picked()
+    return {key: value for key, value in (("model", chosen.model_name), ("symbol", chosen.symbol)) if value is not None}
 
 
 def pair_in_hand(groups: Sequence[tuple[str, str]]) -> tuple[int, int]:
