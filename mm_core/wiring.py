@@ -8,10 +8,12 @@ from mm_core.registry import Registry
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.payloads import Payloads
+from mm_core.registry.published import PublishedPayloads
+from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
-from mm_core.store import BlobDirectory, TinyDBStore
+from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -22,11 +24,16 @@ def open_registry(settings: Settings) -> Registry:
     payload_blobs = BlobDirectory(data_dir / "blobs" / "payloads")
     limits = ReadingLimits(model_bytes=settings.max_model_bytes, file_bytes=settings.max_file_bytes)
     registrations = Registrations(store, model_blobs, limits, settings.artifact_roots)
+    payloads = Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes)
+    notes = NoteDirectory(data_dir / "published")
+    published = PublishedPayloads(store, notes)
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
-        payloads=Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes),
+        payloads=payloads,
+        published=published,
+        publisher=Publisher(store, payloads, published, notes),
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
-        housekeeping=Housekeeping(store, model_blobs, payload_blobs, settings.artifact_roots),
+        housekeeping=Housekeeping(store, model_blobs, payload_blobs, published, settings.artifact_roots),
     )

@@ -29,8 +29,7 @@ class AccessLog:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
         started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_of(environ.get("HTTP_X_REQUEST_ID", ""))
         environ[REQUEST_ID] = request_id
         seen: dict[str, str] = {"status": "500"}
 
@@ -42,19 +41,44 @@ class AccessLog:
         try:
             return self._application(environ, start)
         finally:
-            seconds = time.perf_counter() - started
             route = environ.get("bottle.route")
-            template = route.rule if route is not None else "unmatched"
-            status = int(seen["status"])
-            self._metrics.count(environ["REQUEST_METHOD"][:16], template, status, seconds)
-            log.info(
-                "request",
-                request_id=request_id,
-                method=environ["REQUEST_METHOD"],
-                path=environ.get("PATH_INFO", ""),
-                route=template,
-                status=status,
-                bytes=int(seen.get("bytes", "0")),
-                ms=round(seconds * 1000, 2),
-                client=environ.get("REMOTE_ADDR", ""),
+            self.note(
+                request_id,
+                environ["REQUEST_METHOD"],
+                environ.get("PATH_INFO", ""),
+                route.rule if route is not None else "unmatched",
+                int(seen["status"]),
+                int(seen.get("bytes", "0")),
+                time.perf_counter() - started,
+                environ.get("REMOTE_ADDR", ""),
             )
+
+    def note(
+        self,
+        request_id: str,
+        method: str,
+        path: str,
+        route: str,
+        status: int,
+        size_bytes: int,
+        seconds: float,
+        client: str,
+    ) -> None:
+        """Count an answered request and write its line."""
+        self._metrics.count(method[:16], route, status, seconds)
+        log.info(
+            "request",
+            request_id=request_id,
+            method=method,
+            path=path,
+            route=route,
+            status=status,
+            bytes=size_bytes,
+            ms=round(seconds * 1000, 2),
+            client=client,
+        )
+
+
+def request_id_of(given: str) -> str:
+    """Return the id that a client gave its request, a new one where that could not stand in a log."""
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bottle import Bottle
 
-from mm_core.api.access_log import AccessLog, Application
+from mm_core.api.access_log import AccessLog
 from mm_core.api.metrics import Metrics
 from mm_core.api.problems import ProblemPlugin, router_answer
 from mm_core.api.routes_models import add_model_routes
@@ -32,7 +32,7 @@ def create_routes(registry: Registry, settings: Settings, metrics: Metrics, is_d
     return app
 
 
-def create_app(registry: Registry, settings: Settings, is_draining: Callable[[], bool] = lambda: False) -> Application:
+def create_app(registry: Registry, settings: Settings, is_draining: Callable[[], bool] = lambda: False) -> AccessLog:
     """Return the WSGI application; ``is_draining`` tells whether the server is about to stop."""
     metrics = Metrics(registry)
     return AccessLog(create_routes(registry, settings, metrics, is_draining), metrics)

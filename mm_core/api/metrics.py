@@ -66,5 +66,7 @@ class _RegistryFigures(Collector):
         yield GaugeMetricFamily("model_manager_cache_bytes", "Bytes of payloads kept in memory.", cache.size_bytes)
         yield CounterMetricFamily("model_manager_cache_hits", "Payloads served from memory.", cache.hits)
         yield CounterMetricFamily("model_manager_cache_misses", "Payloads read from disk.", cache.misses)
+        waiting = self._registry.publisher.waiting
+        yield GaugeMetricFamily("model_manager_payloads_waiting", "Payloads that are still to be made.", waiting)
         watcher = self._registry.watcher.state()
         yield CounterMetricFamily("model_manager_watch_refreshes", "Refreshes by the watcher.", watcher.refreshes)

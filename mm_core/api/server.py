@@ -19,6 +19,7 @@ from waitress.task import WSGITask
 
 from mm_core.api.app import create_app
 from mm_core.api.incoming import LARGEST_BODY
+from mm_core.api.pulls import ReadyPulls
 from mm_core.errors import SettingsError
 from mm_core.logs import configure_logs
 from mm_core.settings import Settings
@@ -49,16 +50,21 @@ def serve(settings: Settings) -> int:
         raise SettingsError("MODEL_MANAGER_WORKERS: this version runs one payload server process. Set it to 1.")
     registry = open_registry(settings)
     draining = threading.Event()
-    server = _bound_server(create_app(registry, settings, draining.is_set), settings)
+    application = create_app(registry, settings, draining.is_set)
+    server = _bound_server(application, settings)
+    for listener in _listeners(server):
+        listener.add_task = _ReadyFirst(ReadyPulls(registry, application), listener.add_task)
     stop = _StopSignals(server, draining)
     restoring = threading.Thread(target=_restore, args=(registry.registrations.restore_missing_scans,), daemon=True)
     restoring.start()
     if settings.watch_enabled:
         registry.watcher.start()
+    registry.publisher.start()
     log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))
     with stop:
         server.run()
     registry.watcher.stop()
+    registry.publisher.stop()
     log.info("stopped", drained=stop.drained)
     return 0
 
@@ -117,6 +123,49 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
 
 
+class _ReadyFirst:
+    """Answers pulls of ready payloads on the thread that received them; all else is for the task threads."""
+
+    def __init__(self, ready: ReadyPulls, add_task: Callable[[HTTPChannel], None]) -> None:
+        self._ready = ready
+        self._add_task = add_task
+
+    def __call__(self, channel: HTTPChannel) -> None:
+        """Take the first of the channel's requests; its ``requests_lock`` is held."""
+        while channel.requests:
+            request = channel.requests[0]
+            started = time.perf_counter()
+            answer = self._ready.answer(request) if not channel.total_outbufs_len else None
+            if answer is None:
+                self._add_task(channel)
+                return
+            _send(channel, answer.head, answer.body)
+            self._ready.note(request, answer, started, channel.addr[0])
+            request.close()
+            channel.requests.pop(0)
+
+
+def _send(channel: HTTPChannel, head: bytes, body: bytes) -> None:
+    """Give the kernel what it takes at once; the channel sends the rest when the client has read."""
+    channel.last_activity = time.time()
+    try:
+        sent = channel.socket.sendmsg((head, body))
+    except BlockingIOError:
+        sent = 0
+    except OSError:
+        channel.will_close = True
+        return
+    rest = len(head) + len(body) - sent
+    if rest:
+        with channel.outbuf_lock:
+            if sent < len(head):
+                channel.outbufs[-1].append(head[sent:])
+                sent = len(head)
+            channel.outbufs[-1].append(body[sent - len(head) :])
+            channel.total_outbufs_len += rest
+            channel.current_outbuf_count += rest
+
+
 class _StopSignals:
     """Turns SIGTERM and SIGINT into a drain: no new connections, answers in flight are finished, then the loop ends."""
 
@@ -149,13 +198,14 @@ class _StopSignals:
         while time.monotonic() < deadline:
             busy = False
             for channel in _channels(self._server):
-                if channel.requests:
-                    busy = True  # its answer may not have begun: closing when flushed would cut it
-                elif channel.total_outbufs_len:
-                    busy = True
-                    channel.close_when_flushed = True
-                else:
-                    channel.will_close = True
+                with channel.requests_lock:  # nothing is being received and answered meanwhile
+                    if channel.requests:
+                        busy = True  # its answer may not have begun: closing when flushed would cut it
+                    elif channel.total_outbufs_len:
+                        busy = True
+                        channel.close_when_flushed = True
+                    else:
+                        channel.will_close = True
             for listener in _listeners(self._server):
                 listener.pull_trigger()
             if not busy:

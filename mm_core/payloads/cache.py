@@ -37,12 +37,10 @@ class BoundedCache:
 
     def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """Return the value of ``key``, made by ``make`` when it is not at hand; an exception of ``make`` passes."""
+        value = self.peek(key)
+        if value is not None:
+            return value
         with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-                self._hits += 1
-                return value
             turn = self._making.setdefault(key, threading.Lock())
         with turn:
             with self._lock:
@@ -57,6 +55,15 @@ class BoundedCache:
             finally:
                 with self._lock:
                     self._making.pop(key, None)
+            return value
+
+    def peek(self, key: Hashable) -> bytes | None:
+        """Return the value of ``key`` if it is at hand."""
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+                self._hits += 1
             return value
 
     def state(self) -> CacheState:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mm_core import strict_json
 from mm_core.errors import InvalidRoot
 from mm_core.registry.payloads import PayloadHandle
+from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.roots import checked_root
 from mm_core.store import BlobDirectory, BlobEntry, RegistryStore
 
@@ -50,8 +51,10 @@ class Housekeeping:
         store: RegistryStore,
         model_blobs: BlobDirectory,
         payload_blobs: BlobDirectory,
+        published: PublishedPayloads,
         allowed_roots: tuple[Path, ...] | None,
     ) -> None:
+        self._published = published
         self._store = store
         self._models = model_blobs
         self._payloads = payload_blobs
@@ -106,9 +109,10 @@ class Housekeeping:
         return wanted
 
     def _stale_payloads(self, before: float) -> list[BlobEntry]:
-        """Return payload blobs of which no part was used since ``before``."""
+        """Return payload blobs that are not published and of which no part was used since ``before``."""
         entries = list(self._payloads.entries())
         fresh = {entry.name for entry in entries if entry.modified_at >= before}
+        fresh |= {handle.key for handle in self._published.handles()}
         for entry in entries:
             if entry.suffix == ".json" and entry.name in fresh:
                 note = self._payloads.get_named(entry.name, ".json")

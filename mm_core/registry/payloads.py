@@ -17,12 +17,13 @@ from mm_core.artifacts.read_group import read_group
 from mm_core.conversion import OnnxConverter
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
+from mm_core.domain.models import RegisteredModel
 from mm_core.errors import PayloadUnavailable
 from mm_core.payloads import BoundedCache, Coding, PayloadParts, build_payload, compress
 from mm_core.payloads.cache import CacheState
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
-from mm_core.store import BlobDirectory, RegistryStore, StoreView
+from mm_core.store import BlobDirectory, BlobMissing, RegistryStore, StoreView
 
 STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
 
@@ -96,9 +97,28 @@ class Payloads:
             found = resolved[asked] = self._made(self._parts(view, model_name, symbol, group_key))
         return found
 
+    def prepared(self, view: StoreView, model: RegisteredModel, group: Group) -> PayloadHandle:
+        """Return the payload of a group of ``view``, built now if no process has built it yet.
+
+        Raises `PayloadUnavailable`.
+        """
+        current = current_config(view, model.name, group)
+        return self._made(PayloadParts(model.name, model.root_path, group, current.config, current.record.updated_at))
+
     def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
         """Return the bytes of a payload in ``coding``."""
         return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
+
+    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | None:
+        """Return the bytes of a payload where that takes no longer than reading a file, else None."""
+        key = (handle.key, coding)
+        if coding is Coding.IDENTITY:
+            return self._cache.peek(key)
+        stored, suffix = handle.stored[coding], "." + coding
+        try:
+            return self._cache.get(key, lambda: self._payloads.require(stored, suffix))
+        except BlobMissing:
+            return None
 
     def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
         """Return a symbol's ONNX bytes: its own file, else converted from the booster.

@@ -12,6 +12,8 @@ from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.payloads import Payloads
+from mm_core.registry.published import PublishedPayloads
+from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
@@ -25,6 +27,8 @@ class Registry:
     registrations: Registrations
     configs: FactorConfigs
     payloads: Payloads
+    published: PublishedPayloads
+    publisher: Publisher
     watcher: Watcher
     housekeeping: Housekeeping
 

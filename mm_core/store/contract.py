@@ -9,7 +9,7 @@ at all. Callers may rely on these rules on every backend:
 - When ``transaction()`` has been left without an exception the change survives ``kill -9`` and a power cut.
 - An exception inside a transaction writes nothing; so does a transaction that changed nothing: the revision stays.
 - The revision grows by one with each commit that changed something.
-- Taking a view costs no lock and, as long as nothing changed, no parsing.
+- Taking a view costs no lock and, as long as nothing changed, no parsing; taking the stamp never parses.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class StoreView(Protocol):
 
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol (compared without case), None when nothing was created yet."""
+
+    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
+        """Return revision and time of what is set for a symbol, without reading the values."""
 
     def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
         """Return all records of a model in the order of their symbols."""
@@ -78,6 +81,9 @@ class RegistryStore(Protocol):
 
     def view(self) -> StoreView:
         """Return the newest state; raise `StoreCorrupt` or `StoreTooNew` when it cannot be read."""
+
+    def stamp(self) -> tuple[int, ...]:
+        """Return what differs after every commit of any process, at the price of looking at one file."""
 
     def transaction(self) -> AbstractContextManager[StoreTransaction]:
         """Open a write transaction; raise `StoreBusy` when another writer does not finish in time."""

@@ -46,6 +46,15 @@ class TinyDBStore:
         """Return the newest state; an unchanged file costs one ``stat``."""
         return TinyDBView(self._state(), self._scans, self)
 
+    def stamp(self) -> tuple[int, ...]:
+        """Return what differs after every commit; empty before the first."""
+        try:
+            return identity(os.stat(self._path))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise StoreError(f"'{self._path}' cannot be looked at ({error.strerror}). Check permissions.") from error
+
     @contextmanager
     def transaction(self) -> Iterator[TinyDBTransaction]:
         """Open a write transaction, one at a time among all threads and processes."""
@@ -85,12 +94,9 @@ class TinyDBStore:
         return tuple(found)
 
     def _state(self) -> _State:
-        try:
-            now = identity(os.stat(self._path))
-        except FileNotFoundError:
+        now = self.stamp()
+        if not now:
             return _State({})
-        except OSError as error:
-            raise StoreError(f"'{self._path}' cannot be looked at ({error.strerror}). Check permissions.") from error
         seen, state = self._seen
         if seen == now:
             return state
@@ -210,6 +216,11 @@ class TinyDBView:
         found = self._base.records.get((name, symbol.casefold()))
         return documents.record_value(found[1]) if found is not None else None
 
+    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
+        """Return revision and time of what is set for a symbol."""
+        found = self._base.records.get((name, symbol.casefold()))
+        return (found[1]["revision"], found[1]["updated_at"]) if found is not None else None
+
     def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
         """Return all records of a model in the order of their symbols."""
         keys = sorted(key for key in self._base.records if key[0] == name)
@@ -247,6 +258,11 @@ class TinyDBTransaction(TinyDBView):
         if key in self._records:
             return self._records[key]
         return None if name in self._deleted else super().factor_config(name, symbol)
+
+    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
+        """Return revision and time of what is set for a symbol, changes included."""
+        record = self.factor_config(name, symbol)
+        return (record.revision, record.updated_at) if record is not None else None
 
     def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
         """Return all records of a model, changes included."""

@@ -1,0 +1,153 @@
+"""Payloads are made when content changes, not when a bot asks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from mm_core.domain.groups import Group
+from mm_core.errors import ModelManagerError
+from mm_core.registry.payloads import Payloads
+from mm_core.registry.published import PublishedPayloads
+from mm_core.store import NoteDirectory, RegistryStore, StoreView
+
+PAUSE_SECONDS = 0.05
+"""Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
+
+LOCK_PAUSE_SECONDS = 1.0
+IDLE_PRIORITY = 10
+"""Niceness of the threads that make payloads: requests come first."""
+
+Place = tuple[str, str]
+"""Model name and group key."""
+
+Mark = tuple[Group, tuple[int, str] | None, str]
+"""What a payload is made of: the group, the stamp of its config and the root that its model's file is in."""
+
+log = structlog.get_logger("mm_core.publish")
+
+
+class Publisher:
+    """A thread that keeps every payload of the newest revision ready; of several processes, one publishes."""
+
+    def __init__(
+        self, store: RegistryStore, payloads: Payloads, published: PublishedPayloads, notes: NoteDirectory
+    ) -> None:
+        self._store = store
+        self._payloads = payloads
+        self._published = published
+        self._notes = notes
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._aligned: tuple[int, ...] | None = None
+        self._marks: dict[Place, Mark] = {}
+        self._waiting: dict[Place, Group] = {}
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; payloads that are being made are finished first."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """How many payloads are still to be made or looked at."""
+        return len(self._waiting)
+
+    def publish_all(self) -> None:
+        """Make whatever is missing now, in this thread."""
+        with ThreadPoolExecutor(os.cpu_count() or 1, "publish", _come_last) as makers:
+            self._align()
+            while self._waiting and not self._stop.is_set():
+                self._make_some(makers)
+                self._align()
+
+    def _run(self) -> None:
+        lock = self._notes.take_lock()
+        while lock is None and not self._stop.wait(LOCK_PAUSE_SECONDS):
+            lock = self._notes.take_lock()
+        if lock is None:
+            return
+        try:
+            while not self._stop.is_set():
+                try:
+                    if self._aligned != self._store.stamp():
+                        self.publish_all()
+                except ModelManagerError as error:  # a store that is damaged or busy: bots are answered without notes
+                    log.warning("publishing_waits", reason=error.detail)
+                    self._stop.wait(LOCK_PAUSE_SECONDS)
+                self._stop.wait(PAUSE_SECONDS)
+        finally:
+            lock.release()
+
+    def _align(self) -> None:
+        """Withdraw what the newest revision changed, so that everything else may be served without asking."""
+        stamp = self._store.stamp()
+        if stamp == self._aligned:
+            return
+        view = self._store.view()
+        if self._store.stamp() != stamp:
+            return  # somebody is committing just now: the next look takes the newer one
+        trusted = self._published.stamp() == stamp
+        marks: dict[Place, Mark] = {}
+        symbols: dict[str, set[str]] = {}
+        for model in view.models():
+            scan = view.scan(model.name)
+            symbols[model.name] = set()
+            for group in scan.groups.values() if scan is not None else ():
+                if not group.payload_ready:
+                    continue
+                symbols[model.name].add(group.symbol)
+                place = (model.name, group.group_key)
+                mark = (group, view.factor_config_stamp(model.name, group.symbol), model.root_path)
+                marks[place] = mark
+                if self._is_known(place, mark):
+                    continue
+                self._waiting[place] = group
+                if not trusted:
+                    self._published.withdraw(model.name, group.symbol)
+        self._waiting = {place: marks[place][0] for place in self._waiting if place in marks}
+        if marks.keys() != self._marks.keys() or self._aligned is None:
+            self._published.keep_only(symbols)
+        self._marks = marks
+        self._published.declare(stamp)
+        self._aligned = stamp
+
+    def _is_known(self, place: Place, mark: Mark) -> bool:
+        known = self._marks.get(place)
+        if known is None or known[1:] != mark[1:]:
+            return False
+        before, now = known[0], mark[0]
+        return before is now or (before.read_at == now.read_at and before.files == now.files)
+
+    def _make_some(self, makers: ThreadPoolExecutor) -> None:
+        view = self._store.view()
+        some = list(self._waiting.items())[: 2 * (os.cpu_count() or 1)]
+        made = makers.map(lambda one: self._make(view, *one), some)
+        for ((model_name, group_key), _), reason in zip(some, made, strict=True):
+            del self._waiting[model_name, group_key]
+            if reason is not None:
+                log.warning("payload_not_made", model=model_name, group=group_key, reason=reason)
+
+    def _make(self, view: StoreView, place: Place, group: Group) -> str | None:
+        """Make and publish one payload; return why it could not be made."""
+        model = view.model(place[0])
+        if model is None:
+            return None
+        try:
+            self._published.publish(self._payloads.prepared(view, model, group))
+        except ModelManagerError as error:
+            return error.detail
+        return None
+
+
+def _come_last() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)

@@ -1,0 +1,100 @@
+"""Small documents that processes leave for each other: replaced whole, parsed once for each replacement."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+
+from mm_core.store.durable import write_durably
+from mm_core.store.storage import identity, read_file
+
+Value = TypeVar("Value")
+
+NAMES_KEPT = 65_536
+SUFFIX = ".json"
+
+
+class NoteDirectory:
+    """Notes by folder and name, any text; what is lost is written again by whoever knows it.
+
+    Files are called by digests, so that no name leads anywhere else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._parsed: dict[str, tuple[tuple[int, int, int], object]] = {}
+        self._locate = lru_cache(NAMES_KEPT)(self._location)
+
+    def read(self, folder: str, name: str, parse: Callable[[bytes], Value]) -> Value | None:
+        """Return a note, None where there is none; an unchanged one costs one ``stat``. Errors of ``parse`` pass."""
+        path = self._locate(folder, name)
+        try:
+            now = identity(os.stat(path))
+        except FileNotFoundError:
+            self._parsed.pop(path, None)
+            return None
+        known = self._parsed.get(path)
+        if known is not None and known[0] == now:
+            return known[1]  # type: ignore[return-value]
+        read = read_file(Path(path))
+        if read is None:
+            return None
+        value = parse(read[0])
+        self._parsed[path] = (read[1], value)
+        return value
+
+    def write(self, folder: str, name: str, data: bytes) -> None:
+        """Put or replace a note."""
+        write_durably(Path(self._locate(folder, name)), data, sync=False)
+
+    def remove(self, folder: str, name: str) -> None:
+        """Take a note away; one that is gone already is fine."""
+        Path(self._locate(folder, name)).unlink(missing_ok=True)
+
+    def keep_only(self, folders: dict[str, set[str]]) -> None:
+        """Remove every folder but these, and in them every note but those named."""
+        wanted = {
+            _file_name(folder): {_file_name(name) + SUFFIX for name in names} for folder, names in folders.items()
+        }
+        for folder in self._folders():
+            if folder.name not in wanted:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            for path in list(folder.iterdir()):
+                if path.name not in wanted[folder.name]:
+                    path.unlink(missing_ok=True)
+
+    def all(self) -> Iterator[bytes]:
+        """Yield the content of every note."""
+        for folder in self._folders():
+            for path in sorted(folder.iterdir()):
+                read = read_file(path)
+                if read is not None and path.suffix == SUFFIX:
+                    yield read[0]
+
+    def take_lock(self) -> FileLock | None:
+        """Return the lock of whoever may write here, None while another process holds it."""
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(self._path / "writer.lock", thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        return lock
+
+    def _folders(self) -> list[Path]:
+        return sorted(path for path in self._path.glob("*") if path.is_dir()) if self._path.is_dir() else []
+
+    def _location(self, folder: str, name: str) -> str:
+        return str(self._path / _file_name(folder) / (_file_name(name) + SUFFIX))
+
+
+def _file_name(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
