@@ -235,3 +235,89 @@ def test_the_last_ten_replaced_scans_are_kept(store: RegistryStore) -> None:
     view = store.view()
     scans = [view.earlier_scan("m", scan.scan_id) for scan in view.models()[0].earlier_scans]
     assert [len(scan.groups) for scan in scans if scan is not None] == list(range(3, 13))
+
+
+def test_an_empty_store_has_a_stamp_that_its_first_commit_changes(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    empty = store.stamp()
+    assert empty == store.stamp() == open_store().stamp()
+    with open_store().transaction() as transaction:
+        transaction.save_model(MODEL)
+    assert store.stamp() != empty
+
+
+def test_the_stamp_differs_after_every_commit_of_any_process(open_store: Callable[[], RegistryStore]) -> None:
+    stores = [open_store() for _ in range(3)]
+    seen = {stores[0].stamp()}
+    for number in range(60):
+        with stores[number % 3].transaction() as transaction:
+            transaction.save_model(replace(MODEL, updated_at=f"{number:04}"))  # a state of the same size each time
+        (stamp,) = {store.stamp() for store in stores}
+        assert stamp not in seen
+        seen.add(stamp)
+
+
+def test_the_stamp_stays_where_nothing_is_committed(open_store: Callable[[], RegistryStore]) -> None:
+    store, other = open_store(), open_store()
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", make_scan(1))
+    before = other.stamp()
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+    with pytest.raises(ZeroDivisionError), other.transaction() as transaction:
+        transaction.save_factor_config(*record(1, 9.0))
+        raise ZeroDivisionError
+    with store.transaction() as transaction:
+        transaction.save_model(replace(MODEL, updated_at="later"))
+        assert other.stamp() == before, "nothing is committed yet"
+    after = other.stamp()
+    store.view().scan("m")
+    assert store.problems() == ()
+    assert before != after == store.stamp() == other.stamp() == open_store().stamp()
+
+
+def test_the_stamp_of_a_config_is_its_revision_and_time(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_factor_config(*record(1, 9.0))
+    before = store.view()
+    with open_store().transaction() as transaction:
+        transaction.save_factor_config(replace(record(2, 8.0)[0], updated_at="2026"), record(2, 8.0)[1])
+    assert before.factor_config_stamp("m", "A000") == (1, "2025")
+    for view in (store.view(), open_store().view()):
+        assert view.factor_config_stamp("m", "A000") == view.factor_config_stamp("m", "a000") == (2, "2026")
+        assert view.factor_config_stamp("m", "A001") is None
+        assert view.factor_config_stamp("n", "A000") is None
+
+
+def test_the_stamp_of_a_config_in_a_transaction_is_that_of_its_own_writes(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        assert transaction.factor_config_stamp("m", "A000") is None
+        transaction.save_factor_config(*record(1, 9.0))
+        assert transaction.factor_config_stamp("m", "a000") == (1, "2025")
+    with store.transaction() as transaction:
+        assert transaction.factor_config_stamp("m", "A000") == (1, "2025")
+        transaction.save_factor_config(*record(2, 8.0))
+        assert transaction.factor_config_stamp("m", "A000") == (2, "2025")
+        assert store.view().factor_config_stamp("m", "A000") == (1, "2025")
+    assert store.view().factor_config_stamp("m", "A000") == (2, "2025")
+
+
+def test_a_deleted_model_has_no_stamp_of_a_config(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_factor_config(*record(1, 9.0))
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(2, 8.0))
+        transaction.delete_model("m")
+        assert transaction.factor_config_stamp("m", "A000") is None
+        transaction.save_model(MODEL)
+        assert transaction.factor_config_stamp("m", "A000") is None
+        transaction.save_factor_config(*record(1, 7.0))
+        assert transaction.factor_config_stamp("m", "A000") == (1, "2025")
+    with store.transaction() as transaction:
+        transaction.delete_model("m")
+    assert store.view().factor_config_stamp("m", "A000") is None
