@@ -99,6 +99,11 @@ def _mean(registry: Registry, symbol: str) -> float | None:
     return float(body["payload"]["factor_config"][symbol]["mean_values"][0])
 
 
+def _ready_body(registry: Registry, handle: Any, coding: Coding) -> bytes | None:
+    body = registry.payloads.ready_body(handle, coding)
+    return body[:] if body is not None else None
+
+
 def _notes(settings: Settings) -> list[Path]:
     return sorted(path for path in (settings.data_dir / "published").glob("*/*") if path.is_file())
 
@@ -113,7 +118,7 @@ def test_every_ready_group_is_published_with_all_its_bytes(published: Registry) 
         assert handle == published.payloads.handle("m", symbol)
         assert (handle.model_name, handle.symbol, handle.group_key) == ("m", symbol, key)
         for coding in (Coding.GZIP, Coding.ZSTD):
-            assert published.payloads.ready_body(handle, coding) == published.payloads.body(handle, coding)
+            assert _ready_body(published, handle, coding) == published.payloads.body(handle, coding)
     assert published.publisher.waiting == 0
 
 
@@ -345,10 +350,10 @@ def test_lost_bytes_of_what_is_published_are_made_again_when_they_are_asked_for(
         again = open_registry(settings)
         ready = again.published.find("m", "SOLUSDT")
         assert ready == handle
-        assert [again.payloads.ready_body(ready, coding) for coding in CODINGS] == [None] * len(CODINGS)
+        assert [_ready_body(again, ready, coding) for coding in CODINGS] == [None] * len(CODINGS)
         assert {coding: again.payloads.body(ready, coding) for coding in CODINGS} == expected
         assert again.payloads.handle("m", "SOLUSDT") == handle
-        assert [again.payloads.ready_body(ready, coding) for coding in CODINGS] == list(expected.values())
+        assert [_ready_body(again, ready, coding) for coding in CODINGS] == list(expected.values())
 
 
 def test_a_payload_that_cannot_be_made_holds_up_no_other(published: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -584,7 +589,7 @@ def test_published_blobs_are_kept_however_old_and_withdrawn_ones_are_cleared(
     fresh = open_registry(settings)
     for symbol in KEYS:
         handle = fresh.published.find("m", symbol)
-        assert fresh.payloads.ready_body(handle, Coding.GZIP) is not None
+        assert _ready_body(fresh, handle, Coding.GZIP) is not None
     published.registrations.delete("m")
     published.publisher.publish_all()
     assert {entry.path for directory, entry in published.housekeeping.plan_cleanup().orphans} >= _payload_blobs(
@@ -604,7 +609,7 @@ def test_a_plan_made_before_a_payload_was_published_does_not_take_its_blobs(
     assert len(plan.orphans) == 3
     published.published.publish(handle)
     assert published.housekeeping.execute(plan) == 0
-    assert published.payloads.ready_body(handle, Coding.GZIP) is not None
+    assert _ready_body(published, handle, Coding.GZIP) is not None
 
 
 @pytest.mark.parametrize("seed", range(4))
