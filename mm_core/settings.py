@@ -48,6 +48,10 @@ def _count(value: str) -> int:
     return number
 
 
+def _workers(value: str) -> int:
+    return len(os.sched_getaffinity(0)) if value.strip().lower() == "auto" else _count(value)
+
+
 def _mebibytes(value: str) -> int:
     number = int(value)
     if not 1 <= number <= 1 << 20:
@@ -108,14 +112,20 @@ TABLE: tuple[Setting, ...] = (
         "`:`-separated directories below which roots may be registered; not set: any",
     ),
     Setting("WRITE_TOKEN", "write_token", None, _text, "when set, POST, PUT and DELETE need `Authorization: Bearer`"),
-    Setting("WORKERS", "workers", "1", _count, "payload server processes on one port; this version runs one"),
+    Setting(
+        "WORKERS",
+        "workers",
+        "1",
+        _workers,
+        "processes that serve on one port, `auto`: one a core; from two on, one more owns the state",
+    ),
     Setting("THREADS", "threads", "8", _count, "threads that answer requests; a registration keeps one busy"),
     Setting(
         "CACHE_MB",
         "cache_bytes",
-        "32",
+        "64",
         _mebibytes,
-        "MiB of prepared bodies kept in memory; the rest is read from the blobs",
+        "MiB of prepared bodies that each serving process keeps mapped: pages of the kernel, shared by all of them",
     ),
     Setting("MAX_MODEL_MB", "max_model_bytes", "512", _mebibytes, "MiB above which a model file is not read"),
     Setting("MAX_FILE_MB", "max_file_bytes", "64", _mebibytes, "MiB above which any other artifact is not read"),

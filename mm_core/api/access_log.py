@@ -14,6 +14,9 @@ from mm_core.api.metrics import Metrics
 from mm_core.api.problems import REQUEST_ID
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+ROUTE = "mm.route"
+"""Where an application that has no routes of its own says which one answered."""
+
 log = structlog.get_logger("mm_core.access")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -46,7 +49,7 @@ class AccessLog:
                 request_id,
                 environ["REQUEST_METHOD"],
                 environ.get("PATH_INFO", ""),
-                route.rule if route is not None else "unmatched",
+                route.rule if route is not None else environ.get(ROUTE, "unmatched"),
                 int(seen["status"]),
                 int(seen.get("bytes", "0")),
                 time.perf_counter() - started,
@@ -70,7 +73,7 @@ class AccessLog:
             "request",
             request_id=request_id,
             method=method,
-            path=path,
+            path=_as_text(path),
             route=route,
             status=status,
             bytes=size_bytes,
@@ -82,3 +85,11 @@ class AccessLog:
 def request_id_of(given: str) -> str:
     """Return the id that a client gave its request, a new one where that could not stand in a log."""
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _as_text(path: str) -> str:
+    """Return a path as UTF-8 means it: WSGI has each byte as a Latin letter until a router has read it."""
+    try:
+        return path.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return path

@@ -20,15 +20,21 @@ ANSWER_CACHE_BYTES = 8 << 20
 """Bytes of compressed answers that are no payloads: lists, groups, configs."""
 
 
-def create_routes(registry: Registry, settings: Settings, metrics: Metrics, is_draining: Callable[[], bool]) -> Bottle:
-    """Return a bottle application with every route."""
+def create_routes(
+    registry: Registry,
+    settings: Settings,
+    metrics: Metrics,
+    is_draining: Callable[[], bool],
+    workers: Callable[[], int] = lambda: 1,
+) -> Bottle:
+    """Return a bottle application with every route; ``workers`` tells how many processes serve."""
     app = Bottle()
     app.install(ProblemPlugin())
     app.default_error_handler = router_answer
     cache = BoundedCache(ANSWER_CACHE_BYTES)
     add_model_routes(app, registry, cache, settings.write_token)
     add_payload_routes(app, registry, cache, settings.write_token)
-    add_service_routes(app, registry, cache, metrics, settings.dashboard_port, is_draining)
+    add_service_routes(app, registry, cache, metrics, settings.dashboard_port, is_draining, workers)
     return app
 
 

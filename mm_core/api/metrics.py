@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from mm_core.registry import Registry
 
 
 class Metrics:
-    """Counts requests by route, and reads the registry's own figures when it is asked for them."""
+    """Counts requests by route, and reads the registry's own figures when it is asked for them.
+
+    Where workers count, each into a file below ``shared``, the text tells their sums.
+    """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, shared: Path | None = None) -> None:
         self._collectors = CollectorRegistry()
         self._requests = Counter(
             "model_manager_requests",
@@ -30,7 +35,11 @@ class Metrics:
             ["route"],
             registry=self._collectors,
         )
-        self._collectors.register(_RegistryFigures(registry))
+        self._told = self._collectors
+        if shared is not None:
+            self._told = CollectorRegistry()
+            MultiProcessCollector(self._told, str(shared))  # type: ignore[no-untyped-call]
+        self._told.register(_RegistryFigures(registry))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -39,7 +48,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all figures in the text format of Prometheus."""
-        return generate_latest(self._collectors)
+        return generate_latest(self._told)
 
 
 class _RegistryFigures(Collector):

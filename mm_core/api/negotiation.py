@@ -36,7 +36,8 @@ def entity_tag(digest: str, coding: Coding) -> str:
 
 def is_not_modified(environ: Mapping[str, Any], tag: str) -> bool:
     """Return whether ``If-None-Match`` of a GET or HEAD names ``tag``."""
-    return "HTTP_IF_NONE_MATCH" in environ and not is_resource_modified(dict(environ), etag=tag)
+    condition = environ.get("HTTP_IF_NONE_MATCH")
+    return condition is not None and not is_resource_modified({"HTTP_IF_NONE_MATCH": condition}, etag=tag)
 
 
 def if_match_allows(header: str | None, digest: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import lru_cache
+from mmap import mmap
 from typing import NamedTuple
 
 from waitress.parser import HTTPRequestParser
@@ -17,6 +18,7 @@ from waitress.utilities import build_http_date
 from mm_core.api.access_log import AccessLog, request_id_of
 from mm_core.api.answers import JSON
 from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, entity_tag, is_not_modified
+from mm_core.errors import ModelManagerError
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
 
@@ -32,7 +34,7 @@ class ReadyAnswer(NamedTuple):
     """Bytes to send, and what the log says of them."""
 
     head: bytes
-    body: bytes
+    body: bytes | mmap
     request_id: str
     status: int
     size_bytes: int
@@ -47,9 +49,13 @@ class ReadyPulls:
         self._access = access
 
     def answer(self, request: HTTPRequestParser) -> ReadyAnswer | None:
-        """Return the answer to a request, None where the application has to make it."""
-        if not _is_plain(request):
+        """Return the answer to a request, None where the application has to make it, errors included."""
+        try:
+            return self._answer(request) if _is_plain(request) else None
+        except (ModelManagerError, OSError):
             return None
+
+    def _answer(self, request: HTTPRequestParser) -> ReadyAnswer | None:
         place = _place(request.path)
         if place is None:
             return None

@@ -25,6 +25,7 @@ def add_service_routes(
     metrics: Metrics,
     dashboard_port: int,
     is_draining: Callable[[], bool],
+    workers: Callable[[], int],
 ) -> None:
     """Add the routes that operators and their tools ask."""
     openapi = OPENAPI.read_bytes()
@@ -48,6 +49,8 @@ def add_service_routes(
             "store_revision": view.revision,
             "models": len(view.models()),
             "models_without_scan": out_of_service,
+            "workers": workers(),
+            "payloads_waiting": registry.publisher.waiting,
             "findings": sum(findings.values()),
             "findings_by_severity": {str(severity): count for severity, count in findings.items()},
             "watcher": {

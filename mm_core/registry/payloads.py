@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 
 from mm_core import strict_json
@@ -23,9 +24,12 @@ from mm_core.payloads import BoundedCache, Coding, PayloadParts, build_payload, 
 from mm_core.payloads.cache import CacheState
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
-from mm_core.store import BlobDirectory, BlobMissing, RegistryStore, StoreView
+from mm_core.store import BlobDirectory, MappedBlobs, RegistryStore, StoreView
 
 STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
+
+PRIVATE_BYTES = 16 << 20
+"""Of bodies in this process's own memory: those that are not stored as they are sent, and those just made."""
 
 ONNX_CHECK = 2
 """Grows when conversions are checked more strictly: those that passed an older check are made again."""
@@ -69,14 +73,15 @@ class Payloads:
         payload_blobs: BlobDirectory,
         converter: OnnxConverter,
         limits: ReadingLimits,
-        cache_bytes: int,
+        mapped_bytes: int,
     ) -> None:
         self._store = store
         self._models = model_blobs
         self._payloads = payload_blobs
         self._converter = converter
         self._limits = limits
-        self._cache = BoundedCache(cache_bytes)
+        self._cache = BoundedCache(PRIVATE_BYTES)
+        self._mapped = MappedBlobs(payload_blobs, mapped_bytes)
         self._resolved: tuple[int, dict[tuple[str, str, str | None], PayloadHandle]] = (-1, {})
         self._turns: dict[str, threading.Lock] = {}
         self._taking_turns = threading.Lock()
@@ -109,16 +114,15 @@ class Payloads:
         """Return the bytes of a payload in ``coding``."""
         return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
 
-    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | None:
-        """Return the bytes of a payload where that takes no longer than reading a file, else None."""
-        key = (handle.key, coding)
+    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | None:
+        """Return the body of a payload where it is at hand or a file that can be mapped, else None.
+
+        Mappings are kept for the thread that serves; no other one may call this.
+        """
         if coding is Coding.IDENTITY:
-            return self._cache.peek(key)
-        stored, suffix = handle.stored[coding], "." + coding
-        try:
-            return self._cache.get(key, lambda: self._payloads.require(stored, suffix))
-        except BlobMissing:
-            return None
+            return self._cache.peek((handle.key, coding))
+        stored = handle.stored.get(coding)
+        return self._mapped.get(stored, "." + coding) if stored is not None else None
 
     def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
         """Return a symbol's ONNX bytes: its own file, else converted from the booster.

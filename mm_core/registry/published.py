@@ -38,6 +38,8 @@ class PublishedPayloads:
 
     def note(self, model_name: str, symbol: str) -> PayloadHandle | None:
         """Return what was published last for a symbol, whether it is true now or not."""
+        if not model_name:
+            return None  # the folder of the state
         try:
             return self._notes.read(model_name, symbol.casefold(), _handle)
         except strict_json.NotJson:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from mm_core.domain.groups import Group
-from mm_core.errors import ModelManagerError
+from mm_core.errors import ModelManagerError, PayloadUnavailable
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.store import NoteDirectory, RegistryStore, StoreView
@@ -18,6 +18,7 @@ PAUSE_SECONDS = 0.05
 """Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
 
 LOCK_PAUSE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 IDLE_PRIORITY = 10
 """Niceness of the threads that make payloads: requests come first."""
 
@@ -63,12 +64,15 @@ class Publisher:
         return len(self._waiting)
 
     def publish_all(self) -> None:
-        """Make whatever is missing now, in this thread."""
+        """Make whatever is missing now, in this thread; raise what kept one of them from being made, at the end."""
+        failed: dict[Place, BaseException] = {}
         with ThreadPoolExecutor(os.cpu_count() or 1, "publish", _come_last) as makers:
             self._align()
-            while self._waiting and not self._stop.is_set():
-                self._make_some(makers)
+            while (places := [place for place in self._waiting if place not in failed]) and not self._stop.is_set():
+                failed |= self._make(makers, places[: 2 * (os.cpu_count() or 1)])
                 self._align()
+        for error in failed.values():
+            raise error
 
     def _run(self) -> None:
         lock = self._notes.take_lock()
@@ -79,11 +83,11 @@ class Publisher:
         try:
             while not self._stop.is_set():
                 try:
-                    if self._aligned != self._store.stamp():
+                    if self._waiting or self._aligned != self._store.stamp():
                         self.publish_all()
-                except ModelManagerError as error:  # a store that is damaged or busy: bots are answered without notes
-                    log.warning("publishing_waits", reason=error.detail)
-                    self._stop.wait(LOCK_PAUSE_SECONDS)
+                except (ModelManagerError, OSError) as error:  # meanwhile bots are answered by way of the store
+                    log.warning("publishing_waits", waiting=len(self._waiting), reason=str(error))
+                    self._stop.wait(RETRY_SECONDS)
                 self._stop.wait(PAUSE_SECONDS)
         finally:
             lock.release()
@@ -128,25 +132,23 @@ class Publisher:
         before, now = known[0], mark[0]
         return before is now or (before.read_at == now.read_at and before.files == now.files)
 
-    def _make_some(self, makers: ThreadPoolExecutor) -> None:
+    def _make(self, makers: ThreadPoolExecutor, places: list[Place]) -> dict[Place, BaseException]:
+        """Make some of the payloads that wait; return those that wait on, and why."""
         view = self._store.view()
-        some = list(self._waiting.items())[: 2 * (os.cpu_count() or 1)]
-        made = makers.map(lambda one: self._make(view, *one), some)
-        for ((model_name, group_key), _), reason in zip(some, made, strict=True):
-            del self._waiting[model_name, group_key]
-            if reason is not None:
-                log.warning("payload_not_made", model=model_name, group=group_key, reason=reason)
+        made = {place: makers.submit(self._make_one, view, place[0], self._waiting[place]) for place in places}
+        errors = {place: error for place, future in made.items() if (error := future.exception()) is not None}
+        for place in made.keys() - errors.keys():
+            del self._waiting[place]
+        return errors
 
-    def _make(self, view: StoreView, place: Place, group: Group) -> str | None:
-        """Make and publish one payload; return why it could not be made."""
-        model = view.model(place[0])
+    def _make_one(self, view: StoreView, model_name: str, group: Group) -> None:
+        model = view.model(model_name)
         if model is None:
-            return None
+            return
         try:
             self._published.publish(self._payloads.prepared(view, model, group))
-        except ModelManagerError as error:
-            return error.detail
-        return None
+        except PayloadUnavailable as error:  # bots are told the same
+            log.warning("payload_unavailable", model=model_name, group=group.group_key, reason=error.detail)
 
 
 def _come_last() -> None:

@@ -1,14 +1,15 @@
 """State that survives: the only home of tinydb."""
 
-from mm_core.store.blobs import BlobDirectory, BlobEntry, BlobMissing
+from mm_core.store.blobs import BlobDirectory, BlobEntry
 from mm_core.store.contract import RegistryStore, StoreTransaction, StoreView
+from mm_core.store.mapped_blobs import MappedBlobs
 from mm_core.store.notes import NoteDirectory
 from mm_core.store.tinydb_store import TinyDBStore
 
 __all__ = [
     "BlobDirectory",
     "BlobEntry",
-    "BlobMissing",
+    "MappedBlobs",
     "NoteDirectory",
     "RegistryStore",
     "StoreTransaction",

@@ -14,10 +14,6 @@ from mm_core.store.durable import TEMPORARY, write_durably
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class BlobMissing(LookupError):
-    """A blob that was referred to is missing or damaged."""
-
-
 @dataclass(frozen=True, slots=True)
 class BlobEntry:
     """One stored blob: ``name`` is a SHA-256 in hex, ``modified_at`` seconds since the epoch."""
@@ -58,13 +54,6 @@ class BlobDirectory:
         if hashlib.sha256(data).hexdigest() != sha256:
             location.unlink(missing_ok=True)
             return None
-        return data
-
-    def require(self, sha256: str, suffix: str) -> bytes:
-        """Return the content; raise `BlobMissing` where `get` returns None."""
-        data = self.get(sha256, suffix)
-        if data is None:
-            raise BlobMissing(sha256 + suffix)
         return data
 
     def put_named(self, key: str, suffix: str, data: bytes) -> None:

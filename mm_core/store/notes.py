@@ -74,9 +74,9 @@ class NoteDirectory:
     def all(self) -> Iterator[bytes]:
         """Yield the content of every note."""
         for folder in self._folders():
-            for path in sorted(folder.iterdir()):
+            for path in sorted(folder.glob("*" + SUFFIX)):
                 read = read_file(path)
-                if read is not None and path.suffix == SUFFIX:
+                if read is not None:
                     yield read[0]
 
     def take_lock(self) -> FileLock | None:

@@ -248,7 +248,6 @@ def test_other_headers_change_nothing(server: RunningServer, headers: dict[str, 
                 assert bot.ask(path, If_None_Match=condition, **headers).but() == expected.but()
 
 
-@pytest.mark.xfail(strict=True, reason="in the application If-Match turns the answer to If-None-Match round")
 def test_if_match_beside_if_none_match_is_understood_in_one_way(server: RunningServer) -> None:
     with Wire(server.url) as bot:
         tag = bot.ask(PAYLOAD).headers["etag"]
@@ -316,7 +315,6 @@ def test_any_path_is_logged_as_for_an_older_protocol(odd_server: RunningServer) 
     assert log_differences(odd_server, PATHS) == {}
 
 
-@pytest.mark.xfail(strict=True, reason="the ready way logs the path's bytes as Latin letters")
 def test_a_path_beyond_ascii_is_logged_as_for_an_older_protocol(odd_server: RunningServer) -> None:
     assert log_differences(odd_server, PATHS_BEYOND_ASCII) == {}
 
@@ -572,7 +570,6 @@ def test_damage_to_the_store_is_told_and_not_served_over(server: RunningServer, 
         assert bot.ask(PAYLOAD).status == 200
 
 
-@pytest.mark.xfail(strict=True, reason="an error in the ready way closes the connection without an answer")
 def test_a_store_that_cannot_be_looked_at_is_told_too(server: RunningServer, settings: Settings) -> None:
     path = settings.data_dir / "registry.json"
     aside = path.with_name("aside")
@@ -586,7 +583,6 @@ def test_a_store_that_cannot_be_looked_at_is_told_too(server: RunningServer, set
         assert bot.ask(PAYLOAD).status == 200
 
 
-@pytest.mark.xfail(strict=True, reason="an error in the ready way closes the connection without an answer")
 def test_bytes_that_cannot_be_read_are_told_too(server: RunningServer, settings: Settings, state: Registry) -> None:
     handle = state.published.find("m", "BTCUSDT")
     assert handle is not None

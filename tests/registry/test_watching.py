@@ -111,7 +111,7 @@ def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
     _wait(lambda: watcher.state().mode == "events")
     write_group("SOLUSDT_mid_chg_5m")
     _wait(lambda: registry.model("m")[0].refresh_error is not None)
-    assert "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error)
+    _wait(lambda: "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error))
     assert len(registry.model("m")[1].groups) == 1
     for path in root.glob("SOLUSDT_mid_chg_5m*"):
         path.unlink()

@@ -178,7 +178,6 @@ def test_all_notes_of_all_folders_are_listed_once(notes: NoteDirectory) -> None:
     assert sorted(notes.all()) == sorted(wanted)
 
 
-@pytest.mark.xfail(strict=True, reason="all() lists a folder that another process has removed since it looked")
 def test_a_folder_that_is_removed_while_notes_are_listed_holds_none(notes: NoteDirectory, path: Path) -> None:
     for folder in ("m", "n", "o"):
         notes.write(folder, "S", folder.encode())

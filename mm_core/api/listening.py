@@ -1,0 +1,136 @@
+"""Sockets, and waitress on them: the only home of waitress beside the pulls."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from mmap import mmap
+from typing import Any
+
+import waitress
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.task import WSGITask
+
+from mm_core.api.access_log import Application
+from mm_core.api.incoming import LARGEST_BODY
+from mm_core.api.pulls import ReadyPulls
+from mm_core.errors import SettingsError
+from mm_core.settings import Settings
+
+BACKLOG = 1024
+CONNECTIONS = 1000
+
+
+def bound_sockets(settings: Settings) -> list[socket.socket]:
+    """Return sockets bound to every address of the settings; raise `SettingsError` when one cannot be bound."""
+    sockets = []
+    for family, kind, protocol, address in Adjustments(host=settings.http_host, port=settings.http_port).listen:
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind(address)
+            bound.listen(BACKLOG)
+        except OSError as error:
+            reason = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            raise SettingsError(
+                f"Address {settings.http_host}:{settings.http_port} cannot be bound ({reason}). "
+                "Stop the other process, or set MODEL_MANAGER_HTTP_PORT."
+            ) from error
+        sockets.append(bound)
+    return sockets
+
+
+def server_on(
+    sockets: Sequence[socket.socket], application: Application, threads: int, ready: ReadyPulls | None = None
+) -> Any:
+    """Return a waitress server on bound sockets; it runs in the thread that calls this."""
+    server = waitress.create_server(
+        application,
+        sockets=list(sockets),
+        threads=threads,
+        ident=None,
+        backlog=BACKLOG,
+        connection_limit=CONNECTIONS,
+        max_request_body_size=LARGEST_BODY * 2,
+        clear_untrusted_proxy_headers=True,
+    )
+    for listener in listeners(server):
+        listener.channel_class = _Channel
+        if ready is not None:
+            listener.add_task = _ReadyFirst(ready, listener.add_task)
+    return server
+
+
+def listeners(server: Any) -> list[Any]:
+    """Return what listens: one for each socket."""
+    if isinstance(server, BaseWSGIServer):
+        return [server]
+    return [entry for entry in list(server.map.values()) if isinstance(entry, BaseWSGIServer)]
+
+
+def channels(server: Any) -> list[Any]:
+    """Return the open connections."""
+    return [channel for listener in listeners(server) for channel in list(listener.active_channels.values())]
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Keeps a connection open after 304: waitress closes it for want of a Content-Length that 304 must not have."""
+
+    def set_close_on_finish(self) -> None:
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        if self.status.startswith("304") and self.version == "1.1" and asked != "close":
+            return
+        super().set_close_on_finish()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
+
+
+class _ReadyFirst:
+    """Answers pulls of ready payloads on the thread that received them; all else is for the task threads."""
+
+    def __init__(self, ready: ReadyPulls, add_task: Callable[[HTTPChannel], None]) -> None:
+        self._ready = ready
+        self._add_task = add_task
+        self._loop = threading.get_ident()
+
+    def __call__(self, channel: HTTPChannel) -> None:
+        """Take the first of the channel's requests; its ``requests_lock`` is held."""
+        while channel.requests:
+            request = channel.requests[0]
+            started = time.perf_counter()
+            is_free = threading.get_ident() == self._loop and not channel.total_outbufs_len
+            answer = self._ready.answer(request) if is_free else None
+            if answer is None:
+                self._add_task(channel)
+                return
+            _send(channel, answer.head, answer.body)
+            self._ready.note(request, answer, started, channel.addr[0])
+            request.close()
+            channel.requests.pop(0)
+
+
+def _send(channel: HTTPChannel, head: bytes, body: bytes | mmap) -> None:
+    """Give the kernel what it takes at once; the channel sends the rest when the client has read."""
+    channel.last_activity = time.time()
+    try:
+        sent = channel.socket.sendmsg((head, body))
+    except BlockingIOError:
+        sent = 0
+    except OSError:  # the client is gone, or a mapped file was cut
+        channel.will_close = True
+        return
+    if sent < len(head) + len(body):
+        rest = head[sent:] + body[:] if sent < len(head) else body[sent - len(head) :]
+        with channel.outbuf_lock:
+            channel.outbufs[-1].append(rest)
+            channel.total_outbufs_len += len(rest)
+            channel.current_outbuf_count += len(rest)

@@ -1,0 +1,136 @@
+"""The process that owns the state and keeps workers on its sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+
+import mm_core
+from mm_core.api.app import create_routes
+from mm_core.api.draining import DRAIN_SECONDS, StopSignals
+from mm_core.api.forwarding import Owned
+from mm_core.api.listening import BACKLOG, server_on
+from mm_core.api.metrics import Metrics
+from mm_core.api.process import kept_current
+from mm_core.settings import Settings
+from mm_core.wiring import open_registry
+
+SHORTEST_LIFE_SECONDS = 1.0
+"""A worker that ends sooner is not replaced at once: what ends it may be there for a while."""
+
+LONGEST_PAUSE_SECONDS = 5.0
+STOPPING_SECONDS = 1.0
+"""More than the drain that a worker is given before it is killed."""
+
+log = structlog.get_logger("mm_core.server")
+
+
+def supervise(settings: Settings, sockets: Sequence[socket.socket]) -> int:
+    """Own the state and let workers serve on ``sockets`` until SIGTERM or SIGINT; return the exit code."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-manager-")))
+        figures = directory / "figures"
+        figures.mkdir()
+        registry = open_registry(settings)
+        draining = threading.Event()
+        workers = _Workers(settings.workers, sockets, directory / "owner", figures)
+        metrics = Metrics(registry, figures)
+        application = Owned(create_routes(registry, settings, metrics, draining.is_set, workers.running))
+        server = server_on([_owner_socket(directory / "owner")], application, settings.threads)
+        stop = StopSignals(server, draining, workers.stop)
+        stack.enter_context(kept_current(registry, settings))
+        stack.enter_context(stop)
+        workers.start()
+        log.info(
+            "serving",
+            host=settings.http_host,
+            port=settings.http_port,
+            data_dir=str(settings.data_dir),
+            workers=settings.workers,
+        )
+        server.run()
+    log.info("stopped", drained=stop.drained)
+    return 0
+
+
+def _owner_socket(path: Path) -> socket.socket:
+    owner = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    owner.bind(str(path))  # its directory is for this user alone
+    owner.listen(BACKLOG)
+    return owner
+
+
+class _Workers:
+    """Processes that serve: each is replaced when it ends by itself."""
+
+    def __init__(self, count: int, sockets: Sequence[socket.socket], owner: Path, figures: Path) -> None:
+        self._count = count
+        self._descriptors = [each.fileno() for each in sockets]
+        self._owner = str(owner)
+        project = str(Path(mm_core.__file__).parent.parent)
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")])),
+            "PROMETHEUS_MULTIPROC_DIR": str(figures),
+        }
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._keepers: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start every worker, and a thread for each that replaces it."""
+        for number in range(self._count):
+            keeper = threading.Thread(target=self._keep, args=(number,), name=f"worker-{number}", daemon=True)
+            keeper.start()
+            self._keepers.append(keeper)
+
+    def running(self) -> int:
+        """Return how many workers run."""
+        with self._lock:
+            return len(self._running)
+
+    def stop(self) -> None:
+        """Let every worker finish what it has in flight, and wait for that; the slowest are killed."""
+        self._stopping.set()
+        with self._lock:
+            for process in self._running.values():
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + DRAIN_SECONDS + STOPPING_SECONDS
+        for keeper in self._keepers:
+            keeper.join(max(deadline - time.monotonic(), 0.0))
+        with self._lock:
+            for process in self._running.values():
+                process.kill()
+
+    def _keep(self, number: int) -> None:
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            started = time.monotonic()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                process = subprocess.Popen(  # noqa: S603 - our own module, our own paths
+                    [sys.executable, "-m", "mm_core.api.worker", self._owner, *map(str, self._descriptors)],
+                    env=self._environment,
+                    pass_fds=self._descriptors,
+                )
+                self._running[number] = process
+            code = process.wait()
+            with self._lock:
+                del self._running[number]
+            if not self._stopping.is_set():
+                log.error("worker_ended", pid=process.pid, code=code)
+            lived = time.monotonic() - started
+            pause = min(max(pause * 2, 0.1), LONGEST_PAUSE_SECONDS) if lived < SHORTEST_LIFE_SECONDS else 0.0

@@ -1,0 +1,56 @@
+"""A worker: serves ready payloads from the notes that the owner publishes, and passes everything else on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+import structlog
+
+from mm_core.api.access_log import AccessLog
+from mm_core.api.draining import StopSignals
+from mm_core.api.forwarding import Forwarding
+from mm_core.api.listening import server_on
+from mm_core.api.metrics import Metrics
+from mm_core.api.process import allow_many_files, give_freed_memory_back
+from mm_core.api.pulls import ReadyPulls
+from mm_core.logs import configure_logs
+from mm_core.settings import load_settings
+from mm_core.wiring import open_registry
+
+ORPHAN_PAUSE_SECONDS = 0.5
+
+log = structlog.get_logger("mm_core.worker")
+
+
+def work(descriptors: list[int], owner_socket: str) -> int:
+    """Serve on inherited listening sockets until SIGTERM, or until the owner is gone; return the exit code."""
+    settings = load_settings()
+    configure_logs(settings.log_style)
+    allow_many_files()
+    give_freed_memory_back()
+    registry = open_registry(settings)
+    application = AccessLog(Forwarding(owner_socket), Metrics(registry))
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    server = server_on(sockets, application, settings.threads, ReadyPulls(registry, application))
+    stop = StopSignals(server, threading.Event())
+    threading.Thread(target=_end_with_owner, args=(os.getppid(),), daemon=True).start()
+    with stop:
+        log.info("worker_serving", pid=os.getpid())
+        server.run()
+    log.info("worker_stopped", pid=os.getpid(), drained=stop.drained)
+    return 0
+
+
+def _end_with_owner(owner: int) -> None:
+    while os.getppid() == owner:
+        time.sleep(ORPHAN_PAUSE_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    raise SystemExit(work([int(number) for number in sys.argv[2:]], sys.argv[1]))

@@ -1,0 +1,95 @@
+"""Blobs mapped into memory for sending: every process that serves one shares the kernel's copy."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from mmap import ACCESS_READ, mmap
+from typing import NamedTuple
+
+from mm_core.store.blobs import BlobDirectory
+from mm_core.store.storage import identity
+
+READ_BYTES = 1 << 20
+MOST_REMEMBERED = 100_000
+"""Files that are known to be whole."""
+
+Key = tuple[str, str]
+
+
+class _Mapped(NamedTuple):
+    path: str
+    identity: tuple[int, int, int]
+    content: mmap
+
+
+class MappedBlobs:
+    """The blobs that were asked for last, mapped, up to ``limit_bytes``; for one thread alone.
+
+    The next call may end an earlier mapping. A file is hashed when it is mapped for the first time, and again when its
+    inode, time or size differ; through reads, as touching a mapping whose file was cut ends the process.
+    """
+
+    def __init__(self, blobs: BlobDirectory, limit_bytes: int) -> None:
+        self._blobs = blobs
+        self._limit = limit_bytes
+        self._size = 0
+        self._mapped: OrderedDict[Key, _Mapped] = OrderedDict()
+        self._whole: dict[Key, tuple[int, int, int]] = {}
+
+    def get(self, sha256: str, suffix: str) -> mmap | None:
+        """Return a blob, None when it is missing; damaged content is removed and counts as missing."""
+        key = (sha256, suffix)
+        found = self._mapped.get(key)
+        if found is not None and _is_unchanged(found):
+            self._mapped.move_to_end(key)
+            return found.content
+        self._forget(key)
+        mapped = self._map(key)
+        if mapped is None:
+            return None
+        self._mapped[key] = mapped
+        self._size += len(mapped.content)
+        while self._size > self._limit and len(self._mapped) > 1:
+            self._forget(next(iter(self._mapped)))
+        return mapped.content
+
+    def _forget(self, key: Key) -> None:
+        mapped = self._mapped.pop(key, None)
+        if mapped is not None:
+            self._size -= len(mapped.content)
+            mapped.content.close()
+
+    def _map(self, key: Key) -> _Mapped | None:
+        path = self._blobs.location(*key)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if self._whole.get(key) != identity(status):
+                if _digest(descriptor, status.st_size) != key[0]:
+                    path.unlink(missing_ok=True)
+                    return None
+                if len(self._whole) >= MOST_REMEMBERED:
+                    self._whole.clear()
+                self._whole[key] = identity(status)
+            return _Mapped(str(path), identity(status), mmap(descriptor, status.st_size, access=ACCESS_READ))
+        finally:
+            os.close(descriptor)
+
+
+def _is_unchanged(mapped: _Mapped) -> bool:
+    try:
+        return identity(os.stat(mapped.path)) == mapped.identity
+    except FileNotFoundError:
+        return False
+
+
+def _digest(descriptor: int, size_bytes: int) -> str:
+    digest = hashlib.sha256()
+    for offset in range(0, size_bytes, READ_BYTES):
+        digest.update(os.pread(descriptor, READ_BYTES, offset))
+    return digest.hexdigest()

@@ -1,0 +1,228 @@
+"""Several processes on one port: what one process promises, and what only several can break."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import RunningServer
+from tests.api.test_server import (
+    test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
+    test_a_bot_that_stopped_reading_does_not_hold_the_stop_up,
+    test_a_changed_file_is_served_after_the_debounce_without_being_asked_for,
+    test_a_port_in_use_stops_the_start_with_a_sentence,
+    test_a_registration_of_many_groups_leaves_others_answered,
+    test_every_request_is_one_json_line_in_the_log,
+    test_idle_connections_do_not_hold_the_stop_up,
+    test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds,
+)
+
+__all__ = [
+    "test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection",
+    "test_a_bot_that_stopped_reading_does_not_hold_the_stop_up",
+    "test_a_changed_file_is_served_after_the_debounce_without_being_asked_for",
+    "test_a_port_in_use_stops_the_start_with_a_sentence",
+    "test_a_registration_of_many_groups_leaves_others_answered",
+    "test_every_request_is_one_json_line_in_the_log",
+    "test_idle_connections_do_not_hold_the_stop_up",
+    "test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds",
+]
+
+Start = Callable[..., RunningServer]
+VOLATILE = {"date", "x-request-id", "etag", "content-length"}
+
+
+@pytest.fixture
+def start_server(start_server: Start) -> Start:
+    """Start servers with two workers where nothing else is asked for, and wait until all of them serve."""
+
+    def start(**settings: str) -> RunningServer:
+        server = start_server(**{"WORKERS": "2", **settings})
+        _wait_until(lambda: _health(server)["workers"] == int(settings.get("WORKERS", "2")))
+        return server
+
+    return start
+
+
+def _health(server: RunningServer) -> dict[str, Any]:
+    document: dict[str, Any] = httpx.get(server.url + "/api/health").json()
+    return document
+
+
+def _wait_until(is_so: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+
+
+def _workers_of(server: RunningServer) -> list[int]:
+    listed = subprocess.run(["pgrep", "-P", str(server.process.pid), "-f", "mm_core.api.worker"], capture_output=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def _told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
+    """Return what must be equal whoever answers: without ids and times, and what is made of them."""
+    headers = {name: value for name, value in answer.headers.items() if name not in VOLATILE}
+    body = answer.content
+    if headers.get("content-type", "").endswith("json") and body:
+        document = json.loads(body)
+        for name in ("request_id", "scanned_at", "updated_at", "created_at"):
+            document.pop(name, None)
+        return answer.status_code, headers, document
+    return answer.status_code, headers, body
+
+
+def test_workers_answer_as_one_process_does(start_server: Start, model_root: Path, tmp_path: Path) -> None:
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/api/models", {"json": {"model_name": "m", "root_path": str(model_root)}}),
+        ("POST", "/api/models", {"json": {"model_name": "a/b", "root_path": str(model_root)}}),
+        ("POST", "/api/models", {"content": b"{", "headers": {"Content-Type": "application/json"}}),
+        ("GET", "/api/models/m/symbols", {}),
+        ("GET", "/api/models/m/factors", {"headers": {"Accept-Encoding": "identity"}}),
+        ("GET", "/api/models/m/symbols/SOLUSDT/factor-config", {}),
+        ("GET", "/api/models/m/symbols/none", {}),
+        ("GET", "/api/models/m/model/S%C3%B6l?group_key=%2F..%2F", {}),
+        ("GET", "/api/models/m/model/no%20such%2Fsymbol", {}),
+        ("HEAD", "/api/models/m/symbols", {}),
+        ("PUT", "/api/models/m/symbols/SOLUSDT/factor-config", {"json": {"SOLUSDT": {}}}),
+        ("PUT", "/api/models/m/symbols/SOLUSDT/factor-config", {"json": {}, "headers": {"Origin": "http://evil"}}),
+        ("PATCH", "/api/models", {}),
+        ("GET", "/nothing", {}),
+        ("GET", "/", {"headers": {"Host": "desk.example:6300"}}),
+        ("POST", "/api/models/m/refresh", {}),
+        ("DELETE", "/api/models/gone", {}),
+    ]
+    answers = []
+    for workers in ("1", "2"):
+        server = start_server(WORKERS=workers, DATA_DIR=str(tmp_path / workers), WATCH_ENABLED="0")
+        with httpx.Client(base_url=server.url, timeout=30) as client:
+            answers.append([_told(client.request(method, path, **more)) for method, path, more in requests])
+    for (method, path, _), alone, with_workers in zip(requests, *answers, strict=True):
+        assert alone == with_workers, (method, path)
+
+
+def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    config = "/api/models/m/symbols/SOLUSDT/factor-config"
+    document = httpx.get(server.url + config).json()
+    tags = set()
+    for number in range(40):
+        document["SOLUSDT"]["mean_values"][0] = float(number)
+        assert httpx.put(server.url + config, json=document).status_code == 200
+        for _ in range(4):  # each on a connection of its own, so that both workers are asked
+            pulled = httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+            assert pulled.json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == number
+            tags.add(pulled.headers["ETag"])
+    assert len(tags) == 40
+
+
+def test_a_killed_worker_costs_its_own_requests_and_is_replaced(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    url = server.url + "/api/models/m/model/SOLUSDT"
+    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    ended, lost, answered = threading.Event(), [0] * 8, [0] * 8
+
+    def pull(bot: int) -> None:
+        with httpx.Client() as client:
+            while not ended.is_set():
+                try:
+                    assert client.get(url).status_code == 200
+                    answered[bot] += 1
+                except httpx.TransportError:
+                    lost[bot] += 1
+
+    bots = [threading.Thread(target=pull, args=(bot,)) for bot in range(8)]
+    for bot in bots:
+        bot.start()
+    first = _workers_of(server)
+    for victim in first:
+        before = sum(answered)
+        os.kill(victim, signal.SIGKILL)
+        _wait_until(lambda gone=victim: gone not in _workers_of(server) and len(_workers_of(server)) == 2)
+        _wait_until(lambda least=before: sum(answered) > least + 50)
+    ended.set()
+    for bot in bots:
+        bot.join()
+    assert sum(lost) <= 2 * len(bots), "more was lost than what was in flight"
+    assert set(_workers_of(server)).isdisjoint(first)
+    assert "worker_ended" in server.log.read_text()
+
+
+def test_workers_end_with_the_process_that_owns_the_state(start_server: Start) -> None:
+    server = start_server()
+    workers = _workers_of(server)
+    assert len(workers) == 2
+    server.process.kill()
+    server.process.wait()
+    _wait_until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+
+
+def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    whole = len(httpx.get(server.url + "/api/models/m/model/SOLUSDT", headers={"Accept-Encoding": "identity"}).content)
+    cut, answered = [], []
+
+    def pull() -> None:
+        with httpx.Client(headers={"Accept-Encoding": "identity"}) as client:
+            while True:
+                try:
+                    body = client.get(server.url + "/api/models/m/model/SOLUSDT").content
+                except (httpx.ConnectError, httpx.ReadError):
+                    return  # not a byte of an answer
+                except httpx.RemoteProtocolError as error:
+                    if "without sending a response" not in str(error):
+                        cut.append(str(error))
+                    return
+                answered.append(len(body))
+
+    bots = [threading.Thread(target=pull) for _ in range(6)]
+    for bot in bots:
+        bot.start()
+    _wait_until(lambda: len(answered) > 100)
+    assert server.stop() == 0
+    for bot in bots:
+        bot.join()
+    assert cut == []
+    assert set(answered) == {whole}
+
+
+def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    for _ in range(30):
+        httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+    for worker in _workers_of(server)[:1]:
+        os.kill(worker, signal.SIGKILL)
+    _wait_until(lambda: len(_workers_of(server)) == 2)
+    figures = httpx.get(server.url + "/metrics").text
+    pulls = [
+        line for line in figures.splitlines() if line.startswith("model_manager_requests_total") and "/model/" in line
+    ]
+    assert [line.rsplit(" ", 1)[1] for line in pulls] == ["30.0"]
+
+
+def test_a_worker_without_an_owner_says_so(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        pulled = httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+        assert pulled.status_code == 200, "ready payloads need no owner"
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
