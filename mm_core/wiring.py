@@ -5,6 +5,7 @@ from __future__ import annotations
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
 from mm_core.registry import Registry
+from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.payloads import Payloads
@@ -27,13 +28,15 @@ def open_registry(settings: Settings) -> Registry:
     payloads = Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes)
     notes = NoteDirectory(data_dir / "published")
     published = PublishedPayloads(store, notes)
+    changes = ChangeLog()
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
         payloads=payloads,
         published=published,
-        publisher=Publisher(store, payloads, published, notes),
+        publisher=Publisher(store, payloads, published, notes, changes),
+        changes=changes,
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
         housekeeping=Housekeeping(store, model_blobs, payload_blobs, published, settings.artifact_roots),
     )

@@ -122,7 +122,14 @@ class _Workers:
                 if self._stopping.is_set():
                     return
                 process = subprocess.Popen(  # noqa: S603 - our own module, our own paths
-                    [sys.executable, "-m", "mm_core.api.worker", self._owner, *map(str, self._descriptors)],
+                    [
+                        sys.executable,
+                        "-m",
+                        "mm_core.api.worker",
+                        str(os.getpid()),
+                        self._owner,
+                        *map(str, self._descriptors),
+                    ],
                     env=self._environment,
                     pass_fds=self._descriptors,
                 )

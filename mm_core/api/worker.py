@@ -27,8 +27,8 @@ ORPHAN_PAUSE_SECONDS = 0.5
 log = structlog.get_logger("mm_core.worker")
 
 
-def work(descriptors: list[int], owner_socket: str) -> int:
-    """Serve on inherited listening sockets until SIGTERM, or until the owner is gone; return the exit code."""
+def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
+    """Serve on inherited listening sockets until SIGTERM, or until process ``owner`` is gone; return the exit code."""
     settings = load_settings()
     configure_logs(settings.log_style)
     allow_many_files()
@@ -38,7 +38,7 @@ def work(descriptors: list[int], owner_socket: str) -> int:
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     server = server_on(sockets, application, settings.threads, ReadyPulls(registry, application))
     stop = StopSignals(server, threading.Event())
-    threading.Thread(target=_end_with_owner, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_owner, args=(owner,), daemon=True).start()
     with stop:
         log.info("worker_serving", pid=os.getpid())
         server.run()
@@ -53,4 +53,4 @@ def _end_with_owner(owner: int) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(work([int(number) for number in sys.argv[2:]], sys.argv[1]))
+    raise SystemExit(work(int(sys.argv[1]), sys.argv[2], [int(number) for number in sys.argv[3:]]))

@@ -10,6 +10,7 @@ import structlog
 
 from mm_core.domain.groups import Group
 from mm_core.errors import ModelManagerError, PayloadUnavailable
+from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.store import NoteDirectory, RegistryStore, StoreView
@@ -35,8 +36,14 @@ class Publisher:
     """A thread that keeps every payload of the newest revision ready; of several processes, one publishes."""
 
     def __init__(
-        self, store: RegistryStore, payloads: Payloads, published: PublishedPayloads, notes: NoteDirectory
+        self,
+        store: RegistryStore,
+        payloads: Payloads,
+        published: PublishedPayloads,
+        notes: NoteDirectory,
+        changes: ChangeLog,
     ) -> None:
+        self._changes = changes
         self._store = store
         self._payloads = payloads
         self._published = published
@@ -103,6 +110,7 @@ class Publisher:
         trusted = self._published.stamp() == stamp
         marks: dict[Place, Mark] = {}
         symbols: dict[str, set[str]] = {}
+        changed: dict[str, set[str]] = {}
         for model in view.models():
             scan = view.scan(model.name)
             symbols[model.name] = set()
@@ -116,14 +124,18 @@ class Publisher:
                 if self._is_known(place, mark):
                     continue
                 self._waiting[place] = group
+                changed.setdefault(model.name, set()).add(group.symbol)
                 if not trusted:
                     self._published.withdraw(model.name, group.symbol)
         self._waiting = {place: marks[place][0] for place in self._waiting if place in marks}
         if marks.keys() != self._marks.keys() or self._aligned is None:
             self._published.keep_only(symbols)
+        for place in self._marks.keys() - marks.keys():
+            changed.setdefault(place[0], set()).add(self._marks[place][0].symbol)
         self._marks = marks
         self._published.declare(stamp)
         self._aligned = stamp
+        self._changes.note(view.revision, changed)
 
     def _is_known(self, place: Place, mark: Mark) -> bool:
         known = self._marks.get(place)

@@ -8,6 +8,7 @@ from datetime import datetime
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.registry.activity import Event, events_since
+from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
@@ -29,6 +30,7 @@ class Registry:
     payloads: Payloads
     published: PublishedPayloads
     publisher: Publisher
+    changes: ChangeLog
     watcher: Watcher
     housekeeping: Housekeeping
 

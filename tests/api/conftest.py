@@ -100,6 +100,17 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
             server.process.wait()
 
 
+def wait_until_published(server: RunningServer, model_name: str = "m", seconds: float = 20.0) -> None:
+    """Wait until every payload of a model is ready at the newest revision."""
+    deadline = time.monotonic() + seconds
+    while True:
+        items = httpx.get(f"{server.url}/api/models/{model_name}/manifest").json()["items"]
+        if all(item["etag"] for item in items if item["payload_ready"]):
+            return
+        assert time.monotonic() < deadline, items
+        time.sleep(0.02)
+
+
 def free_port() -> int:
     """Return a port of the loopback address that nothing listens on."""
     with socket.socket() as listener:

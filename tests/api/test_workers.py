@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer
+from tests.api.conftest import RunningServer, wait_until_published
 from tests.api.test_server import (
     test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
     test_a_bot_that_stopped_reading_does_not_hold_the_stop_up,
@@ -132,7 +132,7 @@ def test_a_killed_worker_costs_its_own_requests_and_is_replaced(start_server: St
     server = start_server(WATCH_ENABLED="0")
     httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
     url = server.url + "/api/models/m/model/SOLUSDT"
-    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    wait_until_published(server)
     ended, lost, answered = threading.Event(), [0] * 8, [0] * 8
 
     def pull(bot: int) -> None:
@@ -167,13 +167,21 @@ def test_workers_end_with_the_process_that_owns_the_state(start_server: Start) -
     assert len(workers) == 2
     server.process.kill()
     server.process.wait()
-    _wait_until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers))
+    _wait_until(lambda: not any(_command_of(worker) for worker in workers))
+
+
+def _command_of(pid: int) -> bytes:
+    """Return the command line of a process, empty for one that has ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
     httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
-    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    wait_until_published(server)
     whole = len(httpx.get(server.url + "/api/models/m/model/SOLUSDT", headers={"Accept-Encoding": "identity"}).content)
     cut, answered = [], []
 
@@ -219,7 +227,7 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
 def test_a_worker_without_an_owner_says_so(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
     httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
-    _wait_until(lambda: _health(server)["payloads_waiting"] == 0)
+    wait_until_published(server)
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         pulled = httpx.get(server.url + "/api/models/m/model/SOLUSDT")

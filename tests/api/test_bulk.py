@@ -1,0 +1,122 @@
+"""The manifest and the changes, over a real server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.conftest import RunningServer, wait_until_published
+
+Start = Callable[..., RunningServer]
+
+
+@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+def server(
+    request: pytest.FixtureRequest, start_server: Start, model_root: Path, write_group: Callable[..., Path]
+) -> RunningServer:
+    """A server with two whole groups and one that bots cannot be given."""
+    write_group("ETHUSDT_mid_chg_1m", model_json=None)
+    server = start_server(WORKERS=request.param, WATCH_ENABLED="0", THREADS="4")
+    body = {"model_name": "m", "root_path": str(model_root)}
+    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    wait_until_published(server)
+    return server
+
+
+def _save(server: RunningServer, symbol: str, mean: float) -> None:
+    url = f"{server.url}/api/models/m/symbols/{symbol}/factor-config"
+    document = httpx.get(url).json()
+    document[symbol]["mean_values"][0] = mean
+    assert httpx.put(url, json=document).status_code == 200
+
+
+def test_the_manifest_names_what_a_pull_returns(server: RunningServer) -> None:
+    manifest = httpx.get(server.url + "/api/models/m/manifest").json()
+    assert manifest["model_name"] == "m"
+    items = {item["symbol"]: item for item in manifest["items"]}
+    assert list(items) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    for symbol in ("BTCUSDT", "SOLUSDT"):
+        pulled = httpx.get(f"{server.url}/api/models/m/model/{symbol}", headers={"Accept-Encoding": "identity"})
+        assert items[symbol]["etag"] == pulled.headers["ETag"] == f'"{items[symbol]["sha256"]}"'
+        assert items[symbol]["size_bytes"] == len(pulled.content)
+        assert (items[symbol]["config_revision"], items[symbol]["payload_ready"]) == (1, True)
+    assert items["ETHUSDT"] == {
+        "symbol": "ETHUSDT", "group_key": "ETHUSDT_mid_chg_1m", "payload_ready": False, "etag": None, "sha256": None,
+        "size_bytes": None, "config_revision": 1,
+    }  # fmt: skip
+
+
+def test_a_manifest_is_another_one_only_when_its_model_changed(server: RunningServer, model_root: Path) -> None:
+    url = server.url + "/api/models/m/manifest"
+    first = httpx.get(url)
+    body = {"model_name": "other", "root_path": str(model_root)}
+    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    deadline = time.monotonic() + 10  # until the newer revision is published, what is ready is not known
+    while httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code != 304:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    _save(server, "SOLUSDT", 7.0)
+    wait_until_published(server)
+    later = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    before = {item["symbol"]: item for item in first.json()["items"]}
+    assert [item["symbol"] for item in later.json()["items"] if item != before[item["symbol"]]] == ["SOLUSDT"]
+
+
+def test_a_waiting_bot_hears_of_a_change_while_others_are_served(server: RunningServer) -> None:
+    revision = int(httpx.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
+    url = f"{server.url}/api/models/m/changes"
+    heard: list[tuple[float, httpx.Response]] = []
+
+    def wait() -> None:
+        answer = httpx.get(url, params={"since": revision, "wait": 20}, timeout=30)
+        heard.append((time.monotonic(), answer))
+
+    waiters = [threading.Thread(target=wait) for _ in range(6)]  # threads=4: two may wait
+    for waiter in waiters:
+        waiter.start()
+    deadline = time.monotonic() + 10
+    while len(heard) < 4:
+        assert time.monotonic() < deadline
+        started = time.monotonic()
+        assert httpx.get(server.url + "/api/models").status_code == 200
+        assert time.monotonic() - started < 2
+    assert all(answer.headers["Retry-After"] == "5" and answer.json()["symbols"] == [] for _, answer in heard)
+    saved = time.monotonic()
+    _save(server, "SOLUSDT", 7.0)
+    for waiter in waiters:
+        waiter.join(10)
+    told = [(at, answer) for at, answer in heard if "Retry-After" not in answer.headers]
+    assert len(told) == 2
+    for at, answer in told:
+        assert at - saved < 2
+        assert answer.json() == {"model_name": "m", "revision": revision + 1, "symbols": ["SOLUSDT"]}
+    assert httpx.get(url, params={"since": revision + 1}).json()["symbols"] == []
+
+
+def test_a_stop_does_not_wait_for_those_who_wait(server: RunningServer) -> None:
+    revision = int(httpx.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
+    url = f"{server.url}/api/models/m/changes?since={revision}&wait=25"
+    answers: list[int] = []
+    waiter = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=30).status_code))
+    waiter.start()
+    time.sleep(0.3)
+    started = time.monotonic()
+    assert server.stop() == 0
+    waiter.join(10)
+    assert (answers, time.monotonic() - started < 5) == ([200], True)
+
+
+@pytest.mark.parametrize("query", ["since=x", "since=-1", "wait=1.5", "since=" + "9" * 40, "wait=%C2%B2"])
+def test_a_number_that_is_none_is_refused(server: RunningServer, query: str) -> None:
+    answer = httpx.get(f"{server.url}/api/models/m/changes?{query}")
+    assert (answer.status_code, "whole number" in answer.json()["detail"]) == (400, True)
+
+
+def test_an_unknown_model_has_neither(server: RunningServer) -> None:
+    for route in ("manifest", "changes"):
+        assert httpx.get(f"{server.url}/api/models/none/{route}").status_code == 404
