@@ -34,6 +34,7 @@ LARGEST_GROWTH = 2.0
 MOST_MEMORY_MB = 120.0
 LONGEST_START_SECONDS = 1.0
 SILENCE_SECONDS = 30.0
+PUBLISHED_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ def throughput(plan: Plan, samples: Samples) -> list[Row]:
         if plan.nginx is not None:
             servers.append(running.enter_context(peers.nginx(plan.nginx, plan.work / "nginx", core=SERVER_CORE)))
         tags = {}
+        peers.wait_for_answer(ours, "/api/health")
+        wait_until_published(Client(ours))
         for server in servers:
             peers.wait_for_answer(server, "/api/health")
             tags[server.name] = Client(server).get(hot[0], GZIP)[2]
@@ -305,11 +308,23 @@ def _refreshes(plan: Plan, data: Path, root: Path, groups: int, changed: int) ->
         client = Client(server)
         client.post(f"/api/models/{MODEL}/refresh")
         for _ in range(plan.refreshes):
+            wait_until_published(client)
             for number in generator.permutation(groups)[:changed] + 1:
                 path = root / f"{group_key_of(int(number))}_model.json"
                 replace_file(path, perturbed(path.read_bytes(), generator))
             times.append(client.post(f"/api/models/{MODEL}/refresh") * 1000)
     return times
+
+
+def wait_until_published(client: Client) -> None:
+    """Wait until every payload of the newest revision is made."""
+    deadline = time.monotonic() + PUBLISHED_SECONDS
+    while time.monotonic() < deadline:
+        items = json.loads(client.get(f"/api/models/{MODEL}/manifest")[1])["items"]
+        if all(item["etag"] for item in items):
+            return
+        time.sleep(0.1)
+    raise SystemExit("The payloads were not made in time.")
 
 
 def _wait_for_watcher(client: Client) -> None:

@@ -101,7 +101,12 @@ def pinned(core: int, command: Sequence[str]) -> list[str]:
 
 @contextmanager
 def model_manager(
-    data_dir: Path, *, core: int | None = None, watch_debounce: float | None = None, logs: Path | None = None
+    data_dir: Path,
+    *,
+    core: int | None = None,
+    watch_debounce: float | None = None,
+    workers: int = 1,
+    logs: Path | None = None,
 ) -> Iterator[Peer]:
     """Run ``payload_server.py`` on ``data_dir``; without ``watch_debounce`` it does not watch."""
     port = free_port()
@@ -111,6 +116,7 @@ def model_manager(
         "MODEL_MANAGER_DATA_DIR": str(data_dir),
         "MODEL_MANAGER_WATCH_ENABLED": "0" if watch_debounce is None else "1",
         "MODEL_MANAGER_WATCH_DEBOUNCE": str(watch_debounce or 2),
+        "MODEL_MANAGER_WORKERS": str(workers),
     }
     command = [sys.executable, str(PROJECT / "payload_server.py")]
     with _running("ours", command, port, environment, core, logs or data_dir.parent) as peer:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import figures
+import many
 import peers
 from figures import Plan, Samples
 from load import generator_name
@@ -25,6 +26,7 @@ SUBJECTS = (
     figures.first_pulls,
     figures.cold_start,
     figures.throughput,
+    many.workers,
     figures.refresh,
     figures.watching,
 )

@@ -14,7 +14,7 @@ from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
-from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
+from mm_core.store import BlobDirectory, NoteDirectory, StaticTree, TinyDBStore
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -27,7 +27,7 @@ def open_registry(settings: Settings) -> Registry:
     registrations = Registrations(store, model_blobs, limits, settings.artifact_roots)
     payloads = Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes)
     notes = NoteDirectory(data_dir / "published")
-    published = PublishedPayloads(store, notes)
+    published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
     return Registry(
         store=store,

@@ -7,23 +7,26 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from mmap import mmap
 from typing import Any
 
 import waitress
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 from waitress.task import WSGITask
 
 from mm_core.api.access_log import Application
+from mm_core.api.event_loop import EventLoop
 from mm_core.api.incoming import LARGEST_BODY
 from mm_core.api.pulls import ReadyPulls
 from mm_core.errors import SettingsError
 from mm_core.settings import Settings
 
 BACKLOG = 1024
-CONNECTIONS = 1000
+CONNECTIONS = 3000
 
 
 def bound_sockets(settings: Settings) -> list[socket.socket]:
@@ -50,7 +53,7 @@ def bound_sockets(settings: Settings) -> list[socket.socket]:
 def server_on(
     sockets: Sequence[socket.socket], application: Application, threads: int, ready: ReadyPulls | None = None
 ) -> Any:
-    """Return a waitress server on bound sockets; it runs in the thread that calls this."""
+    """Return a waitress server on bound sockets; the thread that calls this must be the one that runs it."""
     server = waitress.create_server(
         application,
         sockets=list(sockets),
@@ -61,11 +64,34 @@ def server_on(
         max_request_body_size=LARGEST_BODY * 2,
         clear_untrusted_proxy_headers=True,
     )
+    loop = EventLoop(connections_of(server))
     for listener in listeners(server):
         listener.channel_class = _Channel
+        listener.loop = loop
+        listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
         if ready is not None:
             listener.add_task = _ReadyFirst(ready, listener.add_task)
     return server
+
+
+def run(server: Any) -> None:
+    """Serve until SIGINT, or whatever else raises ``KeyboardInterrupt`` or ``SystemExit``, ends it."""
+    try:
+        listeners(server)[0].loop.run()
+    except (KeyboardInterrupt, SystemExit):
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(connections_of(server))
+
+
+def connections_of(server: Any) -> dict[int, Any]:
+    """Return everything that the server's loop looks after, by descriptor."""
+    found: dict[int, Any] = server._map if isinstance(server, BaseWSGIServer) else server.map
+    return found
+
+
+def _touch_and_pull(loop: EventLoop, trigger: Any) -> None:
+    loop.touch()
+    trigger.pull_trigger()
 
 
 def listeners(server: Any) -> list[Any]:
@@ -91,7 +117,21 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    """Tells the loop what happens to a connection outside of it."""
+
     task_class = _Task
+
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
+        super().add_channel(map)
+        self.server.loop.opened(self._fileno)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
+        self.server.loop.closed(self._fileno)
+        super().del_channel(map)
+
+    def service(self) -> None:
+        with self.server.loop.working_for(self._fileno):
+            super().service()
 
 
 class _ReadyFirst:

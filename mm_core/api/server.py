@@ -8,7 +8,7 @@ import structlog
 
 from mm_core.api.app import create_app
 from mm_core.api.draining import StopSignals
-from mm_core.api.listening import bound_sockets, server_on
+from mm_core.api.listening import bound_sockets, run, server_on
 from mm_core.api.process import allow_many_files, give_freed_memory_back, kept_current
 from mm_core.api.pulls import ReadyPulls
 from mm_core.api.supervisor import supervise
@@ -37,6 +37,6 @@ def serve(settings: Settings) -> int:
     stop = StopSignals(server, draining)
     with kept_current(registry, settings), stop:
         log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))
-        server.run()
+        run(server)
     log.info("stopped", drained=stop.drained)
     return 0

@@ -20,7 +20,7 @@ import mm_core
 from mm_core.api.app import create_routes
 from mm_core.api.draining import DRAIN_SECONDS, StopSignals
 from mm_core.api.forwarding import Owned
-from mm_core.api.listening import BACKLOG, server_on
+from mm_core.api.listening import BACKLOG, run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import kept_current
 from mm_core.settings import Settings
@@ -59,7 +59,7 @@ def supervise(settings: Settings, sockets: Sequence[socket.socket]) -> int:
             data_dir=str(settings.data_dir),
             workers=settings.workers,
         )
-        server.run()
+        run(server)
     log.info("stopped", drained=stop.drained)
     return 0
 

@@ -14,7 +14,7 @@ import structlog
 from mm_core.api.access_log import AccessLog
 from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Forwarding
-from mm_core.api.listening import server_on
+from mm_core.api.listening import run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import allow_many_files, give_freed_memory_back
 from mm_core.api.pulls import ReadyPulls
@@ -41,7 +41,7 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     threading.Thread(target=_end_with_owner, args=(owner,), daemon=True).start()
     with stop:
         log.info("worker_serving", pid=os.getpid())
-        server.run()
+        run(server)
     log.info("worker_stopped", pid=os.getpid(), drained=stop.drained)
     return 0
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mm_core import strict_json
+from mm_core.payloads import Coding
 from mm_core.registry.payloads import PayloadHandle
-from mm_core.store import NoteDirectory, RegistryStore
+from mm_core.store import BlobDirectory, NoteDirectory, RegistryStore, StaticTree
 
 _STATE = ("", "state")
 
@@ -26,9 +27,11 @@ class PublishedPayloads:
     payload all the same: whoever finds none asks `Payloads.handle`.
     """
 
-    def __init__(self, store: RegistryStore, notes: NoteDirectory) -> None:
+    def __init__(self, store: RegistryStore, notes: NoteDirectory, static: StaticTree, blobs: BlobDirectory) -> None:
         self._store = store
         self._notes = notes
+        self._static = static
+        self._blobs = blobs
 
     def find(self, model_name: str, symbol: str) -> PayloadHandle | None:
         """Return the payload of a symbol at the newest revision, None where it is not known to be ready."""
@@ -62,18 +65,22 @@ class PublishedPayloads:
                 continue  # the state, or a note that its writer will replace
 
     def publish(self, handle: PayloadHandle) -> None:
-        """Let a payload stand for its symbol."""
+        """Let a payload stand for its symbol, here and in the files that a web server hands out."""
+        body = self._blobs.location(handle.stored[Coding.GZIP], "." + Coding.GZIP)
+        self._static.put(handle.model_name, handle.symbol, handle.digest, body)
         if self.note(handle.model_name, handle.symbol) != handle:
             self._notes.write(handle.model_name, handle.symbol.casefold(), strict_json.encode(handle))
 
     def withdraw(self, model_name: str, symbol: str) -> None:
         """Let nothing stand for a symbol until something is published again."""
+        self._static.remove(model_name, symbol)
         self._notes.remove(model_name, symbol.casefold())
 
     def keep_only(self, symbols: dict[str, set[str]]) -> None:
         """Withdraw whatever does not belong to these symbols by model."""
         kept = {model_name: {symbol.casefold() for symbol in names} for model_name, names in symbols.items()}
         self._notes.keep_only({**kept, _STATE[0]: {_STATE[1]}})
+        self._static.keep_only(symbols, {handle.digest for handle in self.handles()})
 
     def declare(self, stamp: tuple[int, ...]) -> None:
         """Say that all notes are true for a store with this stamp."""

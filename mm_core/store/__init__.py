@@ -4,6 +4,7 @@ from mm_core.store.blobs import BlobDirectory, BlobEntry
 from mm_core.store.contract import RegistryStore, StoreTransaction, StoreView
 from mm_core.store.mapped_blobs import MappedBlobs
 from mm_core.store.notes import NoteDirectory
+from mm_core.store.static_tree import StaticTree
 from mm_core.store.tinydb_store import TinyDBStore
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "MappedBlobs",
     "NoteDirectory",
     "RegistryStore",
+    "StaticTree",
     "StoreTransaction",
     "StoreView",
     "TinyDBStore",

@@ -1,0 +1,148 @@
+"""The documented nginx configuration with a real nginx: the same answers, from files where they are ready."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.conftest import PROJECT, RunningServer, free_port, wait_until_published
+
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+PAYLOAD = "/api/models/m/model/SOLUSDT"
+PER_ANSWER = {"date", "server", "connection", "x-request-id", "accept-ranges", "last-modified"}
+
+pytestmark = pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed; ./test.sh installs it")
+
+
+@pytest.fixture
+def server(start_server: Callable[..., RunningServer], model_root: Path) -> RunningServer:
+    """A payload server with a published model."""
+    server = start_server(WATCH_ENABLED="0")
+    body = {"model_name": "m", "root_path": str(model_root)}
+    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    wait_until_published(server)
+    return server
+
+
+@pytest.fixture
+def front(server: RunningServer, tmp_path: Path) -> Iterator[str]:
+    """The address of nginx in front of it, with deploy/nginx.conf."""
+    port = free_port()
+    text = (PROJECT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    for before, after in (
+        ("127.0.0.1:6300", server.url.removeprefix("http://")),
+        ("listen 6380", f"listen 127.0.0.1:{port}"),
+        ("root /srv/model-manager/data/", f"root {tmp_path / 'data'}/"),
+    ):
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    home = tmp_path / "nginx"
+    home.mkdir()
+    (home / "site.conf").write_text(text, encoding="utf-8")
+    user = "user root;" if os.geteuid() == 0 else ""
+    (home / "nginx.conf").write_text(
+        f"{user} worker_processes 1; daemon off; pid {home}/pid; error_log {home}/error.log;\n"
+        f"events {{}}\nhttp {{ access_log {home}/access.log; client_body_temp_path {home}/body;\n"
+        f"proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/f; uwsgi_temp_path {home}/u;\n"
+        f"scgi_temp_path {home}/s; include {home}/site.conf; }}\n",
+        encoding="utf-8",
+    )
+    process = subprocess.Popen([NGINX, "-p", str(home), "-c", str(home / "nginx.conf")], stderr=subprocess.PIPE)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                httpx.get(url + "/api/health")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        yield url
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.communicate(timeout=10)
+
+
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name not in PER_ANSWER}
+
+
+def _same(
+    front: str, server: RunningServer, path: str = PAYLOAD, method: str = "GET", **headers: str
+) -> httpx.Response:
+    """Ask both; return nginx's answer when it is that of the payload server."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    through, direct = (httpx.request(method, base + path, headers=named) for base in (front, server.url))
+    assert (through.status_code, through.content) == (direct.status_code, direct.content)
+    assert _headers(through) == _headers(direct)
+    return through
+
+
+def _is_from_a_file(answer: httpx.Response) -> bool:
+    return "x-request-id" not in answer.headers
+
+
+def test_a_ready_payload_is_handed_out_by_nginx_with_the_servers_own_headers(front: str, server: RunningServer) -> None:
+    for method in ("GET", "HEAD"):
+        for accepted in ("gzip", "gzip, deflate", "gzip,br"):
+            answer = _same(front, server, method=method, Accept_Encoding=accepted)
+            assert _is_from_a_file(answer)
+            assert answer.headers["ETag"].endswith('-gz"')
+
+
+def test_a_bot_that_has_it_gets_304(front: str, server: RunningServer) -> None:
+    tag = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
+    again = _same(front, server, Accept_Encoding="gzip", If_None_Match=tag)
+    assert (again.status_code, again.content) == (304, b"")
+    other = _same(front, server, Accept_Encoding="gzip", If_None_Match=tag.replace("-gz", "-zst"))
+    assert other.status_code == 200
+
+
+@pytest.mark.parametrize("accepted", ["", "identity", "zstd", "br", "gzip;q=0", "gzip;q=0.5, zstd", "x-gzip"])
+def test_other_codings_come_from_the_payload_server(front: str, server: RunningServer, accepted: str) -> None:
+    answer = _same(front, server, Accept_Encoding=accepted)
+    assert not _is_from_a_file(answer)
+    tag = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
+    assert _same(front, server, Accept_Encoding=accepted, If_None_Match=tag).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/models/m/model/solusdt", "/api/models/m/model/none", "/api/models/none/model/SOLUSDT",
+        f"{PAYLOAD}?group_key=SOLUSDT_mid_chg_1m", "/api/models/m/model/..%2F..", "/api/models/..%2Fm/model/SOLUSDT",
+        "/api/models/m/symbols", "/nothing",
+    ],
+)  # fmt: skip
+def test_everything_else_is_answered_by_the_payload_server(front: str, server: RunningServer, path: str) -> None:
+    for condition in ('"x"', "none", "no file", ""):
+        through = httpx.get(front + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
+        direct = httpx.get(server.url + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
+        assert through.status_code == direct.status_code, (path, condition)
+        assert not _is_from_a_file(through)
+
+
+def test_what_was_saved_reaches_the_files_at_once(front: str) -> None:
+    config = front + "/api/models/m/symbols/SOLUSDT/factor-config"
+    document = httpx.get(config).json()
+    for number in range(15):
+        document["SOLUSDT"]["mean_values"][0] = float(number)
+        assert httpx.put(config, json=document).status_code == 200
+        deadline = time.monotonic() + 5
+        while True:  # nginx does not ask the store: a file may be older for as long as the publisher's pause
+            pulled = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})
+            if pulled.json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == number:
+                break
+            assert time.monotonic() < deadline
+    while not _is_from_a_file(httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})):
+        assert time.monotonic() < deadline
