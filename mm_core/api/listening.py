@@ -29,17 +29,33 @@ BACKLOG = 1024
 CONNECTIONS = 3000
 
 
-def bound_sockets(settings: Settings) -> list[socket.socket]:
-    """Return sockets bound to every address of the settings; raise `SettingsError` when one cannot be bound."""
+def bound_sockets(settings: Settings, processes: int = 1) -> list[list[socket.socket]]:
+    """Return for each process a socket on every address of the settings; the system shares new connections out.
+
+    What waits on a process's socket waits for that process, or for the one that takes its place. Raises `SettingsError`
+    when an address cannot be bound.
+    """
+    alone = _bound(settings, shared=False)
+    if processes == 1:
+        return [alone]
+    for probe in alone:  # it told that nobody else listens there: shared sockets would be bound beside those of others
+        probe.close()
+    return [_bound(settings, shared=True) for _ in range(processes)]
+
+
+def _bound(settings: Settings, *, shared: bool) -> list[socket.socket]:
     sockets = []
     for family, kind, protocol, address in Adjustments(host=settings.http_host, port=settings.http_port).listen:
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind(address)
-            bound.listen(BACKLOG)
+            if shared:
+                bound.listen(BACKLOG)
         except OSError as error:
             reason = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
             raise SettingsError(

@@ -27,13 +27,13 @@ def serve(settings: Settings) -> int:
     configure_logs(settings.log_style)
     allow_many_files()
     give_freed_memory_back()
-    sockets = bound_sockets(settings)
+    sockets = bound_sockets(settings, settings.workers)
     if settings.workers > 1:
         return supervise(settings, sockets)
     registry = open_registry(settings)
     draining = threading.Event()
     application = create_app(registry, settings, draining.is_set)
-    server = server_on(sockets, application, settings.threads, ReadyPulls(registry, application))
+    server = server_on(sockets[0], application, settings.threads, ReadyPulls(registry, application))
     stop = StopSignals(server, draining)
     with kept_current(registry, settings), stop:
         log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))

@@ -36,15 +36,15 @@ STOPPING_SECONDS = 1.0
 log = structlog.get_logger("mm_core.server")
 
 
-def supervise(settings: Settings, sockets: Sequence[socket.socket]) -> int:
-    """Own the state and let workers serve on ``sockets`` until SIGTERM or SIGINT; return the exit code."""
+def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) -> int:
+    """Own the state and let a worker serve on each set of ``sockets`` until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-manager-")))
         figures = directory / "figures"
         figures.mkdir()
         registry = open_registry(settings)
         draining = threading.Event()
-        workers = _Workers(settings.workers, sockets, directory / "owner", figures)
+        workers = _Workers(sockets, directory / "owner", figures)
         metrics = Metrics(registry, figures)
         application = Owned(create_routes(registry, settings, metrics, draining.is_set, workers.running))
         server = server_on([_owner_socket(directory / "owner")], application, settings.threads)
@@ -74,9 +74,8 @@ def _owner_socket(path: Path) -> socket.socket:
 class _Workers:
     """Processes that serve: each is replaced when it ends by itself."""
 
-    def __init__(self, count: int, sockets: Sequence[socket.socket], owner: Path, figures: Path) -> None:
-        self._count = count
-        self._descriptors = [each.fileno() for each in sockets]
+    def __init__(self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path) -> None:
+        self._descriptors = [[each.fileno() for each in one] for one in sockets]
         self._owner = str(owner)
         project = str(Path(mm_core.__file__).parent.parent)
         self._environment = {
@@ -91,7 +90,7 @@ class _Workers:
 
     def start(self) -> None:
         """Start every worker, and a thread for each that replaces it."""
-        for number in range(self._count):
+        for number in range(len(self._descriptors)):
             keeper = threading.Thread(target=self._keep, args=(number,), name=f"worker-{number}", daemon=True)
             keeper.start()
             self._keepers.append(keeper)
@@ -115,7 +114,7 @@ class _Workers:
                 process.kill()
 
     def _keep(self, number: int) -> None:
-        pause = 0.0
+        pause, descriptors = 0.0, self._descriptors[number]
         while not self._stopping.wait(pause):
             started = time.monotonic()
             with self._lock:
@@ -128,10 +127,10 @@ class _Workers:
                         "mm_core.api.worker",
                         str(os.getpid()),
                         self._owner,
-                        *map(str, self._descriptors),
+                        *map(str, descriptors),
                     ],
                     env=self._environment,
-                    pass_fds=self._descriptors,
+                    pass_fds=descriptors,
                 )
                 self._running[number] = process
             code = process.wait()
