@@ -38,7 +38,10 @@ VIEWS = {
     "config": (f"/config?{GROUP}", "Factor configs"),
     "compare-groups": (f"/compare?{GROUP}", "Compare"),
     "compare-factors": (f"/compare?{GROUP}&part=Factors", "Compare"),
-    "compare-one-symbol": ("/compare?what=Models&of=One symbol&part=Gain", "Compare"),
+    "compare-one-symbol": (
+        "/compare?what=Models&model_a=mid_chg_5b&model_b=mid_chg_1b&of=One symbol&part=Gain",
+        "Compare",
+    ),
     "compare-models": ("/compare?what=Models", "Compare"),
     "compare-scans": ("/compare?what=Scans&model=broken", "Compare"),
     "service": ("/service", "Service"),

@@ -1,0 +1,96 @@
+"""Connections that nothing happens to, and the ones that come and go beside them."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mm_core.api import listening
+from mm_core.api.process import OPEN_FILES
+from tests.api.conftest import RunningServer, wait_until_published
+
+Start = Callable[..., RunningServer]
+ASK = b"HEAD /api/models/m/model/SOLUSDT HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def server(start_server: Start, model_root: Path) -> RunningServer:
+    """A server with a published model."""
+    server = start_server(WATCH_ENABLED="0")
+    body = {"model_name": "m", "root_path": str(model_root)}
+    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    wait_until_published(server)
+    return server
+
+
+def _connect(server: RunningServer) -> socket.socket:
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def _ask(connection: socket.socket, question: bytes = ASK) -> bytes:
+    connection.sendall(question)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(4096)
+    return answer
+
+
+def test_idle_connections_are_answered_whenever_they_speak_again(server: RunningServer) -> None:
+    with ExitStack() as kept:
+        idle = [kept.enter_context(_connect(server)) for _ in range(1100)]  # beyond what select() can watch
+        for connection in (*idle, *idle[::7]):
+            assert _ask(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_descriptors_that_are_used_again_belong_to_the_new_connection(server: RunningServer) -> None:
+    for round_ in range(5):
+        with ExitStack() as kept:
+            connections = [kept.enter_context(_connect(server)) for _ in range(50)]
+            for connection in connections[:: 1 + round_ % 2]:
+                assert _ask(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_of_threads_and_of_the_loop_take_turns_on_one_connection(server: RunningServer) -> None:
+    slow = b"GET /api/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    with _connect(server) as connection, httpx.Client() as other:
+        for _ in range(50):
+            assert _ask(connection).startswith(b"HTTP/1.1 200")
+            answer = _ask(connection, slow)
+            head, _, body = answer.partition(b"\r\n\r\n")
+            length = int(next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length")).split()[1])
+            while len(body) < length:
+                body += connection.recv(4096)
+            assert other.get(server.url + "/api/models/m/model/SOLUSDT").status_code == 200
+
+
+def test_a_half_request_waits_and_costs_nobody_anything(server: RunningServer) -> None:
+    with _connect(server) as half, _connect(server) as whole:
+        half.sendall(ASK[:20])
+        for _ in range(20):
+            assert _ask(whole).startswith(b"HTTP/1.1 200")
+        assert _ask(half, ASK[20:]).startswith(b"HTTP/1.1 200")
+
+
+def test_a_loop_without_events_uses_no_processor_time(server: RunningServer) -> None:
+    with ExitStack() as kept:
+        for _ in range(200):
+            _ask(kept.enter_context(_connect(server)))
+        before = _cpu_seconds(server.process.pid)
+        time.sleep(2)
+        assert _cpu_seconds(server.process.pid) - before < 0.3
+
+
+def test_the_limit_of_connections_is_one_that_descriptors_allow() -> None:
+    assert listening.CONNECTIONS + 500 < OPEN_FILES
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
