@@ -30,6 +30,9 @@ SHORTEST_LIFE_SECONDS = 1.0
 """A worker that ends sooner is not replaced at once: what ends it may be there for a while."""
 
 LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_PLACE = 64
+"""Bytes of a directory's path: a socket's whole path has at most 107."""
+
 STOPPING_SECONDS = 1.0
 """More than the drain that a worker is given before it is killed."""
 
@@ -39,7 +42,8 @@ log = structlog.get_logger("mm_core.server")
 def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) -> int:
     """Own the state and let a worker serve on each set of ``sockets`` until SIGTERM or SIGINT; return the exit code."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-manager-")))
+        place = _place_of_sockets()
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="model-manager-", dir=place)))
         figures = directory / "figures"
         figures.mkdir()
         registry = open_registry(settings)
@@ -62,6 +66,12 @@ def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) ->
         run(server)
     log.info("stopped", drained=stop.drained)
     return 0
+
+
+def _place_of_sockets() -> str:
+    """Return the directory of temporary files, the usual one where its path is too long for a socket in it."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= LONGEST_PLACE else "/tmp"  # noqa: S108 - a private directory is made there
 
 
 def _owner_socket(path: Path) -> socket.socket:

@@ -234,3 +234,15 @@ def test_a_worker_without_an_owner_says_so(start_server: Start, model_root: Path
         assert pulled.status_code == 200, "ready payloads need no owner"
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
+
+
+def test_a_long_path_of_temporary_files_is_no_obstacle(
+    start_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    server = start_server()
+    assert httpx.get(server.url + "/api/models").json() == {"items": []}
+    assert server.stop() == 0
+    assert list(deep.iterdir()) == []
