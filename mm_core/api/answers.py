@@ -9,8 +9,8 @@ from typing import Any
 from bottle import HTTPResponse, request
 
 from mm_core import strict_json
-from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, entity_tag, is_not_modified
-from mm_core.payloads import BoundedCache, Coding, compress
+from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, is_not_modified
+from mm_core.payloads import BoundedCache, Coding, compress, entity_tag
 
 JSON = "application/json"
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from mm_core import strict_json
 from mm_core.api.access_log import ROUTE, Application
-from mm_core.api.problems import REQUEST_ID
+from mm_core.api.problems import REQUEST_ID, problem_parts
 
 CHUNK_BYTES = 1 << 16
 ROUTE_HEADER = "X-Model-Manager-Route"
@@ -110,20 +109,6 @@ def _chunks(connection: http.client.HTTPConnection, answer: http.client.HTTPResp
 
 def _owner_away(environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
     detail = "The process that owns the state does not answer; payloads that are ready are still served. Try again."
-    document = {
-        "type": "about:blank",
-        "title": "Service away",
-        "status": 503,
-        "detail": detail,
-        "instance": environ.get("PATH_INFO", ""),
-        "request_id": environ[REQUEST_ID],
-    }
-    body = strict_json.encode(document)
-    headers = [
-        ("Content-Type", "application/problem+json"),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        ("Retry-After", "1"),
-    ]
-    start_response("503 Service Unavailable", headers)
+    body, headers = problem_parts(503, "Service away", detail, environ.get("PATH_INFO", ""), environ[REQUEST_ID])
+    start_response("503 Service Unavailable", [*headers.items(), ("Retry-After", "1")])
     return [body]

@@ -156,14 +156,14 @@ class _ReadyFirst:
     def __init__(self, ready: ReadyPulls, add_task: Callable[[HTTPChannel], None]) -> None:
         self._ready = ready
         self._add_task = add_task
-        self._loop = threading.get_ident()
+        self._thread_of_loop = threading.get_ident()
 
     def __call__(self, channel: HTTPChannel) -> None:
         """Take the first of the channel's requests; its ``requests_lock`` is held."""
         while channel.requests:
             request = channel.requests[0]
             started = time.perf_counter()
-            is_free = threading.get_ident() == self._loop and not channel.total_outbufs_len
+            is_free = threading.get_ident() == self._thread_of_loop and not channel.total_outbufs_len
             answer = self._ready.answer(request) if is_free else None
             if answer is None:
                 self._add_task(channel)

@@ -29,11 +29,6 @@ def chosen_coding(accept_encoding: str | None) -> Coding:
     return best if offered.quality(best) > 0 else Coding.IDENTITY
 
 
-def entity_tag(digest: str, coding: Coding) -> str:
-    """Return the strong entity tag, quoted, of a body whose identity form has ``digest``."""
-    return f'"{digest}{coding.tag}"'
-
-
 def is_not_modified(environ: Mapping[str, Any], tag: str) -> bool:
     """Return whether ``If-None-Match`` of a GET or HEAD names ``tag``."""
     condition = environ.get("HTTP_IF_NONE_MATCH")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -62,25 +62,29 @@ class ProblemPlugin:
         return answered
 
 
-def _answer(status: int, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]) -> HTTPResponse:
+def problem_parts(
+    status: int, title: str, detail: str, instance: str, request_id: str, extra: Mapping[str, Any] | None = None
+) -> tuple[bytes, dict[str, str]]:
+    """Return the body of a problem document and the headers that go with it."""
     body = strict_json.encode(
         {
             "type": "about:blank",
             "title": title,
             "status": status,
             "detail": detail,
-            "instance": request.path,
-            "request_id": request.environ.get(REQUEST_ID, ""),
-            **extra,
+            "instance": instance,
+            "request_id": request_id,
+            **(extra or {}),
         }
     )
-    return HTTPResponse(
-        body,
-        status=status,
-        headers={
-            "Content-Type": "application/problem+json",
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            **headers,
-        },
-    )
+    return body, {
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+    }
+
+
+def _answer(status: int, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]) -> HTTPResponse:
+    request_id = request.environ.get(REQUEST_ID, "")
+    body, usual = problem_parts(status, title, detail, request.path, request_id, extra)
+    return HTTPResponse(body, status=status, headers={**usual, **headers})

@@ -17,9 +17,9 @@ from waitress.utilities import build_http_date
 
 from mm_core.api.access_log import AccessLog, request_id_of
 from mm_core.api.answers import JSON
-from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, entity_tag, is_not_modified
+from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, is_not_modified
 from mm_core.errors import ModelManagerError
-from mm_core.payloads import Coding
+from mm_core.payloads import Coding, entity_tag
 from mm_core.registry import Registry
 
 PAYLOAD_RULE = "/api/models/<model_name>/model/<symbol>"

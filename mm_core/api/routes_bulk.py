@@ -12,7 +12,6 @@ from mm_core.errors import BadRequest
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
 from mm_core.registry.lookups import require_model
-from mm_core.registry.manifests import manifest_document
 
 LONGEST_WAIT_SECONDS = 25.0
 """Below the 30 seconds after which clients and proxies usually give up."""
@@ -28,7 +27,7 @@ def add_bulk_routes(
 
     @app.get("/api/models/<model_name>/manifest")
     def manifest(model_name: str) -> HTTPResponse:
-        revision, document = manifest_document(registry.store, registry.published, model_name)
+        revision, document = registry.manifest(model_name)
         return document_answer(document, cache, {"x-store-revision": str(revision)})
 
     @app.get("/api/models/<model_name>/changes")

@@ -10,11 +10,11 @@ from bottle import Bottle, HTTPResponse, request
 from mm_core import strict_json
 from mm_core.api.answers import bytes_answer, document_answer, prepared_answer, result_answer
 from mm_core.api.incoming import check_write, json_body
-from mm_core.api.negotiation import entity_tag, if_match_allows
+from mm_core.api.negotiation import if_match_allows
 from mm_core.api.routes_models import asked_group_key
 from mm_core.domain.configs import FactorConfig
 from mm_core.errors import RevisionConflict
-from mm_core.payloads import BoundedCache, Coding, factor_config_document
+from mm_core.payloads import BoundedCache, Coding, entity_tag, factor_config_document
 from mm_core.registry import Registry
 
 

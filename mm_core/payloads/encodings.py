@@ -34,3 +34,8 @@ def compress(data: bytes, coding: Coding) -> bytes:
     if coding is Coding.ZSTD:
         return zstd.compress(data, ZSTD_LEVEL)
     return data
+
+
+def entity_tag(digest: str, coding: Coding) -> str:
+    """Return the strong entity tag, quoted, of a body whose identity form has ``digest``."""
+    return f'"{digest}{coding.tag}"'

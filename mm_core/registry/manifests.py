@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mm_core.payloads import Coding, entity_tag
 from mm_core.registry.lookups import require_scan
 from mm_core.registry.published import PublishedPayloads
 from mm_core.store import RegistryStore
-
-ETAG = '"%s"'
 
 
 def manifest_document(
@@ -30,7 +29,7 @@ def manifest_document(
                 "symbol": group.symbol,
                 "group_key": group.group_key,
                 "payload_ready": group.payload_ready,
-                "etag": ETAG % handle.digest if handle is not None else None,
+                "etag": entity_tag(handle.digest, Coding.IDENTITY) if handle is not None else None,
                 "sha256": handle.digest if handle is not None else None,
                 "size_bytes": handle.size_bytes if handle is not None else None,
                 "config_revision": stamp[0] if stamp is not None else 0,

@@ -107,8 +107,7 @@ class Payloads:
 
         Raises `PayloadUnavailable`.
         """
-        current = current_config(view, model.name, group)
-        return self._made(PayloadParts(model.name, model.root_path, group, current.config, current.record.updated_at))
+        return self._made(_parts_of(view, model, group))
 
     def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
         """Return the bytes of a payload in ``coding``."""
@@ -143,10 +142,7 @@ class Payloads:
         """
         view = self._store.view()
         model, _ = require_scan(view, model_name)
-        record = current_config(view, model_name, group)
-        return self._model_json(
-            PayloadParts(model_name, model.root_path, group, record.config, record.record.updated_at)
-        )
+        return self._model_json(_parts_of(view, model, group))
 
     def cache_state(self) -> CacheState:
         """Return the figures of the cache in memory."""
@@ -155,8 +151,7 @@ class Payloads:
     def _parts(self, view: StoreView, model_name: str, symbol: str, group_key: str | None) -> PayloadParts:
         model, scan = require_scan(view, model_name)
         group = find_only_group(scan, model_name, symbol, group_key)
-        current = current_config(view, model_name, group)
-        return PayloadParts(model_name, model.root_path, group, current.config, current.record.updated_at)
+        return _parts_of(view, model, group)
 
     def _made(self, parts: PayloadParts) -> PayloadHandle:
         _require_model(parts)
@@ -246,6 +241,11 @@ class Payloads:
             data = self._converter.convert(self._model_json(parts))
             self._payloads.put_named(note, ".onnx-of", self._payloads.put(data, ".onnx").encode("ascii"))
         return data
+
+
+def _parts_of(view: StoreView, model: RegisteredModel, group: Group) -> PayloadParts:
+    current = current_config(view, model.name, group)
+    return PayloadParts(model.name, model.root_path, group, current.config, current.record.updated_at)
 
 
 def _require_model(parts: PayloadParts) -> str:

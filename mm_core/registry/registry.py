@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
@@ -12,6 +13,7 @@ from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
+from mm_core.registry.manifests import manifest_document
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
@@ -41,6 +43,10 @@ class Registry:
     def model(self, name: str) -> tuple[RegisteredModel, Scan]:
         """Return a registration with its scan; raise `ModelNotFound`."""
         return require_scan(self.view(), name)
+
+    def manifest(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Return the store's revision and what bots can pull of a model; see `manifest_document`."""
+        return manifest_document(self.store, self.published, name)
 
     def events_since(self, moment: datetime) -> tuple[Event, ...]:
         """Return what changed since an aware ``moment``, the newest first."""

@@ -19,8 +19,6 @@ NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 PAYLOAD = "/api/models/m/model/SOLUSDT"
 PER_ANSWER = {"date", "server", "connection", "x-request-id", "accept-ranges", "last-modified"}
 
-pytestmark = pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed; ./test.sh installs it")
-
 
 @pytest.fixture
 def server(start_server: Callable[..., RunningServer], model_root: Path) -> RunningServer:

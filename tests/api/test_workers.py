@@ -7,14 +7,18 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from werkzeug.test import Client
 
+from mm_core.api.access_log import AccessLog
+from mm_core.api.forwarding import Forwarding
+from mm_core.api.metrics import Metrics
+from mm_core.registry import Registry
 from tests.api.conftest import RunningServer, wait_until_published
 from tests.api.test_server import (
     test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
@@ -26,6 +30,7 @@ from tests.api.test_server import (
     test_idle_connections_do_not_hold_the_stop_up,
     test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds,
 )
+from tests.waiting import wait_until
 
 __all__ = [
     "test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection",
@@ -48,7 +53,7 @@ def start_server(start_server: Start) -> Start:
 
     def start(**settings: str) -> RunningServer:
         server = start_server(**{"WORKERS": "2", **settings})
-        _wait_until(lambda: _health(server)["workers"] == int(settings.get("WORKERS", "2")))
+        wait_until(lambda: _health(server)["workers"] == int(settings.get("WORKERS", "2")))
         return server
 
     return start
@@ -57,13 +62,6 @@ def start_server(start_server: Start) -> Start:
 def _health(server: RunningServer) -> dict[str, Any]:
     document: dict[str, Any] = httpx.get(server.url + "/api/health").json()
     return document
-
-
-def _wait_until(is_so: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def _workers_of(server: RunningServer) -> list[int]:
@@ -151,8 +149,8 @@ def test_a_killed_worker_costs_its_own_requests_and_is_replaced(start_server: St
     for victim in first:
         before = sum(answered)
         os.kill(victim, signal.SIGKILL)
-        _wait_until(lambda gone=victim: gone not in _workers_of(server) and len(_workers_of(server)) == 2)
-        _wait_until(lambda least=before: sum(answered) > least + 50)
+        wait_until(lambda gone=victim: gone not in _workers_of(server) and len(_workers_of(server)) == 2)
+        wait_until(lambda least=before: sum(answered) > least + 50)
     ended.set()
     for bot in bots:
         bot.join()
@@ -167,7 +165,7 @@ def test_workers_end_with_the_process_that_owns_the_state(start_server: Start) -
     assert len(workers) == 2
     server.process.kill()
     server.process.wait()
-    _wait_until(lambda: not any(_command_of(worker) for worker in workers))
+    wait_until(lambda: not any(_command_of(worker) for worker in workers))
 
 
 def _command_of(pid: int) -> bytes:
@@ -201,7 +199,7 @@ def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path)
     bots = [threading.Thread(target=pull) for _ in range(6)]
     for bot in bots:
         bot.start()
-    _wait_until(lambda: len(answered) > 100)
+    wait_until(lambda: len(answered) > 100)
     assert server.stop() == 0
     for bot in bots:
         bot.join()
@@ -216,7 +214,7 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
         httpx.get(server.url + "/api/models/m/model/SOLUSDT")
     for worker in _workers_of(server)[:1]:
         os.kill(worker, signal.SIGKILL)
-    _wait_until(lambda: len(_workers_of(server)) == 2)
+    wait_until(lambda: len(_workers_of(server)) == 2)
     figures = httpx.get(server.url + "/metrics").text
     pulls = [
         line for line in figures.splitlines() if line.startswith("model_manager_requests_total") and "/model/" in line
@@ -224,7 +222,7 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
     assert [line.rsplit(" ", 1)[1] for line in pulls] == ["30.0"]
 
 
-def test_a_worker_without_an_owner_says_so(start_server: Start, model_root: Path) -> None:
+def test_ready_payloads_need_no_owner(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
     httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
     wait_until_published(server)
@@ -246,3 +244,12 @@ def test_a_long_path_of_temporary_files_is_no_obstacle(
     assert httpx.get(server.url + "/api/models").json() == {"items": []}
     assert server.stop() == 0
     assert list(deep.iterdir()) == []
+
+
+def test_what_only_an_owner_can_answer_is_a_problem_document_without_one(registry: Registry, tmp_path: Path) -> None:
+    client = Client(AccessLog(Forwarding(str(tmp_path / "nobody")), Metrics(registry)))
+    answer = client.get("/api/models", headers={"X-Request-Id": "trace-me"})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json is not None
+    assert (answer.json["instance"], answer.json["request_id"]) == ("/api/models", "trace-me")

@@ -21,6 +21,7 @@ from mm_core.registry import payloads as payloads_module
 from mm_core.settings import Settings
 from mm_core.store import NoteDirectory
 from mm_core.wiring import open_registry
+from tests.waiting import wait_until
 
 Write = Callable[..., Path]
 KEYS = {"BTCUSDT": "BTCUSDT_mid_chg_1m", "ETHUSDT": "ETHUSDT_mid_chg_1m", "SOLUSDT": "SOLUSDT_mid_chg_1m"}
@@ -72,13 +73,6 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(payloads_module, "build_payload", noted)
     return symbols
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def _save(registry: Registry, symbol: str, mean: float, model: str = "m") -> None:
@@ -403,7 +397,7 @@ def test_the_thread_publishes_every_change_of_any_process(
     writer = open_registry(settings)
     for number in range(5):
         _save(writer, "SOLUSDT", float(number))
-        _wait(lambda: _ready(writer) == set(KEYS))
+        wait_until(lambda: _ready(writer) == set(KEYS))
         assert _mean(writer, "SOLUSDT") == float(number)
 
 
@@ -421,7 +415,7 @@ def test_what_is_found_is_never_older_than_the_last_commit(
                 assert mean in {None, float(number)}
                 found += mean is not None
         if number % 4 == 0:
-            _wait(lambda: _mean(writer, "SOLUSDT") is not None)
+            wait_until(lambda: _mean(writer, "SOLUSDT") is not None)
             found += 1
     assert found >= 15
 
@@ -445,16 +439,16 @@ def test_one_of_two_publishers_works_and_the_other_takes_over(
     watched(first, "first")
     watched(second, "second")
     start(first)
-    _wait(lambda: _ready(first) == set(KEYS))
+    wait_until(lambda: _ready(first) == set(KEYS))
     start(second)
     for number in range(3):
         _save(second, "SOLUSDT", float(number))
-        _wait(lambda: _ready(second) == set(KEYS))
+        wait_until(lambda: _ready(second) == set(KEYS))
     assert set(calls) == {"first"}
     first.publisher.stop()
     calls.clear()
     _save(first, "SOLUSDT", 9.0)
-    _wait(lambda: _mean(first, "SOLUSDT") == 9.0)
+    wait_until(lambda: _mean(first, "SOLUSDT") == 9.0)
     assert set(calls) == {"second"}
 
 
@@ -475,7 +469,7 @@ def test_the_lock_is_held_while_a_publisher_runs_and_not_longer(
 ) -> None:
     start(published)
     _save(published, "SOLUSDT", 7.0)
-    _wait(lambda: _ready(published) == set(KEYS))
+    wait_until(lambda: _ready(published) == set(KEYS))
     notes = NoteDirectory(settings.data_dir / "published")
     assert notes.take_lock() is None
     published.publisher.stop()
@@ -484,13 +478,10 @@ def test_the_lock_is_held_while_a_publisher_runs_and_not_longer(
     lock.release()
 
 
-def test_the_thread_survives_a_damaged_store_and_goes_on_after_it_is_put_back(
-    published: Registry, settings: Settings, start: Callable[[Registry], Registry], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = settings.data_dir / "registry.json"
-    whole = path.read_bytes()
+def _refusals(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what is set whenever the publisher meets a damaged store."""
     refused = threading.Event()
-    publish_all = published.publisher.publish_all
+    publish_all = registry.publisher.publish_all
 
     def noted() -> None:
         try:
@@ -499,7 +490,16 @@ def test_the_thread_survives_a_damaged_store_and_goes_on_after_it_is_put_back(
             refused.set()
             raise
 
-    monkeypatch.setattr(published.publisher, "publish_all", noted)
+    monkeypatch.setattr(registry.publisher, "publish_all", noted)
+    return refused
+
+
+def test_the_thread_survives_a_damaged_store_and_goes_on_after_it_is_put_back(
+    published: Registry, settings: Settings, start: Callable[[Registry], Registry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = settings.data_dir / "registry.json"
+    whole = path.read_bytes()
+    refused = _refusals(published, monkeypatch)
     start(published)
     for damage in (b"{", b'{"format":2}', b""):
         refused.clear()
@@ -507,9 +507,9 @@ def test_the_thread_survives_a_damaged_store_and_goes_on_after_it_is_put_back(
         assert refused.wait(10)
         assert _ready(published) == set()
         path.write_bytes(whole)
-        _wait(lambda: _ready(published) == set(KEYS))
+        wait_until(lambda: _ready(published) == set(KEYS))
     _save(published, "SOLUSDT", 7.0)
-    _wait(lambda: _mean(published, "SOLUSDT") == 7.0)
+    wait_until(lambda: _mean(published, "SOLUSDT") == 7.0)
 
 
 def test_payloads_that_wait_while_the_store_is_damaged_are_made_when_the_same_file_is_back(
@@ -524,8 +524,7 @@ def test_payloads_that_wait_while_the_store_is_damaged_are_made_when_the_same_fi
         root = write_group(f"{symbol}_r")
     registry.registrations.register("m", str(root))
     path, aside = settings.data_dir / "registry.json", settings.data_dir / "aside"
-    prepare, once, refused = registry.payloads.prepared, threading.Lock(), threading.Event()
-    publish_all = registry.publisher.publish_all
+    prepare, once = registry.payloads.prepared, threading.Lock()
 
     def damaging(view: Any, model: Any, group: Any) -> Any:
         if once.acquire(blocking=False):
@@ -533,19 +532,12 @@ def test_payloads_that_wait_while_the_store_is_damaged_are_made_when_the_same_fi
             path.write_bytes(b"{")
         return prepare(view, model, group)
 
-    def noted() -> None:
-        try:
-            publish_all()
-        except StoreCorrupt:
-            refused.set()
-            raise
-
     monkeypatch.setattr(registry.payloads, "prepared", damaging)
-    monkeypatch.setattr(registry.publisher, "publish_all", noted)
+    refused = _refusals(registry, monkeypatch)
     start(registry)
     assert refused.wait(10)
     aside.rename(path)
-    _wait(lambda: all(registry.published.find("m", symbol) for symbol in symbols), 2.0)
+    wait_until(lambda: all(registry.published.find("m", symbol) for symbol in symbols), 2.0)
 
 
 def test_a_payload_that_could_not_be_made_is_tried_again(
@@ -563,7 +555,7 @@ def test_a_payload_that_could_not_be_made_is_tried_again(
     start(published)
     _save(published, "SOLUSDT", 7.0)
     assert failed.wait(10)
-    _wait(lambda: _mean(published, "SOLUSDT") == 7.0, 2.0)
+    wait_until(lambda: _mean(published, "SOLUSDT") == 7.0, 2.0)
 
 
 def test_published_blobs_are_kept_however_old_and_withdrawn_ones_are_cleared(

@@ -11,6 +11,7 @@ import watchfiles
 
 from mm_core.registry import Registry
 from mm_core.registry.watching import Watcher
+from tests.waiting import wait_until
 
 KEY = "SOLUSDT_mid_chg_1m"
 
@@ -31,13 +32,6 @@ def watch(registry: Registry) -> Iterator[Callable[..., Watcher]]:
         watcher.stop()
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 def _factors(registry: Registry) -> tuple[str, ...]:
     return registry.group("m", "SOLUSDT")[2].factors.names
 
@@ -52,10 +46,10 @@ def test_a_change_is_read_by_events(
     root = write_group()
     registry.registrations.register("m", str(root))
     watcher = watch(interval=60.0)
-    _wait(lambda: watcher.state().mode == "events")
+    wait_until(lambda: watcher.state().mode == "events")
     _rewrite(root)
-    _wait(lambda: _factors(registry) == ("x", "y", "z"))
-    _wait(lambda: watcher.state().refreshes == 1)
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    wait_until(lambda: watcher.state().refreshes == 1)
 
 
 def test_a_change_is_read_by_polls_where_events_are_not_available(
@@ -72,9 +66,9 @@ def test_a_change_is_read_by_polls_where_events_are_not_available(
     root = write_group()
     registry.registrations.register("m", str(root))
     watcher = watch()
-    _wait(lambda: watcher.state().mode == "polling")
+    wait_until(lambda: watcher.state().mode == "polling")
     _rewrite(root)
-    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
 
 
 def test_a_change_made_before_the_watch_began_is_found(
@@ -84,7 +78,7 @@ def test_a_change_made_before_the_watch_began_is_found(
     registry.registrations.register("m", str(root))
     _rewrite(root)
     watch(interval=60.0)
-    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
 
 
 def test_a_root_that_is_being_written_is_left_until_it_rests(
@@ -93,13 +87,13 @@ def test_a_root_that_is_being_written_is_left_until_it_rests(
     root = write_group()
     registry.registrations.register("m", str(root))
     watcher = watch(interval=60.0, debounce=0.6)
-    _wait(lambda: watcher.state().mode == "events")
+    wait_until(lambda: watcher.state().mode == "events")
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
         _rewrite(root)
         time.sleep(0.05)
     assert watcher.state().refreshes == 0
-    _wait(lambda: watcher.state().refreshes == 1)
+    wait_until(lambda: watcher.state().refreshes == 1)
 
 
 def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
@@ -108,14 +102,14 @@ def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
     root = write_group()
     registry.registrations.register("m", str(root))
     watcher = watch()
-    _wait(lambda: watcher.state().mode == "events")
+    wait_until(lambda: watcher.state().mode == "events")
     write_group("SOLUSDT_mid_chg_5m")
-    _wait(lambda: registry.model("m")[0].refresh_error is not None)
-    _wait(lambda: "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error))
+    wait_until(lambda: registry.model("m")[0].refresh_error is not None)
+    wait_until(lambda: "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error))
     assert len(registry.model("m")[1].groups) == 1
     for path in root.glob("SOLUSDT_mid_chg_5m*"):
         path.unlink()
-    _wait(lambda: registry.model("m")[0].refresh_error is None)
+    wait_until(lambda: registry.model("m")[0].refresh_error is None)
 
 
 def test_a_root_that_vanishes_and_comes_back_is_read_again(
@@ -124,13 +118,13 @@ def test_a_root_that_vanishes_and_comes_back_is_read_again(
     root = write_group()
     registry.registrations.register("m", str(root))
     watcher = watch()
-    _wait(lambda: watcher.state().mode == "events")
+    wait_until(lambda: watcher.state().mode == "events")
     away = root.rename(root.with_name("away"))
-    _wait(lambda: "does not exist" in str(registry.model("m")[0].refresh_error))
+    wait_until(lambda: "does not exist" in str(registry.model("m")[0].refresh_error))
     assert len(registry.model("m")[1].groups) == 1
     _rewrite(away)
     away.rename(root)
-    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
     assert registry.model("m")[0].refresh_error is None
 
 
@@ -138,12 +132,12 @@ def test_a_model_that_is_registered_while_it_watches_is_watched_too(
     registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
 ) -> None:
     watcher = watch()
-    _wait(lambda: watcher.state().mode == "polling")
+    wait_until(lambda: watcher.state().mode == "polling")
     root = write_group()
     registry.registrations.register("m", str(root))
-    _wait(lambda: watcher.state().mode == "events")
+    wait_until(lambda: watcher.state().mode == "events")
     _rewrite(root)
-    _wait(lambda: _factors(registry) == ("x", "y", "z"))
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
 
 
 def test_nothing_new_is_no_refresh(
