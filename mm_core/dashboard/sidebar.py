@@ -30,7 +30,6 @@ class Picked:
     symbol: str | None
     revision: int
     drawn_at: datetime
-    models: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
 
 
@@ -46,7 +45,7 @@ def sidebar(page: str) -> None:
         st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
         return  # the page says it, where there is room
     missed = (*no_model, *no_symbol)
-    st.session_state[_PICKED] = drawn = Picked(model_name, symbol, view.revision, datetime.now(UTC), names, missed)
+    st.session_state[_PICKED] = drawn = Picked(model_name, symbol, view.revision, datetime.now(UTC), missed)
     keep_in_address(page, in_hand())
     take_typed()
     _unsaved(view)
@@ -118,15 +117,13 @@ def _news(drawn: Picked) -> None:
     """Say what changed since the page was drawn, and leave the page as it is until its reader asks."""
     with errors_as_sentences():
         registry = current_registry()
-        view = registry.view()
-        revision = view.revision
+        revision = registry.view().revision
         if revision == drawn.revision:
             st.caption(f"State {revision} · up to date")
             return
         events = registry.events_since(drawn.drawn_at)
-    lines = [f"- **{plain(name)}** was deleted." for name in drawn.models if view.model(name) is None]
-    lines += [
-        f"- **{plain(event.model_name)}** {plain(f'{event.symbol}: {event.what}' if event.symbol else event.what)}"
+    lines = [
+        f"- **{plain(' '.join(filter(None, (event.model_name, event.symbol))))}**: {plain(event.what)}"
         for event in events[:4]
     ]
     lines += [f"- and {len(events) - 4} more"] if len(events) > 4 else []

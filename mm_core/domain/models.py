@@ -28,6 +28,13 @@ class KeptScan(NamedTuple):
     scanned_at: str
 
 
+class DeletedModel(NamedTuple):
+    """A registration that is gone; ``at`` is ISO 8601 UTC."""
+
+    name: str
+    at: str
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
     """One registration: times are ISO 8601 UTC; ``refresh_error`` says why the last refresh kept the older scan.

@@ -23,9 +23,14 @@ class Event:
 
 
 def events_since(view: StoreView, since: datetime) -> tuple[Event, ...]:
-    """Return registrations, scans that found something else, failed refreshes and saved configs, the newest first."""
+    """Return what was registered, deleted, scanned with another result, not refreshed or saved, the newest first."""
     since -= timedelta(microseconds=since.microsecond % 1000)  # stamps of events have milliseconds
     events = [event for model in view.models() for event in _events_of(view, model, since)]
+    events += [
+        Event(deleted.at, deleted.name, None, "Deleted.")
+        for deleted in view.deleted_models()
+        if _is_since(deleted.at, since)
+    ]
     return tuple(sorted(events, key=lambda event: event.at, reverse=True))
 
 

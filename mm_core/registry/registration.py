@@ -89,7 +89,7 @@ class Registrations:
         """Forget a registration with its configs; artifacts stay. Raises `ModelNotFound`."""
         with self._store.transaction() as transaction:
             require_model(transaction, name)
-            transaction.delete_model(name)
+            transaction.delete_model(name, _now())
 
     def preview(self, root_path: str, progress: Progress | None = None) -> Scan:
         """Return what registering a root would find; nothing is stored. Raises `InvalidRoot`."""

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
-from mm_core.domain.models import RegisteredModel
+from mm_core.domain.models import DeletedModel, RegisteredModel
 
 
 class StoreView(Protocol):
@@ -34,6 +34,9 @@ class StoreView(Protocol):
 
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registration, None when the name is unknown."""
+
+    def deleted_models(self) -> tuple[DeletedModel, ...]:
+        """Return the last hundred registrations that were deleted, oldest first; their names may be in use again."""
 
     def scan(self, name: str) -> Scan | None:
         """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
@@ -60,8 +63,8 @@ class StoreTransaction(StoreView, Protocol):
     def save_model(self, model: RegisteredModel) -> None:
         """Add or replace a registration."""
 
-    def delete_model(self, name: str) -> None:
-        """Remove a registration with its scan and its factor configs and their history."""
+    def delete_model(self, name: str, at: str) -> None:
+        """Remove a registration with its scan and its factor configs and their history, and remember that it was."""
 
     def save_scan(self, name: str, scan: Scan) -> None:
         """Replace a registered model's scan and set its ``scan_id``.

@@ -17,7 +17,7 @@ from tinydb.table import Document as StoredDocument
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
-from mm_core.domain.models import KeptScan, RegisteredModel
+from mm_core.domain.models import DeletedModel, KeptScan, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreBusy, StoreError
 from mm_core.store import documents
 from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, write_durably
@@ -25,6 +25,8 @@ from mm_core.store.scans import ScanFiles, found_the_same
 from mm_core.store.storage import Tables, format_tables, identity, open_tables, parse_tables, read_file
 
 KEPT_EARLIER_SCANS = 10
+
+KEPT_DELETIONS = 100
 
 LEAST_FREE_BYTES = 100 << 20
 
@@ -153,6 +155,10 @@ class _State:
         return {model.name: model for model in sorted(values, key=lambda model: model.name)}
 
     @cached_property
+    def deleted_models(self) -> tuple[DeletedModel, ...]:
+        return tuple(DeletedModel(**document) for _, document in self._rows("deleted_models"))
+
+    @cached_property
     def records(self) -> dict[Key, tuple[str, dict[str, Any]]]:
         return {_key_of(document): (number, document) for number, document in self._rows("factor_configs")}
 
@@ -187,6 +193,10 @@ class TinyDBView:
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registration."""
         return self._base.models.get(name)
+
+    def deleted_models(self) -> tuple[DeletedModel, ...]:
+        """Return the last registrations that were deleted."""
+        return self._base.deleted_models
 
     def scan(self, name: str) -> Scan | None:
         """Return a model's parsed groups.
@@ -240,6 +250,7 @@ class TinyDBTransaction(TinyDBView):
         super().__init__(state, scans, store)
         self._models = dict(state.models)
         self._deleted: set[str] = set()
+        self._deletions: list[DeletedModel] = []
         self._records: dict[Key, FactorConfigRecord] = {}
         self._revisions: dict[Key, list[FactorConfigRevision]] = {}
         self._scanned: dict[str, list[str]] = {}
@@ -251,6 +262,10 @@ class TinyDBTransaction(TinyDBView):
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registration, changes included."""
         return self._models.get(name)
+
+    def deleted_models(self) -> tuple[DeletedModel, ...]:
+        """Return the last registrations that were deleted, changes included."""
+        return (*super().deleted_models(), *self._deletions)[-KEPT_DELETIONS:]
 
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol, changes included."""
@@ -281,9 +296,10 @@ class TinyDBTransaction(TinyDBView):
         scans = (known.scan_id, known.earlier_scans) if known is not None else (None, ())
         self._models[model.name] = replace(model, scan_id=scans[0], earlier_scans=scans[1])
 
-    def delete_model(self, name: str) -> None:
+    def delete_model(self, name: str, at: str) -> None:
         """Remove a registration with all that belongs to it."""
-        self._models.pop(name, None)
+        if self._models.pop(name, None) is not None:
+            self._deletions.append(DeletedModel(name, at))
         self._deleted.add(name)
         for pending in (self._records, self._revisions):
             for key in [key for key in pending if key[0] == name]:
@@ -311,7 +327,7 @@ class TinyDBTransaction(TinyDBView):
     @property
     def has_changes(self) -> bool:
         """Whether a commit would write anything."""
-        return bool(self._records or self._revisions) or self._models != self._base.models
+        return bool(self._records or self._revisions or self._deletions) or self._models != self._base.models
 
     def committed_tables(self) -> Tables:
         """Return the tables of the next revision; those of this one stay as they are."""
@@ -321,6 +337,9 @@ class TinyDBTransaction(TinyDBView):
         if self._models != self._base.models:
             database.drop_table("models")
             database.table("models").insert_multiple(documents.model_document(model) for model in self.models())
+        if self._deletions:
+            database.drop_table("deleted_models")
+            _insert(database.table("deleted_models"), [deleted._asdict() for deleted in self.deleted_models()])
         configs, revisions = database.table("factor_configs"), database.table("factor_config_revisions")
         gone = [number for key, (number, _) in self._base.records.items() if key[0] in self._deleted]
         stale = [self._base.records[key][0] for key in self._records if key in self._base.records]

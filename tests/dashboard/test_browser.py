@@ -327,7 +327,7 @@ def test_a_model_that_was_deleted_is_said_and_its_edits_can_be_dropped(
     page = open_tab(browser, f"{start_dashboard()}/config?model=longer&symbol=SOLUSDT", "Factor configs")
     type_into_cell(page, MEAN, 0, "11")
     open_registry(load_settings()).registrations.delete("longer")
-    expect(page.get_by_text("longer was deleted.")).to_be_visible()
+    expect(page.get_by_text("longer: Deleted.")).to_be_visible()
     page.get_by_role("button", name="Show it").click()
     expect(page.get_by_text("There is no model 'longer' here; this is horizon.")).to_be_visible()
     expect(page.get_by_text("but there is no such group now")).to_be_visible()

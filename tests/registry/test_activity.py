@@ -56,6 +56,18 @@ def test_a_refresh_that_failed_is_an_event(registry: Registry, write_group: Call
     assert event.what.startswith("Serves an older scan. Root")
 
 
+def test_a_model_that_was_deleted_is_an_event_even_when_its_name_is_in_use_again(
+    registry: Registry, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("SOLUSDT_mid_chg_1m")
+    registry.registrations.register("m", str(root))
+    registry.registrations.delete("m")
+    assert _what(registry, LONG_AGO) == [(None, "Deleted.")]
+    registry.registrations.register("m", str(root))
+    assert _what(registry, LONG_AGO) == [(None, f"Registered from {root}."), (None, "Deleted.")]
+    assert _what(registry, datetime.now(UTC) + timedelta(seconds=1)) == []
+
+
 def test_model_json_is_what_bots_get(registry: Registry, write_group: Callable[..., Path], booster_json: bytes) -> None:
     registry.registrations.register("m", str(write_group("SOLUSDT_mid_chg_1m")))
     assert registry.payloads.model_json("m", registry.group("m", "SOLUSDT")[2]) == booster_json

@@ -13,7 +13,7 @@ from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigR
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, Scan, TrainingInfo
-from mm_core.domain.models import RegisteredModel
+from mm_core.domain.models import DeletedModel, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreBusy
 from mm_core.store import RegistryStore, TinyDBStore
 
@@ -143,7 +143,7 @@ def test_deleting_a_model_deletes_all_that_belongs_to_it(open_store: Callable[[]
             transaction.save_scan(model.name, make_scan())
         transaction.save_factor_config(*record(1, 9.0))
     with store.transaction() as transaction:
-        transaction.delete_model("m")
+        transaction.delete_model("m", "2026")
         assert transaction.factor_config("m", "A000") is None
     view = open_store().view()
     assert [model.name for model in view.models()] == ["n"]
@@ -157,11 +157,36 @@ def test_a_model_registered_again_after_its_deletion_starts_anew(store: Registry
         transaction.save_scan("m", make_scan())
         transaction.save_factor_config(*record(1, 9.0))
     with store.transaction() as transaction:
-        transaction.delete_model("m")
+        transaction.delete_model("m", "2026")
         transaction.save_model(MODEL)
         transaction.save_scan("m", make_scan(1))
     view = store.view()
     assert (len(view.scan("m").groups), view.factor_config("m", "A000")) == (1, None)
+
+
+def test_deletions_are_remembered_the_last_hundred_of_them(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    assert store.view().deleted_models() == ()
+    for number in range(101):
+        with store.transaction() as transaction:
+            transaction.save_model(MODEL)
+        with store.transaction() as transaction:
+            transaction.delete_model("m", f"2026-{number}")
+            assert transaction.deleted_models()[-1] == DeletedModel("m", f"2026-{number}")
+    assert [at for _, at in open_store().view().deleted_models()] == [f"2026-{number}" for number in range(1, 101)]
+
+
+def test_deleting_what_is_not_registered_is_no_change(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.delete_model("m", "2026")
+    assert (store.view().revision, store.view().deleted_models()) == (0, ())
+
+
+def test_a_model_that_came_and_went_in_one_transaction_was_deleted(store: RegistryStore) -> None:
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.delete_model("m", "2026")
+    assert (store.view().models(), store.view().deleted_models()) == ((), (DeletedModel("m", "2026"),))
 
 
 def test_a_scan_needs_a_registration(store: RegistryStore) -> None:
@@ -312,12 +337,12 @@ def test_a_deleted_model_has_no_stamp_of_a_config(store: RegistryStore) -> None:
         transaction.save_factor_config(*record(1, 9.0))
     with store.transaction() as transaction:
         transaction.save_factor_config(*record(2, 8.0))
-        transaction.delete_model("m")
+        transaction.delete_model("m", "2026")
         assert transaction.factor_config_stamp("m", "A000") is None
         transaction.save_model(MODEL)
         assert transaction.factor_config_stamp("m", "A000") is None
         transaction.save_factor_config(*record(1, 7.0))
         assert transaction.factor_config_stamp("m", "A000") == (1, "2025")
     with store.transaction() as transaction:
-        transaction.delete_model("m")
+        transaction.delete_model("m", "2026")
     assert store.view().factor_config_stamp("m", "A000") is None
