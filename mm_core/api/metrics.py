@@ -2,53 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
+from mm_core.payloads import CacheState
 from mm_core.registry import Registry
 
 
 class Metrics:
     """Counts requests by route, and reads the registry's own figures when it is asked for them.
 
-    Where workers count, each into a file below ``shared``, the text tells their sums.
+    Where workers count, each into a file below ``shared``, the text tells the sums of theirs and this process's.
     """
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, registry: Registry, shared: Path | None = None) -> None:
-        self._collectors = CollectorRegistry()
+        self._payloads = registry.payloads
+        self._shared = shared
+        self._lock = threading.Lock()
+        self._told = CacheState(0, 0, 0)
+        own = CollectorRegistry()
         self._requests = Counter(
             "model_manager_requests",
             "Requests answered, by route template.",
             ["method", "route", "status"],
-            registry=self._collectors,
+            registry=own,
         )
         self._seconds = Histogram(
             "model_manager_request_seconds",
             "Seconds from the request to its answer, before it is sent.",
             ["route"],
-            registry=self._collectors,
+            registry=own,
         )
-        self._told = self._collectors
-        if shared is not None:
-            self._told = CollectorRegistry()
-            MultiProcessCollector(self._told, str(shared))  # type: ignore[no-untyped-call]
-        self._told.register(_RegistryFigures(registry))
+        self._hits = Counter("model_manager_cache_hits", "Payloads served from memory.", registry=own)
+        self._misses = Counter("model_manager_cache_misses", "Payloads read from disk.", registry=own)
+        self._bytes = Gauge(
+            "model_manager_cache_bytes",
+            "Bytes of payloads in memory; processes that map the same file count it each.",
+            multiprocess_mode="livesum",
+            registry=own,
+        )
+        own.register(_RegistryFigures(registry))
+        self._own = own
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
+    def tell_memory(self) -> None:
+        """Bring the figures of the payloads in this process's memory up to date."""
+        with self._lock:
+            state, told = self._payloads.cache_state(), self._told
+            self._hits.inc(state.hits - told.hits)
+            self._misses.inc(state.misses - told.misses)
+            self._bytes.set(state.size_bytes)
+            self._told = state
+
+    def forget(self, pid: int) -> None:
+        """Leave out what a worker that is gone held; what it counted stays."""
+        mark_process_dead(pid, str(self._shared))  # type: ignore[no-untyped-call]
+
     def text(self) -> bytes:
         """Return all figures in the text format of Prometheus."""
-        return generate_latest(self._told)
+        self.tell_memory()
+        if self._shared is None:
+            return generate_latest(self._own)
+        every = CollectorRegistry()
+        every.register(_Sums([self._own, MultiProcessCollector(None, str(self._shared))]))  # type: ignore[no-untyped-call]
+        return generate_latest(every)
+
+
+class _Sums(Collector):
+    """Families of several collectors, each once: samples of the same name and labels are added."""
+
+    def __init__(self, collectors: Iterable[Collector]) -> None:
+        self._collectors = collectors
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for family in (family for collector in self._collectors for family in collector.collect()):
+            known = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            known.samples += family.samples
+        for family in families.values():
+            sums: dict[tuple[str, frozenset[tuple[str, str]]], Sample] = {}
+            for sample in family.samples:
+                key = (sample.name, frozenset(sample.labels.items()))
+                same = sums.get(key)
+                sums[key] = sample if same is None else same._replace(value=same.value + sample.value)
+            family.samples = list(sums.values())
+            yield family
 
 
 class _RegistryFigures(Collector):
@@ -71,10 +122,6 @@ class _RegistryFigures(Collector):
                 findings.add_metric([model.name, severity], severities.count(severity))
         yield groups
         yield findings
-        cache = self._registry.payloads.cache_state()
-        yield GaugeMetricFamily("model_manager_cache_bytes", "Bytes of payloads kept in memory.", cache.size_bytes)
-        yield CounterMetricFamily("model_manager_cache_hits", "Payloads served from memory.", cache.hits)
-        yield CounterMetricFamily("model_manager_cache_misses", "Payloads read from disk.", cache.misses)
         waiting = self._registry.publisher.waiting
         yield GaugeMetricFamily("model_manager_payloads_waiting", "Payloads that are still to be made.", waiting)
         watcher = self._registry.watcher.state()

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -48,8 +48,8 @@ def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) ->
         figures.mkdir()
         registry = open_registry(settings)
         draining = threading.Event()
-        workers = _Workers(sockets, directory / "owner", figures)
         metrics = Metrics(registry, figures)
+        workers = _Workers(sockets, directory / "owner", figures, metrics.forget)
         application = Owned(create_routes(registry, settings, metrics, draining.is_set, workers.running))
         server = server_on([_owner_socket(directory / "owner")], application, settings.threads)
         stop = StopSignals(server, draining, workers.stop)
@@ -84,7 +84,9 @@ def _owner_socket(path: Path) -> socket.socket:
 class _Workers:
     """Processes that serve: each is replaced when it ends by itself."""
 
-    def __init__(self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path) -> None:
+    def __init__(
+        self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path, ended: Callable[[int], None]
+    ) -> None:
         self._descriptors = [[each.fileno() for each in one] for one in sockets]
         self._owner = str(owner)
         project = str(Path(mm_core.__file__).parent.parent)
@@ -93,6 +95,7 @@ class _Workers:
             "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")])),
             "PROMETHEUS_MULTIPROC_DIR": str(figures),
         }
+        self._ended = ended
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -146,6 +149,7 @@ class _Workers:
             code = process.wait()
             with self._lock:
                 del self._running[number]
+            self._ended(process.pid)
             if not self._stopping.is_set():
                 log.error("worker_ended", pid=process.pid, code=code)
             lived = time.monotonic() - started

@@ -22,7 +22,8 @@ from mm_core.logs import configure_logs
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 
-ORPHAN_PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 0.5
+"""Between two looks at what a worker holds in memory, and whether its owner is there."""
 
 log = structlog.get_logger("mm_core.worker")
 
@@ -34,11 +35,12 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     allow_many_files()
     give_freed_memory_back()
     registry = open_registry(settings)
-    application = AccessLog(Forwarding(owner_socket), Metrics(registry))
+    metrics = Metrics(registry)
+    application = AccessLog(Forwarding(owner_socket), metrics)
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     server = server_on(sockets, application, settings.threads, ReadyPulls(registry, application))
     stop = StopSignals(server, threading.Event())
-    threading.Thread(target=_end_with_owner, args=(owner,), daemon=True).start()
+    threading.Thread(target=_tell_while_owned, args=(owner, metrics), daemon=True).start()
     with stop:
         log.info("worker_serving", pid=os.getpid())
         run(server)
@@ -46,9 +48,11 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     return 0
 
 
-def _end_with_owner(owner: int) -> None:
+def _tell_while_owned(owner: int, metrics: Metrics) -> None:
+    """Keep the figures of this worker's memory up to date, and end it when its owner is gone."""
     while os.getppid() == owner:
-        time.sleep(ORPHAN_PAUSE_SECONDS)
+        metrics.tell_memory()
+        time.sleep(PAUSE_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,12 +1,13 @@
 """Bytes for bots: how a payload is made, encoded and kept at hand."""
 
-from mm_core.payloads.cache import BoundedCache
+from mm_core.payloads.cache import BoundedCache, CacheState
 from mm_core.payloads.encodings import CODINGS, Coding, compress, entity_tag
 from mm_core.payloads.payload import PayloadParts, build_payload, dimension_factors, factor_config_document
 
 __all__ = [
     "CODINGS",
     "BoundedCache",
+    "CacheState",
     "Coding",
     "PayloadParts",
     "build_payload",

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CacheState:
-    """What a cache holds and how often it served."""
+    """What a cache holds, and how often it had what was asked for."""
 
-    entries: int
     size_bytes: int
-    limit_bytes: int
     hits: int
     misses: int
 
@@ -69,7 +67,7 @@ class BoundedCache:
     def state(self) -> CacheState:
         """Return the cache's figures."""
         with self._lock:
-            return CacheState(len(self._values), self._size, self._limit, self._hits, self._misses)
+            return CacheState(self._size, self._hits, self._misses)
 
     def _keep(self, key: Hashable, value: bytes) -> None:
         if len(value) > self._limit // 2:

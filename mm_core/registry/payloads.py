@@ -20,8 +20,7 @@ from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import PayloadUnavailable
-from mm_core.payloads import BoundedCache, Coding, PayloadParts, build_payload, compress
-from mm_core.payloads.cache import CacheState
+from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
 from mm_core.store import BlobDirectory, MappedBlobs, RegistryStore, StoreView
@@ -145,8 +144,9 @@ class Payloads:
         return self._model_json(_parts_of(view, model, group))
 
     def cache_state(self) -> CacheState:
-        """Return the figures of the cache in memory."""
-        return self._cache.state()
+        """Return the figures of what this process holds in memory, mapped bodies included."""
+        own, mapped = self._cache.state(), self._mapped
+        return CacheState(own.size_bytes + mapped.size_bytes, own.hits + mapped.hits, own.misses + mapped.misses)
 
     def _parts(self, view: StoreView, model_name: str, symbol: str, group_key: str | None) -> PayloadParts:
         model, scan = require_scan(view, model_name)
@@ -199,7 +199,7 @@ class Payloads:
 
     def _body_from_disk(self, handle: PayloadHandle, coding: Coding) -> bytes:
         if coding is Coding.IDENTITY:
-            return gzip.decompress(self.body(handle, Coding.GZIP))
+            return gzip.decompress(self._body_from_disk(handle, Coding.GZIP))
         data = self._payloads.get(handle.stored[coding], "." + coding)
         if data is not None:
             return data

@@ -27,6 +27,9 @@ class _Mapped(NamedTuple):
 class MappedBlobs:
     """The blobs that were asked for last, mapped, up to ``limit_bytes``; for one thread alone.
 
+    ``hits`` counts what was mapped when it was asked for, ``misses`` what was read, ``size_bytes`` what is mapped now;
+    any thread may look at them.
+
     The next call may end an earlier mapping. A file is hashed when it is mapped for the first time, and again when its
     inode, time or size differ; through reads, as touching a mapping whose file was cut ends the process.
     """
@@ -34,7 +37,7 @@ class MappedBlobs:
     def __init__(self, blobs: BlobDirectory, limit_bytes: int) -> None:
         self._blobs = blobs
         self._limit = limit_bytes
-        self._size = 0
+        self.size_bytes = self.hits = self.misses = 0
         self._mapped: OrderedDict[Key, _Mapped] = OrderedDict()
         self._whole: dict[Key, tuple[int, int, int]] = {}
 
@@ -44,21 +47,23 @@ class MappedBlobs:
         found = self._mapped.get(key)
         if found is not None and _is_unchanged(found):
             self._mapped.move_to_end(key)
+            self.hits += 1
             return found.content
         self._forget(key)
         mapped = self._map(key)
         if mapped is None:
             return None
+        self.misses += 1
         self._mapped[key] = mapped
-        self._size += len(mapped.content)
-        while self._size > self._limit and len(self._mapped) > 1:
+        self.size_bytes += len(mapped.content)
+        while self.size_bytes > self._limit and len(self._mapped) > 1:
             self._forget(next(iter(self._mapped)))
         return mapped.content
 
     def _forget(self, key: Key) -> None:
         mapped = self._mapped.pop(key, None)
         if mapped is not None:
-            self._size -= len(mapped.content)
+            self.size_bytes -= len(mapped.content)
             mapped.content.close()
 
     def _map(self, key: Key) -> _Mapped | None:

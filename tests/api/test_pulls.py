@@ -25,6 +25,7 @@ import httpx
 import pytest
 from backports import zstd
 
+from mm_core.probe import probe
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from mm_core.store import NoteDirectory
@@ -331,6 +332,22 @@ def test_the_request_id_is_taken_over_or_made(server: RunningServer) -> None:
                 assert re.fullmatch("[0-9a-f]{32}", made), bad
         ids = {bot.ask(PAYLOAD).headers["x-request-id"] for _ in range(10)}
     assert len(ids) == 10
+
+
+def test_pulls_from_memory_are_told(server: RunningServer) -> None:
+    def told() -> tuple[float, ...]:
+        names = ("cache_hits_total", "cache_misses_total", "cache_bytes")
+        return tuple(probe(server.url).figures[f"model_manager_{name}"] for name in names)
+
+    with Wire(server.url) as bot:
+        plain = len(bot.ask(PAYLOAD).body)
+        assert told() == (1.0, 1.0, plain), "it was asked for before"
+        zipped = len(bot.ask(PAYLOAD, Accept_Encoding="gzip").body)
+        assert told() == (1.0, 2.0, plain + zipped), "the first of a coding is read from disk"
+        for _ in range(3):
+            tag = bot.ask(PAYLOAD, Accept_Encoding="gzip").headers["etag"]
+        bot.ask(PAYLOAD, Accept_Encoding="gzip", If_None_Match=tag)
+    assert told() == (4.0, 2.0, plain + zipped), "nothing is read for what a bot has"
 
 
 def test_every_pull_is_in_the_log_and_in_the_metrics_once(server: RunningServer) -> None:

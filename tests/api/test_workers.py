@@ -18,6 +18,7 @@ from werkzeug.test import Client
 from mm_core.api.access_log import AccessLog
 from mm_core.api.forwarding import Forwarding
 from mm_core.api.metrics import Metrics
+from mm_core.probe import probe
 from mm_core.registry import Registry
 from tests.api.conftest import RunningServer, wait_until_published
 from tests.api.test_server import (
@@ -220,6 +221,25 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
         line for line in figures.splitlines() if line.startswith("model_manager_requests_total") and "/model/" in line
     ]
     assert [line.rsplit(" ", 1)[1] for line in pulls] == ["30.0"]
+
+
+def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: Start, model_root: Path) -> None:
+    server = start_server(WATCH_ENABLED="0")
+    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    wait_until_published(server)
+    for _ in range(40):  # each is a connection of its own, to one of the workers or the other
+        body = httpx.get(server.url + "/api/models/m/model/SOLUSDT").headers["content-length"]
+
+    def held() -> tuple[float, float, float]:
+        figures = probe(server.url).figures
+        hits, misses = (figures[f"model_manager_cache_{name}_total"] for name in ("hits", "misses"))
+        return hits, misses, figures["model_manager_cache_bytes"] / int(body)
+
+    wait_until(lambda: held() == (38.0, 2.0, 2.0))
+    victim = _workers_of(server)[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in _workers_of(server) and len(_workers_of(server)) == 2)
+    assert held() == (38.0, 2.0, 1.0), "what it counted stays, what it held does not"
 
 
 def test_ready_payloads_need_no_owner(start_server: Start, model_root: Path) -> None:

@@ -95,7 +95,7 @@ def test_the_cache_drops_what_was_used_longest_ago() -> None:
 def test_a_value_above_half_the_limit_is_not_kept() -> None:
     cache = BoundedCache(10)
     assert cache.get("k", lambda: b"123456") == b"123456"
-    assert cache.state().entries == 0
+    assert cache.state().size_bytes == 0
 
 
 def test_a_value_that_cannot_be_made_leaves_the_cache_usable() -> None:
