@@ -23,17 +23,18 @@ import peers
 from figures import Client
 from make_artifacts import RETURN_NAME, Shape, group_key_of, replace_file, symbol_of, write_directory
 from table import aligned, machine
+from undriven import chromium
 from visits import (
     MODEL,
     OTHER_MODEL,
     VIEWS,
     WITH_TWO_MODELS,
+    Alone,
     ScriptRun,
     ScriptTimes,
     View,
-    chromium,
+    driven_chromium,
     opened,
-    reader,
     script_times,
     sent_bytes,
     visit_everything,
@@ -167,7 +168,9 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     views_of_two = () if chosen.quick else WITH_TWO_MODELS
     times = 1 if chosen.quick else chosen.sessions
     visited = {view.name: Visited(view) for view in (*views, *views_of_two)}
-    with peers.model_manager(work / "data", logs=work) as server:
+    with peers.model_manager(work / "data", logs=work) as server, peers.streamlit_alone(logs=work) as by_itself:
+        peers.wait_for_answer(by_itself, "/_stcore/health")
+        alone = Alone(by_itself)
         peers.wait_for_answer(server, "/api/health")
         client = Client(server)
         client.post("/api/models", {"model_name": MODEL, "root_path": str(work / "artifacts")})
@@ -177,18 +180,18 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
         memory = _fill_with_sessions(work, server.port, views, times)
         if not chosen.quick:
             for view in one_a_page.values():
-                with _dashboard(work, server.port) as dashboard, chromium() as browser, reader(browser) as context:
-                    visited[view.name].first_of_process = opened(context, dashboard, view)
-        _open_cold(work, server.port, views, visited, times)
+                with _dashboard(work, server.port) as dashboard, chromium() as browser:
+                    visited[view.name].first_of_process = opened(browser, dashboard, view)
+        _open_cold(work, server.port, views, visited, times, alone)
         if views_of_two:
             client = Client(server)  # the server closed the first connection meanwhile
             client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
             _time_scripts(work, server.port, views_of_two, visited, RERUNS)
-            _open_cold(work, server.port, views_of_two, visited, times)
+            _open_cold(work, server.port, views_of_two, visited, times, alone)
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
-    _report(facts, list(visited.values()), memory)
+    _report(facts, list(visited.values()), memory, alone)
     if chosen.json is not None:
-        _keep(chosen.json, facts, list(visited.values()), memory)
+        _keep(chosen.json, facts, list(visited.values()), memory, alone)
     return 0
 
 
@@ -227,7 +230,7 @@ def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[st
 def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: int) -> Memory:
     """Let sessions visit every view and stay; the first one fills what all share and is not counted."""
     _say(f"memory of {sessions} sessions")
-    with _dashboard(work, port) as dashboard, chromium() as browser, reader(browser) as context:
+    with _dashboard(work, port) as dashboard, driven_chromium() as context:
         idle = dashboard.memory_mb()
         visit_everything(context, dashboard, views)
         warm = dashboard.memory_mb()
@@ -236,29 +239,40 @@ def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: 
         return Memory(idle, warm, dashboard.memory_mb(), sessions)
 
 
-def _open_cold(work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], times: int) -> None:
-    """Open each view in sessions of its own, after one that is not counted: it fills the process's caches."""
-    with _dashboard(work, port) as dashboard, chromium() as browser, reader(browser) as returning:
-        for view in views:
-            one = visited[view.name]
-            one.sent = sent_bytes(returning, dashboard, view)
-            for _ in range(times):
-                used = dashboard.cpu_seconds()
-                one.opens.append(opened(returning, dashboard, view))
-                time.sleep(SETTLING_SECONDS)
-                one.server_seconds.append(dashboard.cpu_seconds() - used)
-                with reader(browser) as newcomer:
-                    one.with_empty_cache.append(opened(newcomer, dashboard, view))
-            _say(f"opened {view.name}: {_seconds(one.opens)}")
+def _open_cold(
+    work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], times: int, alone: Alone
+) -> None:
+    """Open each view in sessions of its own, after some that are not counted: they fill the process's caches."""
+    with _dashboard(work, port) as dashboard:
+        with driven_chromium() as driven:
+            for view in views:
+                visited[view.name].sent = sent_bytes(driven, dashboard, view)
+        with chromium() as browser:
+            for view in views:
+                alone.open(browser)
+                one = visited[view.name]
+                opened(browser, dashboard, view)
+                for _ in range(times):
+                    used = dashboard.cpu_seconds()
+                    one.opens.append(opened(browser, dashboard, view))
+                    time.sleep(SETTLING_SECONDS)
+                    one.server_seconds.append(dashboard.cpu_seconds() - used)
+                    one.with_empty_cache.append(opened(browser, dashboard, view, newcomer=True))
+                _say(f"opened {view.name}: {_seconds(one.opens)}")
 
 
-def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -> None:
+def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory, alone: Alone) -> None:
     for name, fact in facts.items():
         print(f"- {name}: {fact}")
     print(
         "\nCold opens: median (fastest). Server: processor time of a cold open. Scripts: median (of processor time).\n"
     )
     print(aligned([COLUMNS.split(", "), *(one.cells() for one in visited)]))
+    title, bars = known(alone.with_title), known(alone.with_three_bars)
+    print(
+        f"\nStreamlit alone, opened before each view: a page with a title {median(title):.2f} s ({min(title):.2f} to "
+        f"{max(title):.2f}), with a figure of three bars {median(bars):.2f} s ({min(bars):.2f} to {max(bars):.2f})."
+    )
     fits = memory.of_a_session < MOST_SESSION_MB
     print(
         f"\nMemory of a session: {memory.of_a_session:.1f} MB, {'met' if fits else 'MISSED'} "
@@ -273,7 +287,7 @@ def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -
     )
 
 
-def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory: Memory) -> None:
+def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory: Memory, alone: Alone) -> None:
     samples = {
         one.view.name: {
             "open_seconds": one.opens,
@@ -287,7 +301,8 @@ def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory:
         for one in visited
     }
     memory_mb = asdict(memory) | {"of_a_session": memory.of_a_session}
-    document = {"machine": facts, "memory_mb": memory_mb, "views": samples}
+    by_itself = {"title_seconds": alone.with_title, "three_bars_seconds": alone.with_three_bars}
+    document = {"machine": facts, "memory_mb": memory_mb, "streamlit_alone": by_itself, "views": samples}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -138,6 +138,16 @@ def dashboard(data_dir: Path, *, http_port: int, logs: Path) -> Iterator[Peer]:
 
 
 @contextmanager
+def streamlit_alone(*, logs: Path) -> Iterator[Peer]:
+    """Run streamlit on ``alone.py``."""
+    port = free_port()
+    page = str(PROJECT / "bench" / "alone.py")
+    command = [sys.executable, "-m", "streamlit", "run", page, "--server.port", str(port)]
+    with _running("alone", [*command, "--server.address", HOST], port, {}, None, logs) as peer:
+        yield peer
+
+
+@contextmanager
 def plain(model_name: str, root: Path, *, core: int | None, logs: Path) -> Iterator[Peer]:
     """Run ``plain_server.py`` on an artifact directory."""
     port = free_port()

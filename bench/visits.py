@@ -15,20 +15,13 @@ from urllib.parse import urlencode
 
 from make_artifacts import RETURN_NAME, symbol_of
 from peers import PROJECT, Peer
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
+from undriven import CHROMIUM, OPTIONS, SIZE, Chromium
 
 MODEL = "bench"
 OTHER_MODEL = "bench-before"
 SHOWN_WITHIN_SECONDS = 30.0
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability",
-    "--metrics-recording-only", "--no-pings", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)  # fmt: skip
-"""Routing requests through Playwright would turn the browser's cache off, so names are kept from resolving instead."""
-
 IS_SHOWN = """
 (wanted) => {
   const app = document.querySelector('[data-testid=stApp]');
@@ -121,34 +114,35 @@ TITLES = {"group": "Group", "ic": "IC explorer", "config": "Factor configs"}
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Run headless Chromium that knows no other machine."""
+def driven_chromium() -> Iterator[BrowserContext]:
+    """Run headless Chromium that Playwright can click in: how long a page takes in it says nothing, see `undriven`."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         try:
-            yield browser
+            yield browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]})
         finally:
             browser.close()
 
 
-@contextmanager
-def reader(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that has never been here: nothing in its cache, no cookie."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    try:
-        yield context
-    finally:
-        context.close()
-
-
-def opened(context: BrowserContext, server: Peer, view: View) -> float | None:
+def opened(browser: Chromium, server: Peer, view: View, *, newcomer: bool = False) -> float | None:
     """Open a view in a session of its own; return the seconds until it is interactive, None when it never is."""
-    page = context.new_page()
-    try:
-        page.goto(f"http://127.0.0.1:{server.port}{view.address()}", wait_until="commit")
-        return _shown(page, view)
-    finally:
-        page.close()
+    url = f"http://127.0.0.1:{server.port}{view.address()}"
+    return browser.opened(url, IS_SHOWN, list(view.content), newcomer=newcomer, longest_seconds=SHOWN_WITHIN_SECONDS)
+
+
+@dataclass
+class Alone:
+    """Streamlit by itself, opened now and then during a run: how fast machine and browser were, in seconds."""
+
+    server: Peer
+    with_title: list[float | None] = field(default_factory=list)
+    with_three_bars: list[float | None] = field(default_factory=list)
+
+    def open(self, browser: Chromium) -> None:
+        """Open both pages of ``alone.py`` once more."""
+        url = f"http://127.0.0.1:{self.server.port}/"
+        self.with_title.append(browser.opened(url, IS_SHOWN, ["h1"]))
+        self.with_three_bars.append(browser.opened(url + "?figure=1", IS_SHOWN, [".barlayer path"]))
 
 
 def sent_bytes(context: BrowserContext, server: Peer, view: View) -> int:
@@ -156,7 +150,7 @@ def sent_bytes(context: BrowserContext, server: Peer, view: View) -> int:
     page, sizes = context.new_page(), []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
     page.goto(f"http://127.0.0.1:{server.port}{view.address()}", wait_until="commit")
-    _shown(page, view)
+    _is_shown(page, view)
     page.close()
     return sum(sizes)
 
@@ -174,15 +168,16 @@ def visit_everything(context: BrowserContext, server: Peer, views: Sequence[View
         for choice in view.parameters.values():
             tab = page.get_by_role("tab", name=choice, exact=True)
             tab.or_(page.get_by_role("radio", name=choice, exact=True)).first.click()
-        if _shown(page, view) is None:
+        if not _is_shown(page, view):
             print(f"{view.name} did not show in the session that visits everything", file=sys.stderr)
 
 
-def _shown(page: Page, view: View) -> float | None:
+def _is_shown(page: Page, view: View) -> bool:
+    """Wait until a view is there; return whether it ever is."""
     with suppress(TookTooLong):
-        answer = page.wait_for_function(IS_SHOWN, arg=list(view.content), timeout=SHOWN_WITHIN_SECONDS * 1000)
-        return float(answer.json_value()) / 1000
-    return None
+        page.wait_for_function(IS_SHOWN, arg=list(view.content), timeout=SHOWN_WITHIN_SECONDS * 1000)
+        return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(scratch: Pa
         assert None not in [*view["open_seconds"], *view["open_seconds_with_empty_cache"]], "the content was not shown"
         assert view["sent_bytes"] > 0
         assert view["script"]["problem"] == ""
+        assert min(figures["streamlit_alone"]["title_seconds"]) < view["open_seconds"][0]
         assert all(run["wall_ms"] > 0 for run in [view["script"]["first"], *view["script"]["again"]])
     assert figures["memory_mb"]["warm"] > figures["memory_mb"]["idle"] > 0
     assert ("MISSED" in done.stdout) == (
