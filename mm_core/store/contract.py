@@ -50,8 +50,8 @@ class StoreView(Protocol):
     def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
         """Return revision and time of what is set for a symbol, without reading the values."""
 
-    def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
-        """Return all records of a model in the order of their symbols."""
+    def factor_config_stamps(self, name: str) -> dict[str, tuple[int, str]]:
+        """Return revision and time of what is set for each symbol of a model, in the order of the symbols."""
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""

@@ -90,7 +90,7 @@ def test_everything_comes_back_equal_in_another_process(open_store: Callable[[],
     assert view.scan("m") == scan
     assert list(view.scan("m").groups) == sorted(scan.groups)
     assert view.factor_config("m", "a000") == config
-    assert view.factor_configs("m") == (config,)
+    assert view.factor_config_stamps("m") == {config.symbol: (config.revision, config.updated_at)}
     assert view.factor_config_history("m", "A000") == (revision,)
     assert [model.name for model in view.models()] == ["m"]
 
@@ -147,7 +147,7 @@ def test_deleting_a_model_deletes_all_that_belongs_to_it(open_store: Callable[[]
         assert transaction.factor_config("m", "A000") is None
     view = open_store().view()
     assert [model.name for model in view.models()] == ["n"]
-    assert (view.factor_configs("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ((), (), None)
+    assert (view.factor_config_stamps("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ({}, (), None)
     assert view.scan("n") == make_scan()
 
 
