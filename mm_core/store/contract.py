@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
-from mm_core.domain.groups import Scan
+from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, RegisteredModel
 
 
@@ -40,6 +40,9 @@ class StoreView(Protocol):
 
     def scan(self, name: str) -> Scan | None:
         """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
+
+    def scan_summary(self, name: str) -> ScanSummary | None:
+        """Return the figures of a model's scan without reading its groups, None where `scan` would return None."""
 
     def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
         """Return one of a model's ``earlier_scans``, None when it has no such scan or when it was deleted from disk."""

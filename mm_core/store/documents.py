@@ -9,7 +9,7 @@ from typing import Any
 from mm_core.domain.configs import CellChange, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, ScanSummary, TrainingInfo
 from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]
@@ -122,6 +122,17 @@ def group_value(document: Mapping[str, Any]) -> Group:
         findings=tuple(finding_value(finding) for finding in document["findings"]),
         read_at=document["read_at"],
     )
+
+
+def summary_document(summary: ScanSummary) -> Document:
+    """Return a scan's figures as a document."""
+    return {"groups": summary.groups, "findings": {str(level): count for level, count in summary.findings.items()}}
+
+
+def summary_value(document: Mapping[str, Any]) -> ScanSummary:
+    """Return the figures of a document."""
+    findings = {Severity(level): count for level, count in document["findings"].items()}
+    return ScanSummary(document["groups"], findings)
 
 
 def finding_document(finding: Finding) -> list[Any]:

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, ScanSummary
 from mm_core.domain.sharing import Shared, with_shared_values
-from mm_core.store.documents import finding_document, finding_value, group_document, group_value
+from mm_core.store.documents import (
+    finding_document,
+    finding_value,
+    group_document,
+    group_value,
+    summary_document,
+    summary_value,
+)
 from mm_core.store.durable import clear_of
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, write_table
@@ -30,6 +37,7 @@ class ScanIndex:
     shard_count: int
     shards: dict[int, str]
     scan: Scan
+    summary: ScanSummary
 
 
 class ScanFiles:
@@ -69,9 +77,24 @@ class ScanFiles:
             groups.update(shard)
         findings = tuple(finding_value(row) for row in document["findings"])
         scan = Scan(document["scanned_at"], {key: groups[key] for key in sorted(groups)}, findings)
-        index = ScanIndex(scan_id, document["shard_count"], shards, scan)
+        index = ScanIndex(scan_id, document["shard_count"], shards, scan, scan.summary())
         self._remember(model_name, index)
         return index
+
+    def summary(self, model_name: str, scan_id: str) -> ScanSummary | None:
+        """Return the figures of a stored scan, None when one of its files is gone; its groups are not read."""
+        index = self._loaded.get(model_name, {}).get(scan_id)
+        if index is not None:
+            return index.summary
+        document = self._index(model_name, scan_id)
+        if document is not None and "summary" not in document:  # written by a format before 3
+            index = self.load(model_name, scan_id)
+            return index.summary if index is not None else None
+        if document is None or not all(
+            (self.path / model_name / name).exists() for name in document["shards"].values()
+        ):
+            return None
+        return summary_value(document["summary"])
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
@@ -92,15 +115,17 @@ class ScanFiles:
             else:
                 shards[number] = f"shard-{number:04d}-{scan_id}.json"
                 write_table(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+        summary = scan.summary()
         index_document = {
             "scanned_at": scan.scanned_at,
+            "summary": summary_document(summary),
             "findings": [finding_document(finding) for finding in scan.findings],
             "shard_count": shard_count,
             "shards": {str(number): name for number, name in shards.items()},
         }
         write_table(self._index_path(model_name, scan_id), "index", [index_document])
         ordered = Scan(scan.scanned_at, {key: scan.groups[key] for key in sorted(scan.groups)}, scan.findings)
-        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered))
+        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered, summary))
         return scan_id
 
     def discard(self, model_name: str, keep: Iterable[str]) -> None:

@@ -80,7 +80,7 @@ class TinyDBStore:
             found += [
                 f"The parsed groups of model '{model.name}' are not on disk. Refresh the model."
                 for model in view.models()
-                if view.scan(model.name) is None
+                if view.scan_summary(model.name) is None
             ]
             found += [
                 f"'{path}' is missing: the factor configs in it cannot be read. Put a backup in its place."

@@ -11,7 +11,7 @@ from tinydb import TinyDB
 from tinydb.table import Document as StoredDocument
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
-from mm_core.domain.groups import Scan
+from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, KeptScan, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreCorrupt
 from mm_core.store import documents
@@ -59,15 +59,12 @@ class TinyDBView:
 
         Should a view be held for so long that newer commits removed its files, the newest scan is returned.
         """
-        model = self.model(name)
-        if model is None or model.scan_id is None:
-            return None
-        index = self._scans.load(name, model.scan_id)
-        if index is None:
-            newest = self._newest().models.get(name)
-            if newest is not None and newest.scan_id not in {None, model.scan_id}:
-                index = self._scans.load(name, str(newest.scan_id))
+        index = self._of_scan(name, self._scans.load)
         return index.scan if index is not None else None
+
+    def scan_summary(self, name: str) -> ScanSummary | None:
+        """Return the figures of a model's scan."""
+        return self._of_scan(name, self._scans.summary)
 
     def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
         """Return an earlier scan of a model."""
@@ -99,6 +96,18 @@ class TinyDBView:
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
         return self._of_symbol(name, symbol, partial(self._configs.history, name)) or ()
+
+    def _of_scan(self, name: str, read: Callable[[str, str], Found | None]) -> Found | None:
+        """Return what ``read`` finds of a model's scan; of the newest one where that of this view was removed."""
+        model = self.model(name)
+        if model is None or model.scan_id is None:
+            return None
+        found = read(name, model.scan_id)
+        if found is None:
+            newest = self._newest().models.get(name)
+            if newest is not None and newest.scan_id is not None and newest.scan_id != model.scan_id:
+                return read(name, newest.scan_id)
+        return found
 
     def _row(self, name: str, symbol: str) -> ConfigRow | None:
         return self._of_symbol(name, symbol, lambda row: row)

@@ -189,6 +189,21 @@ def test_a_model_that_came_and_went_in_one_transaction_was_deleted(store: Regist
     assert (store.view().models(), store.view().deleted_models()) == ((), (DeletedModel("m", "2026"),))
 
 
+def test_the_figures_of_a_scan_are_those_of_its_groups(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    assert store.view().scan_summary("m") is None
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        assert transaction.scan_summary("m") is None
+        transaction.save_scan("m", make_scan(3))
+        assert transaction.scan_summary("m") == make_scan(3).summary()
+    summary = open_store().view().scan_summary("m")
+    assert (summary.groups, dict(summary.findings)) == (3, {Severity.INFO: 1, Severity.WARNING: 3})
+    with store.transaction() as transaction:
+        transaction.delete_model("m", "2026")
+    assert open_store().view().scan_summary("m") is None
+
+
 def test_a_scan_needs_a_registration(store: RegistryStore) -> None:
     with pytest.raises(ModelNotFound), store.transaction() as transaction:
         transaction.save_scan("m", make_scan())

@@ -194,6 +194,25 @@ def test_a_file_of_configs_that_is_missing_is_said_and_nothing_else_is_lost(tmp_
     assert store.problems() == ("The parsed groups of model 'm' are not on disk. Refresh the model.",)
 
 
+def test_the_figures_of_a_scan_cost_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _registered(tmp_path, 100)
+    reads: list[str] = []
+    read_file = storage_module.read_file
+
+    def counted(path: Path) -> object:
+        reads.append(path.name.split("-")[0])
+        return read_file(path)
+
+    monkeypatch.setattr(storage_module, "read_file", counted)
+    assert TinyDBStore(tmp_path).view().scan_summary("m").groups == 100
+    assert reads == ["index"]
+
+
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3"])
+def test_scans_of_every_format_have_figures(form: str) -> None:
+    assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2).summary()
+
+
 @pytest.mark.parametrize("form", ["format-1", "format-2"])
 def test_the_first_commit_moves_configs_of_an_older_format_into_files(tmp_path: Path, form: str) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
@@ -247,6 +266,7 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
     for path in (tmp_path / "scans").rglob("shard*"):
         path.unlink()
     store = TinyDBStore(tmp_path)
+    assert store.view().scan_summary("m") is None
     assert store.view().scan("m") is None
     assert store.view().model("m") is not None
     assert "Refresh the model" in store.problems()[0]
