@@ -31,6 +31,11 @@ class Tree:
     findings: tuple[Finding, ...]
 
 
+def listed_file(path: str, name: str, status: os.stat_result) -> ListedFile:
+    """Return a file as a listing tells it."""
+    return ListedFile(path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
 def list_tree(root: Path, limits: ReadingLimits) -> Tree:
     """Return every regular file below ``root``; hidden entries are passed over in silence.
 
@@ -127,7 +132,7 @@ class _Walker:
         if not stat.S_ISREG(status.st_mode):
             self._report("not-a-file", path, "This is a FIFO, socket or device and is never opened.", "Remove it.")
             return
-        self.files.append(ListedFile(path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+        self.files.append(listed_file(path, name, status))
 
     def _descend(self, real_path: str, path: str, depth: int) -> None:
         if depth + 1 > self.limits.tree_depth:

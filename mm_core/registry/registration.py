@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.scan import has_changed, scan_root
+from mm_core.artifacts.listing import Listing, list_groups, look_again
+from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
@@ -55,7 +56,7 @@ class Registrations:
         before = self._store.view()
         known = before.model(name)
         previous = before.scan(name) if known is not None and known.root_path == str(root) else None
-        scan = self._scan(name, root, previous, progress)
+        scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
         with self._store.transaction() as transaction:
             now = _now()
             known = transaction.model(name)
@@ -68,12 +69,32 @@ class Registrations:
         When the root cannot be read or a symbol has several groups, the last good scan stays in service, the reason is
         kept with the registration, and `InvalidRoot` or `DuplicateSymbols` is raised.
         """
+        registered = self._refreshed(name, None, progress, only_changes=False)
+        assert registered is not None
+        return registered
+
+    def refresh_changed(self, name: str, paths: Collection[str] | None = None) -> Registered | None:
+        """Put what changed below a registered root into service; return None where nothing did.
+
+        ``paths`` are the absolute ones that changed, None where that is not known. Raises like `refresh`.
+        """
+        return self._refreshed(name, paths, None, only_changes=True)
+
+    def _refreshed(
+        self, name: str, paths: Collection[str] | None, progress: Progress | None, *, only_changes: bool
+    ) -> Registered | None:
         while True:
             view = self._store.view()
             model = require_model(view, name)
+            previous = view.scan(name)
             try:
                 root = checked_root(model.root_path, self._allowed_roots)
-                scan = self._scan(name, root, view.scan(name), progress)
+                trusted = previous if model.refresh_error is None else None
+                listing = look_again(root, trusted, paths) if trusted is not None and paths is not None else None
+                listing = listing or list_groups(root, self._limits)
+                if only_changes and trusted is not None and not listing.differs_from(trusted):
+                    return None
+                scan = self._scan(name, root, previous, listing, progress)
             except (InvalidRoot, DuplicateSymbols) as error:
                 self._keep_reason(model, error.detail)
                 raise
@@ -117,8 +138,9 @@ class Registrations:
         Raises `InvalidRoot` when the root cannot be listed.
         """
         view = self._store.view()
-        model = require_model(view, name)
-        return has_changed(checked_root(model.root_path, self._allowed_roots), view.scan(name), self._limits)
+        listing = list_groups(checked_root(require_model(view, name).root_path, self._allowed_roots), self._limits)
+        scan = view.scan(name)
+        return scan is None or listing.differs_from(scan)
 
     def restore_missing_scans(self) -> tuple[str, ...]:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
@@ -131,8 +153,8 @@ class Registrations:
                     failed.append(f"Model '{model.name}' is out of service: {error.detail}")
         return tuple(failed)
 
-    def _scan(self, name: str, root: Path, previous: Scan | None, progress: Progress | None) -> Scan:
-        scan = scan_root(root, previous, keep=self._blobs.put, limits=self._limits, progress=progress)
+    def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
+        scan = scan_root(root, previous, listing, keep=self._blobs.put, limits=self._limits, progress=progress)
         duplicates = scan.duplicate_symbols()
         if duplicates:
             raise DuplicateSymbols(name, duplicates)

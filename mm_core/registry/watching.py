@@ -22,6 +22,9 @@ LONGEST_DEBOUNCES = 15
 SAFETY_POLL_INTERVALS = 12
 """Where events work, every root is still listed once in this many poll intervals: some file systems lose events."""
 
+MOST_PATHS = 2000
+"""Of changed paths that are looked at one by one; beyond that the root is listed."""
+
 log = structlog.get_logger("mm_core.watch")
 
 
@@ -60,6 +63,7 @@ class Watcher:
         self._last_error: str | None = None
         self._first_change: dict[str, float] = {}
         self._last_change: dict[str, float] = {}
+        self._paths: dict[str, set[str] | None] = {}
         self._last_poll = 0.0
 
     def start(self) -> None:
@@ -109,8 +113,8 @@ class Watcher:
             ignore_permission_denied=True,
         ):
             now = self._clock()
-            for name in _touched(changes, roots):
-                self._note_change(name, now)
+            for name, paths in _touched(changes, roots).items():
+                self._note_change(name, now, paths)
             if now - self._last_poll >= self._interval * SAFETY_POLL_INTERVALS:
                 self._poll(roots)
             elif len(existing) < len(set(roots.values())) and now - self._last_poll >= self._interval:
@@ -138,15 +142,19 @@ class Watcher:
                 return
             try:
                 if self._registrations.has_changed(name):
-                    self._note_change(name, self._clock())
+                    self._note_change(name, self._clock(), None)
             except InvalidRoot:
-                self._note_change(name, self._clock())  # the refresh records why
+                self._note_change(name, self._clock(), None)  # the refresh records why
             except ModelNotFound:
                 continue
 
-    def _note_change(self, name: str, now: float) -> None:
+    def _note_change(self, name: str, now: float, paths: set[str] | None) -> None:
+        """Note that something changed: ``paths``, or None where only a listing tells."""
         self._first_change.setdefault(name, now)
         self._last_change[name] = now
+        known = self._paths.get(name, set())
+        together = known | paths if known is not None and paths is not None else None
+        self._paths[name] = together if together is not None and len(together) <= MOST_PATHS else None
 
     def _refresh_quiet(self) -> None:
         now = self._clock()
@@ -155,14 +163,13 @@ class Watcher:
             overdue = now - self._first_change[name] >= self._debounce * LONGEST_DEBOUNCES
             if (quiet or overdue) and not self._stop.is_set():
                 del self._first_change[name], self._last_change[name]
-                self._refresh(name)
+                self._refresh(name, self._paths.pop(name))
 
-    def _refresh(self, name: str) -> None:
+    def _refresh(self, name: str, paths: set[str] | None) -> None:
         started = self._clock()
         try:
-            if not self._needs_refresh(name):
+            if self._registrations.refresh_changed(name, paths) is None:
                 return
-            self._registrations.refresh(name)
         except ModelNotFound:
             return
         except ModelManagerError as error:
@@ -174,16 +181,11 @@ class Watcher:
             self._last_error = None
             log.info("watch_refreshed", model=name, ms=round((self._clock() - started) * 1000, 1))
 
-    def _needs_refresh(self, name: str) -> bool:
-        model = self._store.view().model(name)
-        if model is None:
-            return False
-        try:
-            return self._registrations.has_changed(name) or model.refresh_error is not None
-        except InvalidRoot:
-            return True
 
-
-def _touched(changes: set[tuple[watchfiles.Change, str]], roots: dict[str, str]) -> list[str]:
+def _touched(changes: set[tuple[watchfiles.Change, str]], roots: dict[str, str]) -> dict[str, set[str]]:
+    """Return the changed paths of each model that has some; the root itself counts as one."""
     paths = [path for _, path in changes]
-    return [name for name, root in roots.items() if any(path == root or path.startswith(root + "/") for path in paths)]
+    found = {
+        name: {path for path in paths if path == root or path.startswith(root + "/")} for name, root in roots.items()
+    }
+    return {name: touched for name, touched in found.items() if touched}

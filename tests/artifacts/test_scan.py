@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mm_core.artifacts.scan import has_changed, scan_root
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.listing import list_groups
+from mm_core.artifacts.scan import scan_root
 from mm_core.domain.findings import Severity
 from mm_core.errors import InvalidRoot
 
@@ -152,9 +154,9 @@ def test_only_changed_groups_are_read_again(write_group: Write) -> None:
     write_group("A_r")
     root = write_group("B_r")
     first = scan_root(root)
-    assert not has_changed(root, first)
+    assert not list_groups(root, ReadingLimits()).differs_from(first)
     (root / "B_r_factors.txt").write_text("x\ny\nz\n")
-    assert has_changed(root, first)
+    assert list_groups(root, ReadingLimits()).differs_from(first)
     second = scan_root(root, first)
     assert second.groups["A_r"] is first.groups["A_r"]
     assert second.groups["B_r"].factors.names == ("x", "y", "z")
@@ -178,7 +180,7 @@ def test_a_group_that_vanished_leaves_the_scan(write_group: Write) -> None:
     first = scan_root(root)
     for path in root.glob("A_r*"):
         path.unlink()
-    assert has_changed(root, first)
+    assert list_groups(root, ReadingLimits()).differs_from(first)
     assert list(scan_root(root, first).groups) == ["B_r"]
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import watchfiles
 
+from mm_core.artifacts import listing
+from mm_core.artifacts.tree import list_tree
+from mm_core.errors import DuplicateSymbols
 from mm_core.registry import Registry
 from mm_core.registry.watching import Watcher
 from tests.waiting import wait_until
@@ -50,6 +53,48 @@ def test_a_change_is_read_by_events(
     _rewrite(root)
     wait_until(lambda: _factors(registry) == ("x", "y", "z"))
     wait_until(lambda: watcher.state().refreshes == 1)
+
+
+def test_a_change_that_events_tell_costs_no_listing_of_the_root(
+    registry: Registry,
+    watch: Callable[..., Watcher],
+    write_group: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    listed: list[Path] = []
+    monkeypatch.setattr(listing, "list_tree", lambda root, limits: listed.append(root) or list_tree(root, limits))
+    watcher = watch(interval=60.0)
+    wait_until(lambda: watcher.state().mode == "events")
+    wait_until(lambda: listed == [root])
+    _rewrite(root)
+    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    write_group("BTCUSDT_mid_chg_1m")
+    wait_until(lambda: len(registry.model("m")[1].groups) == 2)
+    assert listed == [root], "once, when it began to watch"
+
+
+def test_paths_that_changed_do_not_hide_what_made_the_last_refresh_fail(
+    registry: Registry, write_group: Callable[..., Path]
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    write_group("SOLUSDT_mid_chg_5m")
+    other = write_group("BTCUSDT_mid_chg_1m") / "BTCUSDT_mid_chg_1m_ic.csv"
+    with pytest.raises(DuplicateSymbols):
+        registry.registrations.refresh_changed("m")
+    with pytest.raises(DuplicateSymbols):
+        registry.registrations.refresh_changed("m", [str(other)])
+
+
+def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, write_group: Callable[..., Path]) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    before = registry.view().revision
+    assert registry.registrations.refresh_changed("m") is None
+    assert registry.registrations.refresh_changed("m", [str(root / f"{KEY}_ic.csv")]) is None
+    assert registry.view().revision == before
 
 
 def test_a_change_is_read_by_polls_where_events_are_not_available(

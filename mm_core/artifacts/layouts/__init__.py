@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mm_core.artifacts.layouts.flat_groups import FlatGroups
-from mm_core.artifacts.layouts.protocol import Claim, GroupFiles, Layout
+from mm_core.artifacts.layouts.protocol import Claim, GroupFiles, Layout, Siblings
 
 LAYOUTS: tuple[Layout, ...] = (FlatGroups(),)
 
-__all__ = ["LAYOUTS", "Claim", "GroupFiles", "Layout"]
+__all__ = ["LAYOUTS", "Claim", "GroupFiles", "Layout", "Siblings"]

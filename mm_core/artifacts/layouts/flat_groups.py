@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mm_core.artifacts.layouts.protocol import Claim, GroupFiles
+from mm_core.artifacts.layouts.protocol import Claim, GroupFiles, Siblings
 from mm_core.artifacts.tree import ListedFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, ModelFile
@@ -49,6 +49,14 @@ class FlatGroups:
             groups.append(GroupFiles(group_key, tuple(sorted(chosen, key=lambda file: file.path))))
             findings += problems
         return Claim(tuple(groups), tuple(findings), frozenset(paths))
+
+    def siblings(self, name: str) -> Siblings | None:
+        """Return the group that a file of this name belongs to."""
+        for suffix, _ in SUFFIXES:
+            group_key = name.removesuffix(suffix)
+            if group_key != name and group_key:
+                return Siblings(group_key, tuple(group_key + ending for ending, _ in SUFFIXES))
+        return None
 
 
 def _model_file(file: ListedFile, role: FileRole) -> ModelFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mm_core.artifacts.tree import ListedFile
 from mm_core.domain.findings import Finding
@@ -28,6 +28,13 @@ class Claim:
     paths: frozenset[str]
 
 
+class Siblings(NamedTuple):
+    """A group's key, and the names that its files would have in one folder."""
+
+    group_key: str
+    names: tuple[str, ...]
+
+
 class Layout(Protocol):
     """A directory convention; it sees names, sizes and times, never contents."""
 
@@ -35,3 +42,6 @@ class Layout(Protocol):
 
     def claim(self, files: Sequence[ListedFile]) -> Claim:
         """Return the groups that ``files`` form under this convention."""
+
+    def siblings(self, name: str) -> Siblings | None:
+        """Return the group that a file of this name belongs to, None where the name is not of this convention."""

@@ -1,0 +1,122 @@
+"""Which files form which groups: from a listing of the whole root, or from a look at what changed in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Siblings
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.tree import ListedFile, list_tree, listed_file
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import Scan
+from mm_core.errors import InvalidRoot
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The files of every group below a root, in the order of their keys, and what was passed over."""
+
+    groups: tuple[GroupFiles, ...]
+    findings: tuple[Finding, ...]
+
+    def differs_from(self, scan: Scan) -> bool:
+        """Return whether names, sizes or times differ from those that a scan read."""
+        return (
+            self.findings != scan.findings
+            or [files.group_key for files in self.groups] != list(scan.groups)
+            or any(scan.groups[files.group_key].files != files.files for files in self.groups)
+        )
+
+
+def list_groups(root: Path, limits: ReadingLimits) -> Listing:
+    """Return the files of every group below ``root``; raise `InvalidRoot` when the root itself cannot be listed."""
+    try:
+        tree = list_tree(root, limits)
+    except OSError as error:
+        raise InvalidRoot(
+            f"Root '{root}' cannot be listed ({error.strerror}). Check that it is a directory this service may read."
+        ) from error
+    groups: dict[str, GroupFiles] = {}
+    findings = list(tree.findings)
+    left = list(tree.files)
+    for layout in LAYOUTS:
+        claim = layout.claim(left)
+        groups.update({files.group_key: files for files in claim.groups})
+        findings += claim.findings
+        left = [file for file in left if file.path not in claim.paths]
+    if not groups:
+        findings.append(
+            Finding(
+                Severity.WARNING,
+                "no-groups",
+                ".",
+                "No file below the root has a known suffix.",
+                "Register the directory that holds files such as BTCUSDT_mid_chg_1m_model.json.",
+            )
+        )
+    return Listing(tuple(groups[key] for key in sorted(groups)), tuple(findings))
+
+
+def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | None:
+    """Return what `list_groups` would, from a look at the files beside the absolute ``paths`` that changed.
+
+    None means that only a listing of the whole root tells: something else than regular files of one folder is touched,
+    two names stand for one file, or the scan before had findings.
+    """
+    if previous.findings:
+        return None
+    groups = {key: GroupFiles(key, group.files) for key, group in previous.groups.items()}
+    names_of_inode = Counter(file.inode for group in groups.values() for file in group.files)
+    for path in sorted(paths):
+        relative = os.path.relpath(path, root)
+        if relative.startswith("..") or relative == ".":
+            return None
+        if any(part.startswith(".") for part in relative.split(os.sep)):
+            continue
+        layout, siblings = _siblings(os.path.basename(relative))
+        if siblings is None:
+            if os.path.lexists(path) or any(
+                file.path.startswith(relative + "/") for group in groups.values() for file in group.files
+            ):
+                return None
+            continue
+        folder = os.path.dirname(relative)
+        known = groups.pop(siblings.group_key, None)
+        for file in known.files if known is not None else ():
+            if os.path.dirname(file.path) != folder or names_of_inode[file.inode] > 1:
+                return None
+        files = _regular_files(root, folder, siblings.names)
+        if files is None or any(names_of_inode[file.inode] > 1 for file in files):
+            return None
+        groups.update({found.group_key: found for found in layout.claim(files).groups})
+    return Listing(tuple(groups[key] for key in sorted(groups)), ()) if groups else None
+
+
+def _siblings(name: str) -> tuple[Layout, Siblings | None]:
+    for layout in LAYOUTS:
+        siblings = layout.siblings(name)
+        if siblings is not None:
+            return layout, siblings
+    return LAYOUTS[0], None
+
+
+def _regular_files(root: Path, folder: str, names: Sequence[str]) -> list[ListedFile] | None:
+    """Return those of some files that are there, None where one of them is anything else than a regular file."""
+    found = []
+    for name in names:
+        path = f"{folder}/{name}" if folder else name
+        try:
+            status = os.lstat(root / path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        found.append(listed_file(path, name, status))
+    return found

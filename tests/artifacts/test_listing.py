@@ -1,0 +1,172 @@
+"""A look at what changed says the same as a listing of the whole root, or that it cannot tell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.listing import Listing, list_groups, look_again
+from mm_core.domain.groups import Scan
+from tests.store.test_contract import make_group
+
+LIMITS = ReadingLimits()
+KEYS = ("AAA_r", "BBB_r", "CCC_r")
+SUFFIXES = ("_model.json", "_factors.txt", "_ic.csv")
+
+
+def _scan_of(listing: Listing) -> Scan:
+    groups = {files.group_key: replace(make_group(files.group_key), files=files.files) for files in listing.groups}
+    return Scan("2026", groups, listing.findings)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Three groups, one of them in a folder."""
+    return _filled(tmp_path / "root")
+
+
+def _filled(root: Path) -> Path:
+    for folder, key in (("", KEYS[0]), ("", KEYS[1]), ("run", KEYS[2])):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for suffix in SUFFIXES:
+            (root / folder / (key + suffix)).write_text("x")
+    return root
+
+
+def _again(root: Path, change: Callable[[], Path]) -> tuple[Listing | None, Listing]:
+    before = _scan_of(list_groups(root, LIMITS))
+    touched = change()
+    return look_again(root, before, {str(touched)}), list_groups(root, LIMITS)
+
+
+def _replaced(path: Path, text: str = "other") -> Path:
+    temporary = path.with_name(".tmp")
+    temporary.write_text(text)
+    temporary.rename(path)
+    return path
+
+
+@pytest.mark.parametrize("path", ["AAA_r_model.json", "run/CCC_r_ic.csv", "AAA_r_model.pkl", "DDD_r_model.json"])
+def test_a_file_that_was_replaced_or_is_new_needs_no_listing(root: Path, path: str) -> None:
+    found, all_of_it = _again(root, lambda: _replaced(root / path))
+    assert found == all_of_it
+    assert found.differs_from(_scan_of(list_groups(_filled(root.with_name("before")), LIMITS)))
+
+
+def test_a_file_or_a_whole_group_that_is_gone_needs_no_listing(root: Path) -> None:
+    before = _scan_of(list_groups(root, LIMITS))
+    gone = [root / (KEYS[0] + "_ic.csv"), *(root / (KEYS[1] + suffix) for suffix in SUFFIXES)]
+    for path in gone:
+        path.unlink()
+    found = look_again(root, before, [str(path) for path in gone])
+    assert found == list_groups(root, LIMITS)
+    assert [files.group_key for files in found.groups] == ["AAA_r", "CCC_r"]
+
+
+def test_hidden_files_and_temporary_ones_that_are_gone_change_nothing(root: Path) -> None:
+    before = _scan_of(list_groups(root, LIMITS))
+    (root / ".hidden").write_text("x")
+    found = look_again(root, before, [str(root / ".hidden"), str(root / "AAA_r_model.json.tmp")])
+    assert found == list_groups(root, LIMITS)
+    assert not found.differs_from(before)
+
+
+def _new_folder(root: Path) -> Path:
+    (root / "new").mkdir()
+    (root / "new" / "DDD_r_model.json").write_text("x")
+    return root / "new"
+
+
+def _folder_gone(root: Path) -> Path:
+    shutil.rmtree(root / "run")
+    return root / "run"
+
+
+def _second_run(root: Path) -> Path:
+    (root / "run" / "AAA_r_model.json").write_text("x")
+    return root / "run" / "AAA_r_model.json"
+
+
+def _link(root: Path) -> Path:
+    (root / "AAA_r_info.pkl").symlink_to(root / "BBB_r_ic.csv")
+    return root / "AAA_r_info.pkl"
+
+
+def _second_name(root: Path) -> Path:
+    os.link(root / "BBB_r_ic.csv", root / "AAA_r_model.pkl")
+    return root / "BBB_r_ic.csv"
+
+
+def _folder_with_a_files_name(root: Path) -> Path:
+    (root / "DDD_r_model.json").mkdir()
+    return root / "DDD_r_model.json"
+
+
+def _other_file(root: Path) -> Path:
+    (root / "README").write_text("x")
+    return root / "README"
+
+
+@pytest.mark.parametrize(
+    "change", [_new_folder, _folder_gone, _second_run, _link, _folder_with_a_files_name, _other_file, lambda root: root]
+)
+def test_anything_else_is_left_to_a_listing(root: Path, change: Callable[[Path], Path]) -> None:
+    assert _again(root, lambda: change(root))[0] is None
+
+
+def test_two_names_of_one_file_are_left_to_a_listing(root: Path) -> None:
+    _second_name(root)
+    assert _again(root, lambda: _replaced(root / "AAA_r_model.pkl"))[0] is None
+
+
+def test_a_root_with_findings_is_left_to_a_listing(root: Path) -> None:
+    (root / "BBB_r_info.pkl").symlink_to("/nowhere")
+    assert _again(root, lambda: _replaced(root / "AAA_r_ic.csv"))[0] is None
+
+
+def _write(root: Path, path: str) -> list[Path]:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    return [_replaced(root / path)] if not (root / path).is_dir() else []
+
+
+def _remove(root: Path, path: str) -> list[Path]:
+    (root / path).unlink(missing_ok=True)
+    return [root / path]
+
+
+def _link_to(root: Path, path: str) -> list[Path]:
+    if not (root / path).exists():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).symlink_to(root / "BBB_r_ic.csv")
+    return [root / path]
+
+
+names = st.builds(
+    lambda folder, key, suffix: f"{folder}{key}{suffix}",
+    st.sampled_from(["", "run/", "new/"]),
+    st.sampled_from([*KEYS, "DDD_r"]),
+    st.sampled_from([*SUFFIXES, "_model.pkl", ".tmp"]),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from([_write, _write, _remove, _remove, _link_to]), names), max_size=6))
+def test_whatever_happens_a_look_never_says_something_else_than_a_listing(
+    changes: list[tuple[Callable[[Path, str], list[Path]], str]],
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = _filled(Path(directory) / "root")
+        scan = _scan_of(list_groups(root, LIMITS))
+        folders = {path for path in root.rglob("*") if path.is_dir()}
+        touched = [path for change, name in changes for path in change(root, name)]
+        touched += {path for path in root.rglob("*") if path.is_dir()} - folders
+        found = look_again(root, scan, [str(path) for path in touched])
+        assert found is None or found == list_groups(root, LIMITS)
