@@ -8,6 +8,7 @@ from mm_core.registry import Registry
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
@@ -35,6 +36,7 @@ def open_registry(settings: Settings) -> Registry:
         configs=FactorConfigs(store),
         payloads=payloads,
         published=published,
+        manifests=Manifests(store, published),
         publisher=Publisher(store, payloads, published, notes, changes),
         changes=changes,
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),

@@ -26,13 +26,16 @@ def bytes_answer(
 ) -> HTTPResponse:
     """Answer a GET with bytes of ``content_type``."""
     digest = hashlib.sha256(data).hexdigest()
+    return prepared_answer(
+        digest, len(data), lambda coding: encoded(data, digest, coding, cache), content_type, headers
+    )
 
-    def body(coding: Coding) -> bytes:
-        if coding is Coding.IDENTITY:
-            return data
-        return cache.get((digest, coding), lambda: compress(data, coding))
 
-    return prepared_answer(digest, len(data), body, content_type, headers)
+def encoded(data: bytes, digest: str, coding: Coding, cache: BoundedCache) -> bytes:
+    """Return bytes in a coding, compressed once for each digest as long as ``cache`` keeps them."""
+    if coding is Coding.IDENTITY:
+        return data
+    return cache.get((digest, coding), lambda: compress(data, coding))
 
 
 def prepared_answer(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from bottle import Bottle, HTTPResponse, request
 
-from mm_core.api.answers import document_answer, result_answer
+from mm_core.api.answers import encoded, prepared_answer, result_answer
 from mm_core.errors import BadRequest
-from mm_core.payloads import BoundedCache
+from mm_core.payloads import BoundedCache, Coding
 from mm_core.registry import Registry
 from mm_core.registry.lookups import require_model
 
@@ -27,8 +27,12 @@ def add_bulk_routes(
 
     @app.get("/api/models/<model_name>/manifest")
     def manifest(model_name: str) -> HTTPResponse:
-        revision, document = registry.manifest(model_name)
-        return document_answer(document, cache, {"x-store-revision": str(revision)})
+        found = registry.manifests.get(model_name)
+
+        def body(coding: Coding) -> bytes:
+            return encoded(found.data, found.sha256, coding, cache)
+
+        return prepared_answer(found.sha256, len(found.data), body, headers={"x-store-revision": str(found.revision)})
 
     @app.get("/api/models/<model_name>/changes")
     def changes(model_name: str) -> HTTPResponse:

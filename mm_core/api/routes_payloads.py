@@ -23,7 +23,7 @@ def add_payload_routes(app: Bottle, registry: Registry, cache: BoundedCache, wri
 
     @app.get("/api/models/<model_name>/model/<symbol>")
     def payload(model_name: str, symbol: str) -> HTTPResponse:
-        handle = registry.payloads.handle(model_name, symbol, asked_group_key())
+        handle = registry.payload(model_name, symbol, asked_group_key())
         return prepared_answer(handle.digest, handle.size_bytes, lambda coding: registry.payloads.body(handle, coding))
 
     @app.get("/api/models/<model_name>/model_onnx/<symbol>")

@@ -146,6 +146,14 @@ class FactorConfigRevision:
     dropped: tuple[str, ...] = ()
 
 
+class FactorConfigStamp(NamedTuple):
+    """How far the config of a symbol is, without its values; ``updated_at`` is ISO 8601 UTC."""
+
+    symbol: str
+    revision: int
+    updated_at: str
+
+
 @dataclass(frozen=True, slots=True)
 class FactorConfigRecord:
     """What people set for one symbol, by factor name; factors that the model dropped stay until they come back.

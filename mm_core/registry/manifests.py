@@ -1,38 +1,91 @@
-"""Everything that bots can pull of a model, in one document."""
+"""Everything that bots can pull of a model, in one document that is made once."""
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import time
+from dataclasses import dataclass
 
+from mm_core import strict_json
 from mm_core.payloads import Coding, entity_tag
 from mm_core.registry.lookups import require_scan
 from mm_core.registry.published import PublishedPayloads
 from mm_core.store import RegistryStore
 
+ALIGNING_SECONDS = 0.5
+PAUSE_SECONDS = 0.01
 
-def manifest_document(
-    store: RegistryStore, published: PublishedPayloads, model_name: str
-) -> tuple[int, dict[str, Any]]:
-    """Return the store's revision, and every group of a model with what names its payload; raise `ModelNotFound`.
+Stamp = tuple[int, ...]
 
-    ``etag`` is that of the uncompressed payload, None while a payload that is ``payload_ready`` is still to be made:
-    asking for it makes it. Without ``payload_ready`` bots get 404.
-    """
-    view = store.view()
-    _, scan = require_scan(view, model_name)
-    items = []
-    for group in sorted(scan.groups.values(), key=lambda group: group.symbol.casefold()):
-        handle = published.find(model_name, group.symbol) if group.payload_ready else None
-        stamp = view.factor_config_stamp(model_name, group.symbol)
-        items.append(
-            {
-                "symbol": group.symbol,
-                "group_key": group.group_key,
-                "payload_ready": group.payload_ready,
-                "etag": entity_tag(handle.digest, Coding.IDENTITY) if handle is not None else None,
-                "sha256": handle.digest if handle is not None else None,
-                "size_bytes": handle.size_bytes if handle is not None else None,
-                "config_revision": stamp[0] if stamp is not None else 0,
-            }
-        )
-    return view.revision, {"model_name": model_name, "items": items}
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The bytes of a manifest, their SHA-256, and the store's revision that they are true for."""
+
+    data: bytes
+    sha256: str
+    revision: int
+
+
+class Manifests:
+    """Makes manifests, and keeps the last one of each model as long as nothing changes."""
+
+    def __init__(self, store: RegistryStore, published: PublishedPayloads) -> None:
+        self._store = store
+        self._published = published
+        self._kept: dict[str, tuple[Stamp, Manifest]] = {}
+
+    def get(self, model_name: str) -> Manifest:
+        """Return what bots can pull of a model; raise `ModelNotFound`.
+
+        A document with ``model_name`` and ``items``, every group in the order of the symbols, with what names its
+        payload. ``etag`` is that of the uncompressed payload, None while a payload that is ``payload_ready`` is still
+        to be made: asking for it makes it. Without ``payload_ready`` bots get 404.
+        """
+        stamp = self._aligned_stamp()
+        kept = self._kept.get(model_name)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        manifest, is_complete = self._made(model_name, is_published=self._published.stamp() == stamp)
+        if is_complete and self._store.stamp() == stamp:
+            self._kept[model_name] = (stamp, manifest)
+        else:
+            self._kept.pop(model_name, None)
+        return manifest
+
+    def _aligned_stamp(self) -> Stamp:
+        """Return the store's stamp; wait a moment for the publisher, which looks at a commit after it was made.
+
+        Without that a manifest asked for in this moment would tell bots to pull everything.
+        """
+        deadline = time.monotonic() + ALIGNING_SECONDS
+        stamp, published = self._store.stamp(), self._published.stamp()
+        while published not in (None, stamp) and time.monotonic() < deadline:
+            time.sleep(PAUSE_SECONDS)
+            stamp, published = self._store.stamp(), self._published.stamp()
+        return stamp
+
+    def _made(self, model_name: str, *, is_published: bool) -> tuple[Manifest, bool]:
+        """Return a manifest, and whether every payload that can be is in it."""
+        view = self._store.view()
+        _, scan = require_scan(view, model_name)
+        stamps = view.factor_config_stamps(model_name)
+        items, is_complete = [], True
+        for group in sorted(scan.groups.values(), key=lambda group: group.symbol.casefold()):
+            is_wanted = group.payload_ready and is_published
+            handle = self._published.note(model_name, group.symbol) if is_wanted else None
+            is_complete &= handle is not None or not group.payload_ready
+            config = stamps.get(group.symbol.casefold())
+            items.append(
+                {
+                    "symbol": group.symbol,
+                    "group_key": group.group_key,
+                    "payload_ready": group.payload_ready,
+                    "etag": entity_tag(handle.digest, Coding.IDENTITY) if handle is not None else None,
+                    "sha256": handle.digest if handle is not None else None,
+                    "size_bytes": handle.size_bytes if handle is not None else None,
+                    "config_revision": config.revision if config is not None else 0,
+                }
+            )
+        data = strict_json.encode({"model_name": model_name, "items": items})
+        return Manifest(data, hashlib.sha256(data).hexdigest(), view.revision), is_complete

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group
 from mm_core.errors import ModelManagerError, PayloadUnavailable
 from mm_core.registry.changes import ChangeLog
@@ -26,7 +27,7 @@ IDLE_PRIORITY = 10
 Place = tuple[str, str]
 """Model name and group key."""
 
-Mark = tuple[Group, tuple[int, str] | None, str]
+Mark = tuple[Group, FactorConfigStamp | None, str]
 """What a payload is made of: the group, the stamp of its config and the root that its model's file is in."""
 
 log = structlog.get_logger("mm_core.publish")
@@ -113,13 +114,14 @@ class Publisher:
         changed: dict[str, set[str]] = {}
         for model in view.models():
             scan = view.scan(model.name)
+            stamps = view.factor_config_stamps(model.name)
             symbols[model.name] = set()
             for group in scan.groups.values() if scan is not None else ():
                 if not group.payload_ready:
                     continue
                 symbols[model.name].add(group.symbol)
                 place = (model.name, group.group_key)
-                mark = (group, view.factor_config_stamp(model.name, group.symbol), model.root_path)
+                mark = (group, stamps.get(group.symbol.casefold()), model.root_path)
                 marks[place] = mark
                 if self._is_known(place, mark):
                     continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
@@ -13,8 +12,8 @@ from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
-from mm_core.registry.manifests import manifest_document
-from mm_core.registry.payloads import Payloads
+from mm_core.registry.manifests import Manifests
+from mm_core.registry.payloads import PayloadHandle, Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
@@ -31,6 +30,7 @@ class Registry:
     configs: FactorConfigs
     payloads: Payloads
     published: PublishedPayloads
+    manifests: Manifests
     publisher: Publisher
     changes: ChangeLog
     watcher: Watcher
@@ -44,9 +44,12 @@ class Registry:
         """Return a registration with its scan; raise `ModelNotFound`."""
         return require_scan(self.view(), name)
 
-    def manifest(self, name: str) -> tuple[int, dict[str, Any]]:
-        """Return the store's revision and what bots can pull of a model; see `manifest_document`."""
-        return manifest_document(self.store, self.published, name)
+    def payload(self, name: str, symbol: str, group_key: str | None = None) -> PayloadHandle:
+        """Return the payload of a symbol: the published one, else made now; raises like `Payloads.handle`."""
+        ready = self.published.find(name, symbol)
+        if ready is not None and group_key in (None, ready.group_key):
+            return ready
+        return self.payloads.handle(name, symbol, group_key)
 
     def events_since(self, moment: datetime) -> tuple[Event, ...]:
         """Return what changed since an aware ``moment``, the newest first."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision, FactorConfigStamp
 from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, RegisteredModel
 
@@ -50,11 +50,11 @@ class StoreView(Protocol):
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol (compared without case), None when nothing was created yet."""
 
-    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
-        """Return revision and time of what is set for a symbol, without reading the values."""
+    def factor_config_stamp(self, name: str, symbol: str) -> FactorConfigStamp | None:
+        """Return how far a symbol's config is, without reading the values; None when nothing was created yet."""
 
-    def factor_config_stamps(self, name: str) -> dict[str, tuple[int, str]]:
-        """Return revision and time of what is set for each symbol of a model, in the order of the symbols."""
+    def factor_config_stamps(self, name: str) -> dict[str, FactorConfigStamp]:
+        """Return how far each config of a model is, by casefolded symbol in the order of these."""
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tinydb import TinyDB
 from tinydb.table import Document as StoredDocument
 
-from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision, FactorConfigStamp
 from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, KeptScan, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreCorrupt
@@ -78,20 +78,19 @@ class TinyDBView:
         """Return what is set for a symbol."""
         return self._of_symbol(name, symbol, partial(self._configs.record, name))
 
-    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
-        """Return revision and time of what is set for a symbol."""
-        return self._of_symbol(name, symbol, lambda row: (row.revision, row.updated_at))
+    def factor_config_stamp(self, name: str, symbol: str) -> FactorConfigStamp | None:
+        """Return how far a symbol's config is."""
+        return self._of_symbol(name, symbol, _stamp_of)
 
-    def factor_config_stamps(self, name: str) -> dict[str, tuple[int, str]]:
-        """Return revision and time of what is set for each symbol of a model, in the order of the symbols."""
+    def factor_config_stamps(self, name: str) -> dict[str, FactorConfigStamp]:
+        """Return how far each config of a model is."""
         old = self._base.old_configs.get(name)
         if old is not None:
             rows: Iterable[ConfigRow] = old.values()
         else:
             rows = self._from_files(name, lambda shards: list(self._configs.rows(name, shards))) or ()
-        return {
-            row.symbol: (row.revision, row.updated_at) for row in sorted(rows, key=lambda row: row.symbol.casefold())
-        }
+        found = {row.symbol.casefold(): _stamp_of(row) for row in rows}
+        return {symbol: found[symbol] for symbol in sorted(found)}
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
@@ -173,19 +172,16 @@ class TinyDBTransaction(TinyDBView):
             return self._records[key]
         return None if name in self._deleted else super().factor_config(name, symbol)
 
-    def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
-        """Return revision and time of what is set for a symbol, changes included."""
+    def factor_config_stamp(self, name: str, symbol: str) -> FactorConfigStamp | None:
+        """Return how far a symbol's config is, changes included."""
         record = self.factor_config(name, symbol)
-        return (record.revision, record.updated_at) if record is not None else None
+        return _stamp_of(record) if record is not None else None
 
-    def factor_config_stamps(self, name: str) -> dict[str, tuple[int, str]]:
-        """Return revision and time of what is set for each symbol of a model, changes included."""
-        kept = {} if name in self._deleted else super().factor_config_stamps(name)
-        present = {symbol.casefold(): (symbol, stamp) for symbol, stamp in kept.items()}
-        for (model_name, symbol), record in self._records.items():
-            if model_name == name:
-                present[symbol] = (record.symbol, (record.revision, record.updated_at))
-        return dict(present[symbol] for symbol in sorted(present))
+    def factor_config_stamps(self, name: str) -> dict[str, FactorConfigStamp]:
+        """Return how far each config of a model is, changes included."""
+        found = {} if name in self._deleted else super().factor_config_stamps(name)
+        found |= {key[1]: _stamp_of(record) for key, record in self._records.items() if key[0] == name}
+        return {symbol: found[symbol] for symbol in sorted(found)}
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, changes included."""
@@ -278,6 +274,10 @@ def _plain(tables: Tables) -> Tables:
         name: {str(number): dict(row) if isinstance(row, StoredDocument) else row for number, row in table.items()}
         for name, table in tables.items()
     }
+
+
+def _stamp_of(known: ConfigRow | FactorConfigRecord) -> FactorConfigStamp:
+    return FactorConfigStamp(known.symbol, known.revision, known.updated_at)
 
 
 def _record_key(record: FactorConfigRecord) -> Key:

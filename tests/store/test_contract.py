@@ -90,7 +90,7 @@ def test_everything_comes_back_equal_in_another_process(open_store: Callable[[],
     assert view.scan("m") == scan
     assert list(view.scan("m").groups) == sorted(scan.groups)
     assert view.factor_config("m", "a000") == config
-    assert view.factor_config_stamps("m") == {config.symbol: (config.revision, config.updated_at)}
+    assert view.factor_config_stamps("m") == {"a000": ("A000", config.revision, config.updated_at)}
     assert view.factor_config_history("m", "A000") == (revision,)
     assert [model.name for model in view.models()] == ["m"]
 
@@ -325,9 +325,9 @@ def test_the_stamp_of_a_config_is_its_revision_and_time(open_store: Callable[[],
     before = store.view()
     with open_store().transaction() as transaction:
         transaction.save_factor_config(replace(record(2, 8.0)[0], updated_at="2026"), record(2, 8.0)[1])
-    assert before.factor_config_stamp("m", "A000") == (1, "2025")
+    assert before.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
     for view in (store.view(), open_store().view()):
-        assert view.factor_config_stamp("m", "A000") == view.factor_config_stamp("m", "a000") == (2, "2026")
+        assert view.factor_config_stamp("m", "A000") == view.factor_config_stamp("m", "a000") == ("A000", 2, "2026")
         assert view.factor_config_stamp("m", "A001") is None
         assert view.factor_config_stamp("n", "A000") is None
 
@@ -337,13 +337,13 @@ def test_the_stamp_of_a_config_in_a_transaction_is_that_of_its_own_writes(store:
         transaction.save_model(MODEL)
         assert transaction.factor_config_stamp("m", "A000") is None
         transaction.save_factor_config(*record(1, 9.0))
-        assert transaction.factor_config_stamp("m", "a000") == (1, "2025")
+        assert transaction.factor_config_stamp("m", "a000") == ("A000", 1, "2025")
     with store.transaction() as transaction:
-        assert transaction.factor_config_stamp("m", "A000") == (1, "2025")
+        assert transaction.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
         transaction.save_factor_config(*record(2, 8.0))
-        assert transaction.factor_config_stamp("m", "A000") == (2, "2025")
-        assert store.view().factor_config_stamp("m", "A000") == (1, "2025")
-    assert store.view().factor_config_stamp("m", "A000") == (2, "2025")
+        assert transaction.factor_config_stamp("m", "A000") == ("A000", 2, "2025")
+        assert store.view().factor_config_stamp("m", "A000") == ("A000", 1, "2025")
+    assert store.view().factor_config_stamp("m", "A000") == ("A000", 2, "2025")
 
 
 def test_a_deleted_model_has_no_stamp_of_a_config(store: RegistryStore) -> None:
@@ -357,7 +357,7 @@ def test_a_deleted_model_has_no_stamp_of_a_config(store: RegistryStore) -> None:
         transaction.save_model(MODEL)
         assert transaction.factor_config_stamp("m", "A000") is None
         transaction.save_factor_config(*record(1, 7.0))
-        assert transaction.factor_config_stamp("m", "A000") == (1, "2025")
+        assert transaction.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
     assert store.view().factor_config_stamp("m", "A000") is None

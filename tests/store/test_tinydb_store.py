@@ -170,7 +170,7 @@ def test_a_view_whose_configs_were_removed_reads_the_newest(tmp_path: Path) -> N
         os.utime(path, (1, 1))
     with store.transaction() as transaction:
         transaction.save_factor_config(*record(2, 2.0))
-    assert held.factor_config_stamp("m", "A000") == (2, "2025")
+    assert held.factor_config_stamp("m", "A000") == ("A000", 2, "2025")
     assert held.factor_config("m", "A000") == record(2, 2.0)[0]
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
@@ -217,7 +217,7 @@ def test_scans_of_every_format_have_figures(form: str) -> None:
 def test_the_first_commit_moves_configs_of_an_older_format_into_files(tmp_path: Path, form: str) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
     store = TinyDBStore(tmp_path)
-    assert list(store.view().factor_config_stamps("m")) == ["A000"]
+    assert list(store.view().factor_config_stamps("m")) == ["a000"]
     with store.transaction() as transaction:
         transaction.save_model(replace(MODEL, root_path="/elsewhere"))
     assert "factor_config_revisions" not in (tmp_path / "registry.json").read_text()
@@ -335,7 +335,7 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revisio
 def test_a_chain_of_revisions_of_format_3_is_read(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "format-3", tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
-    assert view.factor_config_stamps("m") == {"A000": (1, "2025"), "B000": (2, "2025")}
+    assert view.factor_config_stamps("m") == {"a000": ("A000", 1, "2025"), "b000": ("B000", 2, "2025")}
     created = FactorConfigRevision(1, "2024", "scan", "create")
     assert view.factor_config_history("m", "b000") == (created, record(2, 0.5)[1])
     assert view.deleted_models() == (DeletedModel("gone", "2026"),)

@@ -13,7 +13,7 @@ from mm_core.artifacts.pickles import read_info, read_model_json
 from mm_core.errors import UnreadableArtifact
 
 FORBIDDEN_EVENTS = ("import", "exec", "compile", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pickle.")
-MOST_SECONDS = 2.0
+MOST_SECONDS = 5.0
 
 _heard: list[str] = []
 _listening = False
