@@ -10,12 +10,20 @@
 that model, factors and normalization pair up, and keeps the last good copy. When the server is away it hands out that
 copy, says so in `Payload.stale` and warns in the log ``mm_core.client``.
 
+A bot with many symbols keeps all of them current in one step, and reads them from the local copies:
+
+    while True:
+        synced = client.sync("mid_chg_5b", wait=25)  # returns as soon as something changed
+        for symbol in synced.changed:
+            payload = client.local("mid_chg_5b", symbol)
+
     PayloadError
     ├── ServerAway          no usable answer after all attempts, and no copy that may stand in
     ├── PayloadNotFound     404 or 400, with the server's sentence; a copy never stands in for these
     ├── RequestRefused      any other 4xx
     ├── BadAnswer           an answer that must not be used: not a payload, or one whose parts do not pair up
     │   └── DigestMismatch  the body is not the one that the ETag names, in every attempt
+    ├── NoLocalCopy         there is no whole local copy, or it is older than allowed, or the disk took none
     └── BadRow              a row of factors that cannot be normalized; names every problem
 
 Arguments that make no sense raise `ValueError`.
@@ -26,18 +34,21 @@ from .errors import (
     BadAnswer,
     BadRow,
     DigestMismatch,
+    NoLocalCopy,
     PayloadError,
     PayloadNotFound,
     RequestRefused,
     ServerAway,
 )
 from .payloads import DimFactor, Payload, StaleCopy
+from .synced import Synced
 
 __all__ = [
     "BadAnswer",
     "BadRow",
     "DigestMismatch",
     "DimFactor",
+    "NoLocalCopy",
     "Payload",
     "PayloadClient",
     "PayloadError",
@@ -45,4 +56,5 @@ __all__ = [
     "RequestRefused",
     "ServerAway",
     "StaleCopy",
+    "Synced",
 ]

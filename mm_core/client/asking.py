@@ -13,9 +13,9 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NamedTuple, NoReturn
 
 import httpx
 
@@ -23,7 +23,9 @@ from .errors import BadAnswer, DigestMismatch, PayloadError, PayloadNotFound, Re
 
 _ETAG = re.compile(r'(?:W/)?"([0-9a-f]{64})(?:-gz|-zst)?"')
 _FIRST_WAIT_SECONDS = 0.25
-_Answered = TypeVar("_Answered")
+
+MOST_CONNECTIONS = 64
+"""Of one client; a thread that finds them all busy waits for one."""
 
 
 def digest_of(etag: str) -> str | None:
@@ -33,10 +35,18 @@ def digest_of(etag: str) -> str | None:
 
 
 class Answer(NamedTuple):
-    """A body that is the one that its ETag names, decompressed."""
+    """A decompressed body, None where it is still the one that the question names; header names without case."""
 
     etag: str
+    body: bytearray | None
+    headers: Mapping[str, str]
+
+
+class Listened(NamedTuple):
+    """What a server said after it held its answer back, and for how many seconds it wants to be left alone."""
+
     body: bytearray
+    retry_after: float
 
 
 class Server:
@@ -61,51 +71,69 @@ class Server:
         self._base_url = str(url).rstrip("/")
         self._attempts, self._max_wait, self._sleep = attempts, max_wait, sleep
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
-        self._http = httpx.Client(timeout=timeout, headers=headers)
+        limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
+        self._http = httpx.Client(timeout=timeout, headers=headers, limits=limits)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, path: str, etag: str | None, max_bytes: int) -> Answer | None:
-        """Return what is at ``path``, None where that is still what ``etag`` names.
+    def pause(self, seconds: float) -> None:
+        """Wait before the next question."""
+        self._sleep(seconds)
+
+    def ask(self, path: str, etag: str | None, max_bytes: int) -> Answer:
+        """Return what is at ``path`` unless that is still what ``etag`` names.
 
         Raises `ServerAway`, `PayloadNotFound`, `RequestRefused` or `BadAnswer`.
         """
-        return self._repeatedly(lambda: self._ask_once(path, etag, max_bytes))
-
-    def _repeatedly(self, ask: Callable[[], _Answered]) -> _Answered:
         for attempt in range(self._attempts - 1):
             try:
-                return ask()
+                return self._ask_once(path, etag, max_bytes)
             except PayloadError as error:
                 if error.retry_in is None or error.retry_in > self._max_wait:
                     raise
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - keeps bots from asking in step; guards nothing
                 self._sleep(max(error.retry_in, min(_FIRST_WAIT_SECONDS * 2.0**attempt, self._max_wait) * jitter))
-        return ask()
+        return self._ask_once(path, etag, max_bytes)
 
-    def _ask_once(self, path: str, etag: str | None, max_bytes: int) -> Answer | None:
+    def listen(self, path: str, seconds: float, max_bytes: int) -> Listened:
+        """Return what is at ``path``, which the server may hold back for ``seconds``; one attempt, no condition.
+
+        Raises what `ask` raises.
+        """
+        usual = self._http.timeout
+        read = usual.read + seconds if usual.read is not None else None
+        timeout = httpx.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)
+        answer = self._fetch(path, {}, max_bytes, timeout, is_tagged=False)
+        assert answer.body is not None
+        return Listened(answer.body, _retry_after(answer.headers.get("Retry-After", "")))
+
+    def _ask_once(self, path: str, etag: str | None, max_bytes: int) -> Answer:
         condition = {"If-None-Match": etag} if etag is not None else {}
+        answer = self._fetch(path, condition, max_bytes, self._http.timeout, is_tagged=True)
+        if answer.body is not None and hashlib.sha256(answer.body).hexdigest() != digest_of(answer.etag):
+            raise DigestMismatch(f"{self.name}{path} sent a body that is not the one its ETag names.", retry_in=0)
+        return answer
+
+    def _fetch(
+        self, path: str, condition: dict[str, str], max_bytes: int, timeout: httpx.Timeout, *, is_tagged: bool
+    ) -> Answer:
         where = f"{self.name}{path}"
+        url = self._base_url + path
         try:
-            with self._http.stream("GET", self._base_url + path, headers=condition) as response:
-                if response.status_code == 304 and etag is not None:
-                    return None
-                if response.status_code != 200:
+            with self._http.stream("GET", url, headers=condition, timeout=timeout) as response:
+                is_unchanged = response.status_code == 304 and bool(condition)
+                if response.status_code != 200 and not is_unchanged:
                     _refuse(response, where)
                 tag = response.headers.get("ETag", "")
-                digest = digest_of(tag)
-                if digest is None:
+                if is_tagged and not is_unchanged and digest_of(tag) is None:
                     raise BadAnswer(f"{where} answers without a SHA-256 in its ETag. Check base_url.")
-                body = _limited_body(response, max_bytes)
+                return Answer(tag, None if is_unchanged else _limited_body(response, max_bytes), response.headers)
         except httpx.DecodingError as error:
             raise DigestMismatch(f"{where} sent a body that does not decompress: {error}.", retry_in=0) from error
         except httpx.TransportError as error:
             raise ServerAway(f"{where} does not answer: {type(error).__name__}: {error}.", retry_in=0) from error
-        if hashlib.sha256(body).hexdigest() != digest:
-            raise DigestMismatch(f"{where} sent a body that is not the one its ETag names.", retry_in=0)
-        return Answer(tag, body)
 
 
 def _refuse(response: httpx.Response, where: str) -> NoReturn:
@@ -139,5 +167,7 @@ def _limited_body(response: httpx.Response, limit: int) -> bytearray:
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > limit:
-            raise BadAnswer(f"{response.url.path} has more than {limit} bytes. Raise max_bytes if that is right.")
+            raise BadAnswer(
+                f"{response.url.path} has more than {limit} bytes, which is max_bytes or the most for this."
+            )
     return body

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
 import httpx
 
-from .asking import Server
+from .asking import MOST_CONNECTIONS, Server
 from .copies import Copies
-from .errors import PayloadNotFound, ServerAway
-from .payloads import Payload, StaleCopy, Wanted, parse_payload
-
-_LOG = logging.getLogger("mm_core.client")
+from .manifests import NO_NAMES
+from .payloads import Payload, Wanted
+from .pulling import Pulls
+from .synced import Synced
+from .syncing import Syncing
 
 
 class PayloadClient:
@@ -44,10 +44,9 @@ class PayloadClient:
     ) -> None:
         timeout = timeout or httpx.Timeout(30.0, connect=2.0)
         self._server = Server(base_url, timeout=timeout, attempts=attempts, max_wait=max_wait, sleep=sleep)
-        self._copies = Copies(Path(cache_dir), self._server.name)
-        self._max_age, self._max_bytes = max_age, max_bytes
+        self._pulls = Pulls(self._server, Copies(Path(cache_dir), self._server.name), max_age, max_bytes)
         self._lock = threading.Lock()
-        self._turns: dict[Path, threading.Lock] = {}
+        self._syncing: dict[str, Syncing] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -64,41 +63,48 @@ class PayloadClient:
 
         ``group_key`` chooses among the groups of a symbol that has several. Raises what the package's docstring draws.
         """
-        if {model, symbol} & {"", ".", ".."}:
-            raise ValueError(f"Model {model!r} or symbol {symbol!r} is no name.")
-        wanted = Wanted(model, symbol, group_key)
-        with self._turn(self._copies.file(wanted)):  # an older answer must not overwrite the copy of a newer one
-            copy = self._copies.read(wanted)
-            try:
-                return self._pull(wanted, copy)
-            except ServerAway as away:
-                return self._stand_in(wanted, copy, away)
+        return self._pulls.get(_wanted(model, symbol, group_key))
 
-    def _turn(self, file: Path) -> threading.Lock:
+    def local(self, model: str, symbol: str, *, group_key: str | None = None) -> Payload:
+        """Return the last good copy of a payload without asking the server, for symbols that `sync` keeps current.
+
+        It is `Payload.stale` where the server did not confirm it when this client asked last. Raises `NoLocalCopy`
+        where there is no whole copy, or none that ``max_age`` allows.
+        """
+        return self._pulls.local(_wanted(model, symbol, group_key))
+
+    def sync(self, model: str, *, symbols: Iterable[str] | None = None, workers: int = 8, wait: float = 0.0) -> Synced:
+        """Bring the local copies of a model's symbols up to date, and return what became of each.
+
+        One request on condition asks for the manifest; only symbols whose copy is not the one that it names are
+        pulled, by at most ``workers`` threads, each as `get` does. ``symbols`` chooses among the model's; None means
+        all. Copies of symbols that the model has no more are removed. What keeps one symbol from being pulled is in
+        `Synced.failed` and keeps no other back.
+
+        With ``wait``, in seconds, it returns as soon as there is news, or then: the first sync of a client, and one
+        without ``wait``, ask at once. It never asks more than once a second, and heeds ``Retry-After``.
+
+        When the server is away, `Synced.stale` is true and the copies stand; `ServerAway` is raised where there are
+        none. `PayloadNotFound` means that the server has no such model: its copies are removed. `RequestRefused` and
+        `BadAnswer` are about the manifest and leave all copies as they are.
+        """
+        if model in NO_NAMES:
+            raise ValueError(f"Model {model!r} is no name.")
+        if isinstance(symbols, str):
+            raise ValueError(f"symbols is {symbols!r}: give a list of symbols, or None for all of the model.")
+        names = None if symbols is None else {symbol.casefold(): symbol for symbol in symbols}
+        if names is not None and (wrong := NO_NAMES & names.keys()):
+            raise ValueError(f"Symbols {sorted(wrong)} are no names.")
+        if not 1 <= workers <= MOST_CONNECTIONS:
+            raise ValueError(f"workers is {workers}: between 1 and {MOST_CONNECTIONS} threads can pull.")
+        if not 0 <= wait < math.inf:
+            raise ValueError(f"wait is {wait}: give seconds, 0 to ask at once.")
         with self._lock:
-            return self._turns.setdefault(file, threading.Lock())
+            syncing = self._syncing.setdefault(model, Syncing(model, self._server, self._pulls))
+        return syncing.sync(names, workers, wait)
 
-    def _pull(self, wanted: Wanted, copy: Payload | None) -> Payload:
-        try:
-            answer = self._server.ask(wanted.path, copy.etag if copy is not None else None, self._max_bytes)
-        except PayloadNotFound as error:
-            if error.status == 404 and error.detail:  # withdrawn: an outage later must not bring it back
-                self._copies.withdraw(wanted)
-            raise
-        now = datetime.now(UTC)
-        if answer is None:
-            assert copy is not None
-            self._copies.confirm(wanted, now)
-            return replace(copy, fetched_at=now)
-        payload = parse_payload(answer.body, answer.etag, now, wanted)
-        self._copies.keep(wanted, payload, answer.body)
-        return payload
 
-    def _stand_in(self, wanted: Wanted, copy: Payload | None, away: ServerAway) -> Payload:
-        if copy is None:
-            raise ServerAway(f"{away} No local copy stands in: there is none in '{self._copies.directory}'.") from away
-        age = max(datetime.now(UTC) - copy.fetched_at, timedelta(0))
-        if self._max_age is not None and age > self._max_age:
-            raise ServerAway(f"{away} The local copy is {age} old, above max_age, which is {self._max_age}.") from away
-        _LOG.warning("%s The local copy of %s, %s old, stands in.", away, wanted.path, age)
-        return replace(copy, stale_copy=StaleCopy(str(away), age))
+def _wanted(model: str, symbol: str, group_key: str | None) -> Wanted:
+    if {model, symbol} & NO_NAMES:
+        raise ValueError(f"Model {model!r} or symbol {symbol!r} is no name.")
+    return Wanted(model, symbol, group_key)

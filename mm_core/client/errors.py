@@ -19,6 +19,11 @@ class ServerAway(PayloadError):
 class PayloadNotFound(PayloadError):
     """The server knows no such payload, or cannot serve it; ``detail`` says why."""
 
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether the server itself has it no more: an outage later must not bring a copy back."""
+        return self.status == 404 and self.detail != ""
+
 
 class RequestRefused(PayloadError):
     """The server, or something before it, refuses the request."""
@@ -30,6 +35,10 @@ class BadAnswer(PayloadError):
 
 class DigestMismatch(BadAnswer):
     """The body is not the one that its ETag names."""
+
+
+class NoLocalCopy(PayloadError):
+    """There is no whole local copy, or it is older than allowed, or the disk took none."""
 
 
 class BadRow(PayloadError):

@@ -64,7 +64,7 @@ class Payload:
 
     @property
     def stale(self) -> bool:
-        """Whether this is the last good copy because the server is away."""
+        """Whether this is the last good copy, since the server could not give or confirm the newest."""
         return self.stale_copy is not None
 
     def normalize(self, row: Mapping[str, float]) -> list[float]:

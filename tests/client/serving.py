@@ -69,7 +69,7 @@ class ScriptedServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 scripted.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-                answer = scripted.script.popleft() if scripted.script else scripted.usual(self.headers["If-None-Match"])
+                answer = scripted.respond(self.path, self.headers["If-None-Match"])
                 self.send_response(answer.status)
                 for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
                     self.send_header(name, value)
@@ -84,6 +84,9 @@ class ScriptedServer:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def respond(self, path: str, condition: str | None) -> Answer:
+        return self.script.popleft() if self.script else self.usual(condition)
 
     def usual(self, condition: str | None) -> Answer:
         tag = tag_of(self.body, "-gz")
