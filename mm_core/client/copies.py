@@ -1,0 +1,211 @@
+"""The last good copy of each payload: a file that appears whole or not at all, and is checked when it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Set
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+from .asking import digest_of
+from .errors import BadAnswer
+from .manifests import Manifest, parse_manifest
+from .payloads import Payload, Wanted, parse_payload
+
+_LOG = logging.getLogger("mm_core.client")
+_FORMAT = 1
+_LONGEST_HEADER = 65_536
+_ORPHAN_SECONDS = 3600.0
+_UNUSABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, BadAnswer)
+
+
+class WholeCopy(NamedTuple):
+    """A copy whose bytes are those that its ETag names."""
+
+    digest: str
+    fetched_at: datetime
+
+
+class _Mark(NamedTuple):
+    """What tells whether a file is still the one that was checked."""
+
+    inode: int
+    size_bytes: int
+    modified_ns: int
+
+
+class Copies:
+    """The copies of one server's payloads in a directory that other servers and processes may share.
+
+    A copy is a JSON header line and the body; the file's time is when the server last sent or confirmed it. The last
+    manifest of a model is kept in the same way.
+    """
+
+    def __init__(self, directory: Path, server: str) -> None:
+        self.directory = directory
+        self._server = server
+        self._checked: dict[Path, tuple[_Mark, str]] = {}
+
+    def file(self, wanted: Wanted) -> Path:
+        """Return where the copy of a payload is, or would be."""
+        key = [self._server, wanted.model, wanted.symbol.casefold(), wanted.group_key]
+        return self._path(f"{wanted.model}-{wanted.symbol}", key, ".payload")
+
+    def read(self, wanted: Wanted) -> Payload | None:
+        """Return the copy of a payload if there is one and it is whole."""
+        path = self.file(wanted)
+        try:
+            with path.open("rb") as file:
+                header, body = _read(file)
+                fetched_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+            return parse_payload(body, header["etag"], fetched_at, wanted)
+        except FileNotFoundError:
+            return None
+        except _UNUSABLE as error:
+            self._checked.pop(path, None)
+            _LOG.warning("The local copy '%s' cannot be used until it is fetched anew: %s", path, error)
+            return None
+
+    def whole(self, wanted: Wanted) -> WholeCopy | None:
+        """Return what the copy of a payload holds if it is whole; a file that did not change is not read again."""
+        path = self.file(wanted)
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                mark, fetched_at = _mark(status), datetime.fromtimestamp(status.st_mtime, UTC)
+                checked = self._checked.get(path)
+                if checked is None or checked[0] != mark:
+                    checked = self._checked[path] = (mark, _check(file))
+            return WholeCopy(checked[1], fetched_at)
+        except _UNUSABLE:  # `read`, which comes before it is fetched anew, says why
+            self._checked.pop(path, None)
+            return None
+
+    def keep(self, wanted: Wanted, payload: Payload, body: bytearray) -> None:
+        """Replace the copy of a payload; warn where the disk takes none."""
+        header = {
+            "format": _FORMAT,
+            "etag": payload.etag,
+            "model": wanted.model,
+            "symbol": payload.symbol,
+            "group_key": wanted.group_key,
+        }
+        try:
+            _write(self.file(wanted), header, body, payload.fetched_at)
+        except OSError as error:  # a full disk is no reason to withhold a good payload
+            _LOG.warning("%s was fetched, but no local copy could be kept: %s", wanted.path, error)
+
+    def confirm(self, wanted: Wanted, at: datetime) -> None:
+        """Note that the server still has these bytes."""
+        path = self.file(wanted)
+        with contextlib.suppress(OSError):  # the copy then counts as older than it is
+            os.utime(path, (at.timestamp(), at.timestamp()))
+            if (checked := self._checked.get(path)) is not None:
+                self._checked[path] = (checked[0]._replace(modified_ns=path.stat().st_mtime_ns), checked[1])
+
+    def withdraw(self, wanted: Wanted) -> None:
+        """Remove the copy of a payload that the server has no more, so that an outage cannot bring it back."""
+        path = self.file(wanted)
+        self._checked.pop(path, None)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+    def of_model(self, model: str, but: Set[Path] = frozenset()) -> list[Wanted]:
+        """Return the payloads of a model that have a copy, whole or not, in a file other than these."""
+        found = []
+        for path in sorted(set(self.directory.glob(f"{_readable(f'{model}-')}*.payload")) - but):
+            with contextlib.suppress(*_UNUSABLE), path.open("rb") as file:
+                header = json.loads(file.readline(_LONGEST_HEADER))
+                wanted = Wanted(header["model"], header["symbol"], header["group_key"])
+                if wanted.model == model and self.file(wanted) == path:  # else it is of another server
+                    found.append(wanted)
+        return found
+
+    def read_manifest(self, model: str) -> Manifest | None:
+        """Return the manifest of a model that was kept last, if it is whole."""
+        path = self._manifest_file(model)
+        try:
+            with path.open("rb") as file:
+                header, body = _read(file)
+            return parse_manifest(body, header["etag"], header["revision"], model)
+        except FileNotFoundError:
+            return None
+        except _UNUSABLE as error:
+            _LOG.warning("The local manifest '%s' cannot be used and is fetched anew: %s", path, error)
+            return None
+
+    def keep_manifest(self, manifest: Manifest, body: bytearray) -> None:
+        """Replace the manifest of a model; warn where the disk takes none."""
+        header = {"format": _FORMAT, "etag": manifest.etag, "revision": str(manifest.revision)}
+        try:
+            _write(self._manifest_file(manifest.model), header, body, datetime.now(UTC))
+        except OSError as error:
+            _LOG.warning("The manifest of model '%s' could not be kept: %s", manifest.model, error)
+
+    def withdraw_model(self, model: str) -> None:
+        """Remove everything of a model that the server has no more."""
+        for wanted in self.of_model(model):
+            self.withdraw(wanted)
+        with contextlib.suppress(OSError):
+            self._manifest_file(model).unlink(missing_ok=True)
+
+    def _manifest_file(self, model: str) -> Path:
+        return self._path(model, [self._server, model], ".manifest")
+
+    def _path(self, name: str, key: list[str | None], suffix: str) -> Path:
+        digest = hashlib.sha256(json.dumps(key).encode("ascii")).hexdigest()
+        return self.directory / f"{_readable(name)}-{digest[:32]}{suffix}"
+
+
+def _readable(name: str) -> str:
+    return re.sub(r"[^a-z0-9_-]", "_", name.casefold())[:80]
+
+
+def _mark(status: os.stat_result) -> _Mark:
+    return _Mark(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _read(file: BufferedReader) -> tuple[dict[str, str], bytes]:
+    """Return the header and the body of a file; raise `BadAnswer` where they are not of one piece."""
+    header, body = json.loads(file.readline(_LONGEST_HEADER)), file.read()
+    _require_whole(header, hashlib.sha256(body).hexdigest())
+    return header, body
+
+
+def _check(file: BufferedReader) -> str:
+    """Return the digest of the body of a file, which may be big; raise `BadAnswer` as `_read` does."""
+    header = json.loads(file.readline(_LONGEST_HEADER))
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    _require_whole(header, digest)
+    return digest
+
+
+def _require_whole(header: dict[str, object], digest: str) -> None:
+    if header["format"] != _FORMAT or digest_of(str(header["etag"])) != digest:
+        raise BadAnswer("it is of another format, or its bytes are not those that its ETag names.")
+
+
+def _write(path: Path, header: dict[str, object], body: bytearray, at: datetime) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for orphan in path.parent.glob(f"{path.stem}.*.tmp"):  # left by a process that was killed
+        if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
+            orphan.unlink(missing_ok=True)
+    handle, temporary = tempfile.mkstemp(".tmp", f"{path.stem}.", path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines([(json.dumps(header) + "\n").encode("ascii"), body])
+            file.flush()
+            os.fsync(file.fileno())
+        os.utime(temporary, (at.timestamp(), at.timestamp()))
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,139 @@
+"""Payloads as values: read from a body, checked to belong together, and applied to a row of factors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from numbers import Real
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from .errors import BadAnswer, BadRow
+
+
+class StaleCopy(NamedTuple):
+    """Why a local copy stands in for the server, and how long ago the server last sent or confirmed it."""
+
+    reason: str
+    age: timedelta
+
+
+class DimFactor(NamedTuple):
+    """The factor of one model dimension."""
+
+    dim: int
+    factor_name: str
+    kendall_tau: float | None
+
+
+class Wanted(NamedTuple):
+    """What a bot asks for; ``group_key`` is None where the server chooses the group."""
+
+    model: str
+    symbol: str
+    group_key: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the server has it, below the base URL."""
+        query = "" if self.group_key is None else f"?group_key={quote(self.group_key, safe='')}"
+        return f"/api/models/{quote(self.model, safe='')}/model/{quote(self.symbol, safe='')}{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A model, its factors in dimension order and their normalization; the three belong together.
+
+    ``fetched_at`` is when the server last sent these bytes or confirmed them, in UTC.
+    """
+
+    model_name: str
+    symbol: str
+    model_json: str
+    metadata: dict[str, Any]
+    dim_factors: tuple[DimFactor, ...]
+    factor_names: tuple[str, ...]
+    mean_values: tuple[float, ...]
+    variance_values: tuple[float, ...]
+    etag: str
+    fetched_at: datetime
+    stale_copy: StaleCopy | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether this is the last good copy, since the server could not give or confirm the newest."""
+        return self.stale_copy is not None
+
+    def normalize(self, row: Mapping[str, float]) -> list[float]:
+        """Return ``(x - mean) / sqrt(variance)`` of each factor, in model dimension order, looked up by name.
+
+        Factors that the model does not use are ignored. NaN stays NaN, which XGBoost treats as missing, and infinity
+        stays infinity. Raises `BadRow` with all missing factors and all values that are not numbers at once.
+        """
+        problems: list[str] = []
+        normalized: list[float] = []
+        for name, mean, variance in zip(self.factor_names, self.mean_values, self.variance_values, strict=True):
+            number = _number(row[name]) if name in row else None
+            if number is not None:
+                normalized.append((number - mean) / math.sqrt(variance))
+            else:
+                problems.append(f"{name!r} is {row[name]!r}" if name in row else f"{name!r} is missing")
+        if problems:
+            raise BadRow(
+                f"The row does not fit model '{self.model_name}', symbol '{self.symbol}': {', '.join(problems)}. "
+                "Give every factor of factor_names a number, NaN for a value that is not known."
+            )
+        return normalized
+
+
+def parse_payload(body: bytes | bytearray, etag: str, fetched_at: datetime, wanted: Wanted) -> Payload:
+    """Return the payload that ``body`` holds; raise `BadAnswer` with all reasons why it must not be used."""
+    try:
+        document = json.loads(body)["payload"]
+        model_json, metadata = document["model_json"], document["metadata"]
+        model, symbol = metadata["model_name"], metadata["symbol"]
+        rows, config = document["dim_factors"], document["factor_config"][symbol]
+        factors = tuple(DimFactor(row["dim"], row["factor_name"], _number(row["kendall_tau"])) for row in rows)
+        names, means = tuple(config["factor_names"]), _floats(config["mean_values"])
+        variances = _floats(config["variance_values"])
+        payload = Payload(model, symbol, model_json, metadata, factors, names, means, variances, etag, fetched_at)
+        _check_pairing(payload, wanted)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadAnswer(f"{wanted.path} is not a payload: {type(error).__name__}: {error}.") from error
+    return payload
+
+
+def _check_pairing(payload: Payload, wanted: Wanted) -> None:
+    model, symbol, group_key = payload.model_name, payload.symbol, payload.metadata.get("group_key")
+    is_wanted = (model, symbol.casefold()) == (wanted.model, wanted.symbol.casefold())
+    names = [factor.factor_name for factor in payload.dim_factors]
+    lengths = [len(payload.factor_names), len(payload.mean_values), len(payload.variance_values)]
+    rules = {
+        f"it is of model {model!r}, symbol {symbol!r}": is_wanted,
+        f"it is of group {group_key!r}": wanted.group_key is None or group_key in {None, wanted.group_key},
+        "model_json is not text": isinstance(payload.model_json, str) and payload.model_json != "",
+        "dim_factors does not count from 0": [f.dim for f in payload.dim_factors] == list(range(len(names))),
+        "dim_factors names a factor twice": len(set(names)) == len(names),
+        "feature_dim is not the number of dim_factors": payload.metadata["feature_dim"] == len(names),
+        "factor_config does not have the names of dim_factors in their order": list(payload.factor_names) == names,
+        f"factor_config has names, means and variances of lengths {lengths}": len(set(lengths)) == 1,
+        "a mean is not a finite number": all(map(math.isfinite, payload.mean_values)),
+        "a variance is not a finite number above 0": all(0 < value < math.inf for value in payload.variance_values),
+    }
+    if problems := [problem for problem, kept in rules.items() if not kept]:
+        raise BadAnswer(f"{wanted.path} must not be used: {'; '.join(problems)}. Check the model on the server.")
+
+
+def _number(value: object) -> float | None:
+    """Return any real number, NumPy's included, as a float; None for everything else, truth values too."""
+    try:
+        return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
+
+
+def _floats(values: Iterable[object]) -> tuple[float, ...]:
+    return tuple(math.nan if (number := _number(value)) is None else number for value in values)

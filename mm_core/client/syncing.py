@@ -1,0 +1,207 @@
+"""All symbols of a model at once: what the manifest names, pulled where the local copy is another one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from .asking import Server, digest_of
+from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
+from .listening import SHORTEST_PAUSE_SECONDS, wait_for_change
+from .manifests import Entry, Manifest, manifest_path, parse_manifest, parse_revision
+from .payloads import Wanted
+from .pulling import LOSSES_IN_A_ROW, Losses, Pulls
+from .synced import Synced
+
+_LOG = logging.getLogger("mm_core.client")
+_LARGEST_MANIFEST = 64 << 20
+
+
+class Syncing:
+    """Keeps the local copies of one model current, and remembers the manifest that it saw last."""
+
+    def __init__(self, model: str, server: Server, pulls: Pulls) -> None:
+        self._model, self._server, self._pulls = model, server, pulls
+        self._copies = pulls.copies
+        self._turn = threading.Lock()
+        self._manifest: Manifest | None = None
+        self._saw_all = self._was_stale = False
+        self._failed: dict[str, bool] = {}
+        self._late: set[str] = (
+            set()
+        )  # failed when asked for last: first again, they could have the server count as lost
+
+    def sync(self, names: Mapping[str, str] | None, workers: int, wait: float) -> Synced:
+        """Bring copies up to date; see `PayloadClient.sync`. ``names`` are symbols as given, by casefolded symbol."""
+        is_first = not self._saw_all if names is None else bool(names.keys() - self._failed.keys())
+        failed, was_stale = dict(self._failed), self._was_stale
+        may_listen = not is_first and not was_stale
+        while True:
+            if may_listen:
+                revision = self._manifest.revision if self._manifest is not None else 0
+                wait = wait_for_change(self._server, self._model, revision, wait)
+            synced = self._look(names, workers)
+            if is_first or wait <= 0 or synced.is_news(was_stale, failed):
+                return synced
+            may_listen = True
+            pause = min(wait, SHORTEST_PAUSE_SECONDS)
+            self._server.pause(pause)
+            wait -= pause
+
+    def _look(self, names: Mapping[str, str] | None, workers: int) -> Synced:
+        with self._turn:
+            self._manifest = self._manifest or self._copies.read_manifest(self._model)
+            try:
+                manifest = self._ask_manifest(self._manifest)
+            except ServerAway as away:
+                synced = self._stand_in(names, away)
+            except PayloadNotFound as error:
+                if error.is_withdrawal:
+                    self._copies.withdraw_model(self._model)
+                    self._manifest = None
+                raise
+            else:
+                self._manifest = manifest
+                synced = self._pull_all(manifest, names, workers)
+            self._saw_all |= names is None
+            self._was_stale = synced.stale
+            self._failed |= {symbol.casefold(): False for symbol in (*synced.changed, *synced.unchanged)}
+            self._failed |= {symbol.casefold(): True for symbol in synced.failed}
+            return synced
+
+    def _ask_manifest(self, known: Manifest | None) -> Manifest:
+        path = manifest_path(self._model)
+        answer = self._server.ask(path, known.etag if known is not None else None, _LARGEST_MANIFEST)
+        revision = answer.headers.get("x-store-revision", "")
+        if answer.body is None:
+            assert known is not None
+            number = parse_revision(revision)
+            return known if number is None else replace(known, revision=number)
+        manifest = parse_manifest(answer.body, answer.etag, revision, self._model)
+        self._copies.keep_manifest(manifest, answer.body)
+        return manifest
+
+    def _pull_all(self, manifest: Manifest, names: Mapping[str, str] | None, workers: int) -> Synced:
+        withdrawn = self._withdraw_others(manifest)
+        entries = self._entries(manifest, names)
+        in_turn = sorted(entries, key=lambda entry: entry.symbol in self._late)
+        losses = Losses(max(workers, LOSSES_IN_A_ROW))
+        pool = ThreadPoolExecutor(max(1, min(workers, len(entries))), "sync")
+        try:
+            futures = {entry.symbol: pool.submit(self._tend, entry, losses) for entry in in_turn}
+            outcomes = {entry.symbol: futures[entry.symbol].result() for entry in entries}
+        finally:
+            pool.shutdown(cancel_futures=True)
+        return Synced(
+            self._model,
+            manifest.revision,
+            tuple(symbol for symbol, outcome in outcomes.items() if outcome.has_changed),
+            tuple(symbol for symbol, outcome in outcomes.items() if not outcome.has_changed and outcome.error is None),
+            tuple(sorted(withdrawn | {symbol for symbol, outcome in outcomes.items() if outcome.has_lost_copy})),
+            {symbol: outcome.error for symbol, outcome in outcomes.items() if outcome.error is not None},
+        )
+
+    def _entries(self, manifest: Manifest | None, names: Mapping[str, str] | None) -> list[Entry]:
+        if names is None and manifest is None:
+            return [Entry(copy.symbol, True, None) for copy in self._copies.of_model(self._model) if not copy.group_key]
+        if names is None and manifest is not None:
+            return list(manifest.entries.values())
+        known = manifest.entries if manifest is not None else {}
+        return [known.get(folded, Entry(name, False, None)) for folded, name in (names or {}).items()]
+
+    def _withdraw_others(self, manifest: Manifest) -> set[str]:
+        """Remove the copies of symbols that bots cannot be given any more, and return these."""
+        ready = [Wanted(self._model, entry.symbol) for entry in manifest.entries.values() if entry.is_ready]
+        withdrawn = set()
+        for wanted in self._copies.of_model(self._model, {self._copies.file(wanted) for wanted in ready}):
+            entry = manifest.entries.get(wanted.symbol.casefold())
+            if entry is None or not entry.is_ready:
+                with self._pulls.turn(wanted):
+                    self._copies.withdraw(wanted)
+                withdrawn.add(wanted.symbol)
+        return withdrawn
+
+    def _tend(self, entry: Entry, losses: Losses) -> _Outcome:
+        wanted = Wanted(self._model, entry.symbol)
+        with self._pulls.turn(wanted):
+            whole = self._copies.whole(wanted)
+            try:
+                return _Outcome(self._bring_up_to_date(wanted, entry, whole.digest if whole else None, losses))
+            except PayloadError as error:
+                self._pulls.doubt(wanted, str(error))
+                has_lost_copy = whole is not None and self._copies.whole(wanted) is None
+                return _Outcome(False, _without_frames(error), has_lost_copy)
+
+    def _bring_up_to_date(self, wanted: Wanted, entry: Entry, before: str | None, losses: Losses) -> bool:
+        """Return whether the copy is another one now; ``before`` is its digest, None where there is none."""
+        if not entry.is_ready:
+            raise _not_served(wanted)
+        if before is not None and before == entry.digest:
+            self._pulls.confirm(wanted)
+            return False
+        losses.require_server()
+        try:
+            payload = self._pulls.pull(wanted, self._copies.read(wanted))
+        except PayloadError as error:
+            self._late.add(entry.symbol)
+            losses.note(error)
+            raise
+        self._late.discard(entry.symbol)
+        losses.note(None)
+        pulled = digest_of(payload.etag)  # not always what the manifest names: the server may have a newer one by now
+        kept = self._copies.whole(wanted)
+        if kept is None or (kept.digest == before and pulled != before):
+            raise NoLocalCopy(
+                f"{wanted.path} was fetched, but no local copy could be kept in '{self._copies.directory}'. "
+                "Make room there, or make it writable."
+            )
+        return pulled != before
+
+    def _stand_in(self, names: Mapping[str, str] | None, away: ServerAway) -> Synced:
+        standing: dict[str, datetime] = {}
+        failed: dict[str, PayloadError] = {}
+        for entry in self._entries(self._manifest, names):
+            wanted = Wanted(self._model, entry.symbol)
+            self._pulls.doubt(wanted, str(away))
+            whole = self._copies.whole(wanted)
+            problem = self._pulls.too_old(whole.fetched_at) if whole is not None else "It has no whole local copy."
+            if whole is not None and not problem:
+                standing[entry.symbol] = whole.fetched_at
+            elif self._manifest is not None and not entry.is_ready:
+                failed[entry.symbol] = _not_served(wanted)
+            else:
+                failed[entry.symbol] = ServerAway(f"{away} {wanted.path}: {problem}")
+        if not standing:
+            first = str(next(iter(failed.values()), away))
+            raise ServerAway(f"{first} None of '{self._model}' stands in, of {len(failed)} that should.") from away
+        age = datetime.now(UTC) - min(standing.values())
+        _LOG.warning("%s %d local copies of '%s', up to %s old, stand in.", away, len(standing), self._model, age)
+        revision = self._manifest.revision if self._manifest is not None else 0
+        return Synced(self._model, revision, (), tuple(standing), (), failed, ServerAway(str(away)))
+
+
+class _Outcome(NamedTuple):
+    has_changed: bool
+    error: PayloadError | None = None
+    has_lost_copy: bool = False
+
+
+def _not_served(wanted: Wanted) -> PayloadNotFound:
+    return PayloadNotFound(
+        f"The manifest of model '{wanted.model}' has no payload of symbol '{wanted.symbol}'. Check the symbol, and "
+        "the model's findings on the server."
+    )
+
+
+def _without_frames(error: PayloadError) -> PayloadError:
+    """Return an error that does not keep the bodies alive which its frames hold."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
