@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import resource
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 import structlog
 
+from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 
@@ -27,8 +29,8 @@ log = structlog.get_logger("mm_core.server")
 @contextmanager
 def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
     """Restore, watch and publish as long as the context lasts: the work of the one process that owns the state."""
-    restoring = threading.Thread(target=_restore, args=(registry,), daemon=True)
-    restoring.start()
+    settling = threading.Thread(target=_settle, args=(registry,), daemon=True)
+    settling.start()
     if settings.watch_enabled:
         registry.watcher.start()
     registry.publisher.start()
@@ -58,6 +60,18 @@ def give_freed_memory_back() -> None:
         mallopt(M_MMAP_THRESHOLD, GIVEN_BACK_BYTES)
 
 
-def _restore(registry: Registry) -> None:
-    for sentence in registry.registrations.restore_missing_scans():
-        log.error("model_out_of_service", reason=sentence)
+def _settle(registry: Registry) -> None:
+    """Restore scans that are missing, read the others, and take what was read out of the garbage collector's rounds.
+
+    With 10,000 groups in memory a round took 0.2 s, twice for each changed group.
+    """
+    try:
+        for sentence in registry.registrations.restore_missing_scans():
+            log.error("model_out_of_service", reason=sentence)
+        view = registry.view()
+        for model in view.models():
+            view.scan(model.name)
+    except ModelManagerError as error:  # each request that needs it is told the same
+        log.error("state_unreadable", reason=error.detail)
+    gc.collect()
+    gc.freeze()
