@@ -53,6 +53,7 @@ HOMES = {
     "structlog": {"logs", "api", "registry"},
     "msgspec": {"strict_json"},
     "backports": {"payloads"},
+    "zlib_ng": {"payloads"},
     "httpx": {"client", "probe"},
 }
 

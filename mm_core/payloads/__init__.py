@@ -1,7 +1,7 @@
 """Bytes for bots: how a payload is made, encoded and kept at hand."""
 
 from mm_core.payloads.cache import BoundedCache, CacheState
-from mm_core.payloads.encodings import CODINGS, Coding, compress, entity_tag
+from mm_core.payloads.encodings import CODINGS, Coding, compress, decompress_gzip, entity_tag
 from mm_core.payloads.payload import PayloadParts, build_payload, dimension_factors, factor_config_document
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "PayloadParts",
     "build_payload",
     "compress",
+    "decompress_gzip",
     "dimension_factors",
     "entity_tag",
     "factor_config_document",

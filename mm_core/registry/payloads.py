@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import PayloadUnavailable
-from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress
+from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress, decompress_gzip
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
 from mm_core.store import BlobDirectory, MappedBlobs, RegistryStore, StoreView
@@ -199,7 +198,7 @@ class Payloads:
 
     def _body_from_disk(self, handle: PayloadHandle, coding: Coding) -> bytes:
         if coding is Coding.IDENTITY:
-            return gzip.decompress(self._body_from_disk(handle, Coding.GZIP))
+            return decompress_gzip(self._body_from_disk(handle, Coding.GZIP))
         data = self._payloads.get(handle.stored[coding], "." + coding)
         if data is not None:
             return data
