@@ -45,7 +45,7 @@ def pull_by_python(base: str, model_name: str, symbol: str) -> str:
     return (
         "from mm_core.client import PayloadClient\n"
         "import xgboost\n\n"
-        f"with PayloadClient({base!r}) as client:\n"
+        f"with PayloadClient({base!r}, 'payloads') as client:\n"
         f"    payload = client.get({model_name!r}, {symbol!r})\n"
         "booster = xgboost.Booster()\n"
         "booster.load_model(bytearray(payload.model_json, 'utf-8'))\n"
