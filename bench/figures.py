@@ -116,14 +116,25 @@ class Client:
 
     def post(self, path: str, document: dict[str, str] | None = None) -> float:
         """Return the seconds that a successful POST took."""
+        return self._write("POST", path, document)
+
+    def put(self, path: str, document: dict[str, Any]) -> float:
+        """Return the seconds that a successful PUT took."""
+        return self._write("PUT", path, document)
+
+    def delete(self, path: str) -> float:
+        """Return the seconds that a successful DELETE took."""
+        return self._write("DELETE", path, None)
+
+    def _write(self, method: str, path: str, document: dict[str, Any] | None) -> float:
         body = json.dumps(document).encode() if document is not None else b""
         started = time.perf_counter()
-        self._connection.request("POST", path, body, {"Content-Type": "application/json"})
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         said = answer.read()
         seconds = time.perf_counter() - started
         if answer.status != 200:
-            raise SystemExit(f"POST {path} gave {answer.status}: {said[:500]!r}")
+            raise SystemExit(f"{method} {path} gave {answer.status}: {said[:500]!r}")
         return seconds
 
 
@@ -249,9 +260,9 @@ def watching(plan: Plan, samples: Samples) -> list[Row]:
         with peers.model_manager(plan.data, watch_debounce=debounce, logs=plan.work) as server:
             peers.wait_for_answer(server, payload_path(1), GZIP)
             client = Client(server)
-            _wait_for_watcher(client)
+            wait_for_watcher(client)
             for number in range(1, plan.repeats + 1):
-                seconds.append(_seconds_until_served(client, plan, number))
+                seconds.append(seconds_until_served(client, plan.artifacts, number))
         samples.keep(f"watch_debounce_{debounce:g}_seconds", seconds)
         rows.append(Row(f"last byte written to new payload served, debounce {debounce:g} s", "s", seconds))
     return rows
@@ -288,7 +299,8 @@ def wait_until_published(client: Client) -> None:
     raise SystemExit("The payloads were not made in time.")
 
 
-def _wait_for_watcher(client: Client) -> None:
+def wait_for_watcher(client: Client) -> None:
+    """Wait until the watcher follows the roots, and has listed them for the first time."""
     deadline = time.monotonic() + SILENCE_SECONDS
     while time.monotonic() < deadline:
         watcher = json.loads(client.get("/api/health")[1])["watcher"]
@@ -299,10 +311,12 @@ def _wait_for_watcher(client: Client) -> None:
     raise SystemExit("The watcher did not start.")
 
 
-def _seconds_until_served(client: Client, plan: Plan, number: int) -> float:
-    path = plan.artifacts / f"{group_key_of(number)}_model.json"
+def seconds_until_served(client: Client, root: Path, number: int) -> float:
+    """Rename another model into place; return the seconds from then until the new payload arrived."""
+    path = root / f"{group_key_of(number)}_model.json"
     tag = client.get(payload_path(number), GZIP)[2]
-    replace_file(path, perturbed(path.read_bytes(), np.random.default_rng(os.getpid() + number)))
+    changed = perturbed(path.read_bytes(), np.random.default_rng(os.getpid() + number))
+    replace_file(path, changed)
     written = time.perf_counter()
     while time.perf_counter() - written < SILENCE_SECONDS:
         status, _, new = client.get(payload_path(number), {**GZIP, "If-None-Match": tag})

@@ -18,7 +18,7 @@ import peers
 import serving
 from figures import Plan, Samples
 from load import find_wrk
-from make_artifacts import Shape, write_directory
+from make_artifacts import Shape, link_groups, write_directory
 from table import HEADER, Row, machine, markdown
 
 FEW_GROUPS = 50
@@ -101,7 +101,7 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
         f"synthetic: {plan.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
         f"{written.total_bytes / 1e6:,.0f} MB"
     )
-    _link_few(plan)
+    link_groups(plan.artifacts, plan.few_artifacts, plan.few_groups)
     samples = Samples()
     rows: list[Row] = []
     for subject in (*FIRST, *(subject for subject in SUBJECTS if subject.__name__ in chosen.only)):
@@ -128,15 +128,6 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def _link_few(plan: Plan) -> None:
-    """Make the small directory of hard links: files are replaced, never written into, so the two stay apart."""
-    plan.few_artifacts.mkdir()
-    stems = {figures.group_key_of(number) for number in range(1, plan.few_groups + 1)}
-    for path in plan.artifacts.iterdir():
-        if path.name.rpartition("_")[0] in stems:
-            os.link(path, plan.few_artifacts / path.name)
 
 
 def _say(text: str) -> None:
