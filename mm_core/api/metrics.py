@@ -113,13 +113,12 @@ class _RegistryFigures(Collector):
         groups = GaugeMetricFamily("model_manager_groups", "Groups in service, by model.", labels=["model"])
         findings = GaugeMetricFamily("model_manager_findings", "Findings, by model.", labels=["model", "severity"])
         for model in view.models():
-            scan = view.scan(model.name)
-            if scan is None:
+            summary = view.scan_summary(model.name)
+            if summary is None:
                 continue
-            groups.add_metric([model.name], len(scan.groups))
-            severities = [str(finding.severity) for finding in scan.all_findings()]
-            for severity in sorted(set(severities)):
-                findings.add_metric([model.name, severity], severities.count(severity))
+            groups.add_metric([model.name], summary.groups)
+            for severity, count in sorted(summary.findings.items()):
+                findings.add_metric([model.name, str(severity)], count)
         yield groups
         yield findings
         waiting = self._registry.publisher.waiting

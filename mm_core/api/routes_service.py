@@ -36,12 +36,12 @@ def add_service_routes(
         findings = dict.fromkeys(Severity, 0)
         out_of_service = []
         for model in view.models():
-            scan = view.scan(model.name)
-            if scan is None:
+            summary = view.scan_summary(model.name)
+            if summary is None:
                 out_of_service.append(model.name)
                 continue
-            for finding in scan.all_findings():
-                findings[finding.severity] += 1
+            for severity, count in summary.findings.items():
+                findings[severity] += count
         watcher = registry.watcher.state()
         document = {
             "status": "draining" if is_draining() else "ok",

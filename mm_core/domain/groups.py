@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.findings import Finding
+from mm_core.domain.findings import Finding, Severity
 
 
 class FileRole(StrEnum):
@@ -103,6 +105,14 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """How many groups a scan found, and how many findings of each severity; severities without any are left out."""
+
+    groups: int
+    findings: Mapping[Severity, int]
+
+
+@dataclass(frozen=True)
 class Scan:
     """All groups below one root, in the order of their keys, and what is wrong with it as a whole."""
 
@@ -114,12 +124,13 @@ class Scan:
         """Return the root's findings, then each group's."""
         return self.findings + tuple(finding for group in self.groups.values() for finding in group.findings)
 
+    def summary(self) -> ScanSummary:
+        """Return the scan's figures."""
+        return ScanSummary(len(self.groups), Counter(finding.severity for finding in self.all_findings()))
+
     def symbols(self) -> tuple[str, ...]:
         """Return each symbol once, in lexical order, spelled as its first group spells it."""
-        spelled: dict[str, str] = {}
-        for group in self.groups.values():
-            spelled.setdefault(group.symbol.casefold(), group.symbol)
-        return tuple(sorted(spelled.values()))
+        return tuple(sorted(groups[0].symbol for groups in self._by_symbol.values()))
 
     def factor_union(self) -> tuple[str, ...]:
         """Return every factor of every group once, in first-seen order."""
@@ -127,15 +138,22 @@ class Scan:
 
     def groups_of(self, symbol: str) -> tuple[Group, ...]:
         """Return the groups of ``symbol``, compared without case, in the order of their keys."""
-        wanted = symbol.casefold()
-        return tuple(group for group in self.groups.values() if group.symbol.casefold() == wanted)
+        return tuple(self._by_symbol.get(symbol.casefold(), ()))
 
     def duplicate_symbols(self) -> dict[str, tuple[str, ...]]:
         """Return the symbols that have several groups, each with its group keys."""
-        keys: dict[str, list[str]] = {}
+        return {
+            groups[0].symbol: tuple(group.group_key for group in groups)
+            for groups in self._by_symbol.values()
+            if len(groups) > 1
+        }
+
+    @cached_property
+    def _by_symbol(self) -> Mapping[str, list[Group]]:
+        found: dict[str, list[Group]] = {}
         for group in self.groups.values():
-            keys.setdefault(group.symbol.casefold(), []).append(group.group_key)
-        return {self.groups[listed[0]].symbol: tuple(listed) for listed in keys.values() if len(listed) > 1}
+            found.setdefault(group.symbol.casefold(), []).append(group)
+        return found
 
 
 def preferred_group(groups: Iterable[Group]) -> Group:

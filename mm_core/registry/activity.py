@@ -47,11 +47,11 @@ def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iter
         if before is not None:
             yield Event(after.scanned_at, model.name, None, _scan_sentence(before, after))
         after = before
-    for record in view.factor_configs(model.name):
-        if _is_since(record.updated_at, since):
-            for revision in view.factor_config_history(model.name, record.symbol):
+    for symbol, (_, updated_at) in view.factor_config_stamps(model.name).items():
+        if _is_since(updated_at, since):
+            for revision in view.factor_config_history(model.name, symbol):
                 if revision.action != "create" and _is_since(revision.at, since):
-                    yield Event(revision.at, model.name, record.symbol, _config_sentence(revision))
+                    yield Event(revision.at, model.name, symbol, _config_sentence(revision))
 
 
 def _scan_sentence(before: Scan, after: Scan) -> str:

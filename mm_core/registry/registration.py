@@ -124,7 +124,7 @@ class Registrations:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
         failed = []
         for model in self._store.view().models():
-            if self._store.view().scan(model.name) is None:
+            if self._store.view().scan_summary(model.name) is None:
                 try:
                     self.refresh(model.name)
                 except (InvalidRoot, DuplicateSymbols) as error:

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
-from mm_core.domain.groups import Scan
+from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, RegisteredModel
 
 
@@ -41,6 +41,9 @@ class StoreView(Protocol):
     def scan(self, name: str) -> Scan | None:
         """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
 
+    def scan_summary(self, name: str) -> ScanSummary | None:
+        """Return the figures of a model's scan without reading its groups, None where `scan` would return None."""
+
     def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
         """Return one of a model's ``earlier_scans``, None when it has no such scan or when it was deleted from disk."""
 
@@ -50,8 +53,8 @@ class StoreView(Protocol):
     def factor_config_stamp(self, name: str, symbol: str) -> tuple[int, str] | None:
         """Return revision and time of what is set for a symbol, without reading the values."""
 
-    def factor_configs(self, name: str) -> tuple[FactorConfigRecord, ...]:
-        """Return all records of a model in the order of their symbols."""
+    def factor_config_stamps(self, name: str) -> dict[str, tuple[int, str]]:
+        """Return revision and time of what is set for each symbol of a model, in the order of the symbols."""
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.configs import CellChange, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, ScanSummary, TrainingInfo
 from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]
@@ -34,29 +34,19 @@ def model_value(document: Mapping[str, Any]) -> RegisteredModel:
     return RegisteredModel(**{**document, "earlier_scans": earlier})
 
 
-def record_document(record: FactorConfigRecord) -> Document:
-    """Return a factor config record as a document."""
+def values_document(values: Mapping[str, Normalization]) -> Document:
+    """Return mean and variance by factor as a document."""
+    return {name: [value.mean, value.variance] for name, value in values.items()}
+
+
+def normalizations(document: Mapping[str, Any]) -> dict[str, Normalization]:
+    """Return mean and variance by factor of a document."""
+    return {sys.intern(name): Normalization(*pair) for name, pair in document.items()}
+
+
+def revision_document(revision: FactorConfigRevision) -> Document:
+    """Return a revision as a document."""
     return {
-        "model_name": record.model_name,
-        "symbol": record.symbol,
-        "revision": record.revision,
-        "created_at": record.created_at,
-        "updated_at": record.updated_at,
-        "values": {name: [value.mean, value.variance] for name, value in record.values.items()},
-    }
-
-
-def record_value(document: Mapping[str, Any]) -> FactorConfigRecord:
-    """Return the record of a document."""
-    values = {sys.intern(name): Normalization(*pair) for name, pair in document["values"].items()}
-    return FactorConfigRecord(**{**document, "values": values})
-
-
-def revision_document(model_name: str, symbol: str, revision: FactorConfigRevision) -> Document:
-    """Return a revision as a document that says whose it is."""
-    return {
-        "model_name": model_name,
-        "symbol": symbol,
         "number": revision.number,
         "at": revision.at,
         "by": revision.by,
@@ -132,6 +122,17 @@ def group_value(document: Mapping[str, Any]) -> Group:
         findings=tuple(finding_value(finding) for finding in document["findings"]),
         read_at=document["read_at"],
     )
+
+
+def summary_document(summary: ScanSummary) -> Document:
+    """Return a scan's figures as a document."""
+    return {"groups": summary.groups, "findings": {str(level): count for level, count in summary.findings.items()}}
+
+
+def summary_value(document: Mapping[str, Any]) -> ScanSummary:
+    """Return the figures of a document."""
+    findings = {Severity(level): count for level, count in document["findings"].items()}
+    return ScanSummary(document["groups"], findings)
 
 
 def finding_document(finding: Finding) -> list[Any]:

@@ -6,12 +6,16 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Set
 from pathlib import Path
 
 from mm_core.errors import StoreError
 
 TEMPORARY = ".tmp-"
 """How names of files begin that were never finished."""
+
+KEPT_SECONDS = 60.0
+"""Files younger than this stay, so that a view that was just taken can still read what it refers to."""
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
@@ -40,6 +44,18 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreError(f"'{path}' cannot be written: {_reason(error)} Nothing was changed.") from error
+
+
+def clear_of(directory: Path, wanted: Set[str]) -> None:
+    """Delete the files of a directory but for those ``wanted`` by name and those written just now."""
+    before = time.time() - KEPT_SECONDS
+    for path in sorted(directory.glob("*")):
+        if path.name not in wanted:
+            try:
+                if path.stat().st_mtime < before:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
 
 
 def sync_directory(path: Path) -> None:

@@ -6,22 +6,27 @@ import shutil
 import threading
 import time
 import uuid
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, ScanSummary
 from mm_core.domain.sharing import Shared, with_shared_values
-from mm_core.store.documents import finding_document, finding_value, group_document, group_value
-from mm_core.store.durable import write_durably
-from mm_core.store.storage import format_tables, open_tables, parse_tables, read_file
+from mm_core.store.documents import (
+    finding_document,
+    finding_value,
+    group_document,
+    group_value,
+    summary_document,
+    summary_value,
+)
+from mm_core.store.durable import clear_of
+from mm_core.store.sharding import shard_count_for, shard_of
+from mm_core.store.storage import read_table, write_table
 
 GROUPS_PER_SHARD = 32
 KEPT_SCANS = 2
-KEPT_SECONDS = 60.0
-"""Files younger than this stay, so that a view that was just taken can still read its scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class ScanIndex:
     shard_count: int
     shards: dict[int, str]
     scan: Scan
+    summary: ScanSummary
 
 
 class ScanFiles:
@@ -54,10 +60,9 @@ class ScanFiles:
         known = self._loaded.get(model_name, {})
         if scan_id in known:
             return known[scan_id]
-        read = read_file(self._index_path(model_name, scan_id))
-        if read is None:
+        document = self._index(model_name, scan_id)
+        if document is None:
             return None
-        document = _only_document(read[0], self._index_path(model_name, scan_id), "index")
         shards = {int(number): name for number, name in document["shards"].items()}
         shared = {name: index for index in known.values() for name in index.shards.values()}
         groups: dict[str, Group] = {}
@@ -72,18 +77,35 @@ class ScanFiles:
             groups.update(shard)
         findings = tuple(finding_value(row) for row in document["findings"])
         scan = Scan(document["scanned_at"], {key: groups[key] for key in sorted(groups)}, findings)
-        index = ScanIndex(scan_id, document["shard_count"], shards, scan)
+        index = ScanIndex(scan_id, document["shard_count"], shards, scan, scan.summary())
         self._remember(model_name, index)
         return index
+
+    def summary(self, model_name: str, scan_id: str) -> ScanSummary | None:
+        """Return the figures of a stored scan, None when one of its files is gone; its groups are not read."""
+        index = self._loaded.get(model_name, {}).get(scan_id)
+        if index is not None:
+            return index.summary
+        document = self._index(model_name, scan_id)
+        if document is not None and "summary" not in document:  # written by a format before 3
+            index = self.load(model_name, scan_id)
+            return index.summary if index is not None else None
+        if document is None or not all(
+            (self.path / model_name / name).exists() for name in document["shards"].values()
+        ):
+            return None
+        return summary_value(document["summary"])
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
         previous = self.load(model_name, previous_id) if previous_id is not None else None
         scan_id = f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
-        shard_count = _shard_count(len(scan.groups), previous.shard_count if previous is not None else None)
+        shard_count = shard_count_for(
+            len(scan.groups), GROUPS_PER_SHARD, previous.shard_count if previous is not None else None
+        )
         by_shard: dict[int, dict[str, Group]] = {}
         for group in scan.groups.values():
-            by_shard.setdefault(_shard_of(group.group_key, shard_count), {})[group.group_key] = group
+            by_shard.setdefault(shard_of(group.group_key, shard_count), {})[group.group_key] = group
         reusable = previous is not None and previous.shard_count == shard_count
         before = _by_shard(previous) if previous is not None and reusable else {}
         shards = {}
@@ -92,16 +114,18 @@ class ScanFiles:
                 shards[number] = previous.shards[number]
             else:
                 shards[number] = f"shard-{number:04d}-{scan_id}.json"
-                self._write(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+                write_table(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+        summary = scan.summary()
         index_document = {
             "scanned_at": scan.scanned_at,
+            "summary": summary_document(summary),
             "findings": [finding_document(finding) for finding in scan.findings],
             "shard_count": shard_count,
             "shards": {str(number): name for number, name in shards.items()},
         }
-        self._write(self._index_path(model_name, scan_id), "index", [index_document])
+        write_table(self._index_path(model_name, scan_id), "index", [index_document])
         ordered = Scan(scan.scanned_at, {key: scan.groups[key] for key in sorted(scan.groups)}, scan.findings)
-        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered))
+        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered, summary))
         return scan_id
 
     def discard(self, model_name: str, keep: Iterable[str]) -> None:
@@ -110,23 +134,15 @@ class ScanFiles:
         for scan_id in keep:
             wanted.add(self._index_path(model_name, scan_id).name)
             wanted |= self._shard_names(model_name, scan_id)
-        before = time.time() - KEPT_SECONDS
-        for path in sorted((self.path / model_name).glob("*")):
-            if path.name not in wanted:
-                try:
-                    if path.stat().st_mtime < before:
-                        path.unlink()
-                except FileNotFoundError:
-                    continue
+        clear_of(self.path / model_name, wanted)
 
     def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
         """Return the shard files of a scan without parsing them."""
         known = self._loaded.get(model_name, {}).get(scan_id)
         if known is not None:
             return set(known.shards.values())
-        path = self._index_path(model_name, scan_id)
-        read = read_file(path)
-        return set(_only_document(read[0], path, "index")["shards"].values()) if read is not None else set()
+        document = self._index(model_name, scan_id)
+        return set(document["shards"].values()) if document is not None else set()
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
@@ -138,22 +154,18 @@ class ScanFiles:
         newest = sorted(known)[-KEPT_SCANS:]
         self._loaded[model_name] = {scan_id: known[scan_id] for scan_id in newest}
 
+    def _index(self, model_name: str, scan_id: str) -> dict[str, Any] | None:
+        documents = read_table(self._index_path(model_name, scan_id), "index")
+        return documents[0] if documents is not None else None
+
     def _read_shard(self, path: Path, memo: Shared) -> dict[str, Group] | None:
-        read = read_file(path)
-        if read is None:
+        documents = read_table(path, "groups")
+        if documents is None:
             return None
-        database, _ = open_tables(parse_tables(read[0], path))
-        documents = database.table("groups").all()
         return {document["group_key"]: with_shared_values(group_value(document), memo) for document in documents}
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
         return self.path / model_name / f"index-{scan_id}.json"
-
-    @staticmethod
-    def _write(path: Path, table: str, documents: Iterable[dict[str, object]]) -> None:
-        database, storage = open_tables({})
-        database.table(table).insert_multiple(documents)
-        write_durably(path, format_tables(storage.tables))
 
 
 def found_the_same(before: Scan, after: Scan) -> bool:
@@ -161,30 +173,10 @@ def found_the_same(before: Scan, after: Scan) -> bool:
     return before.findings == after.findings and _are_equal(dict(before.groups), dict(after.groups))
 
 
-def _only_document(data: bytes, path: Path, table: str) -> dict[str, Any]:
-    database, _ = open_tables(parse_tables(data, path))
-    (document,) = database.table(table).all()
-    return document
-
-
-def _shard_of(group_key: str, shard_count: int) -> int:
-    return zlib.crc32(group_key.encode()) % shard_count
-
-
-def _shard_count(group_count: int, present: int | None) -> int:
-    """Return how many shards to use: a power of two, kept while it is within a factor of four of what fits best."""
-    best = 1
-    while best * GROUPS_PER_SHARD < group_count:
-        best *= 2
-    if present is not None and best / 4 <= present <= best * 4:
-        return present
-    return best
-
-
 def _by_shard(index: ScanIndex) -> dict[int, dict[str, Group]]:
     shards: dict[int, dict[str, Group]] = {}
     for group in index.scan.groups.values():
-        shards.setdefault(_shard_of(group.group_key, index.shard_count), {})[group.group_key] = group
+        shards.setdefault(shard_of(group.group_key, index.shard_count), {})[group.group_key] = group
     return shards
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from tinydb.storages import Storage
 
 from mm_core import strict_json
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
+from mm_core.store.durable import write_durably
 
-FORMAT = 2
+FORMAT = 3
 """Format number of every file; older ones are read, newer ones refused."""
 
 Tables = dict[str, dict[str, Any]]
@@ -81,3 +83,19 @@ def parse_tables(data: bytes, path: Path) -> Tables:
 def format_tables(tables: Tables) -> bytes:
     """Return the bytes of a store file."""
     return strict_json.encode({"format": FORMAT, "tables": tables})
+
+
+def write_table(path: Path, table: str, documents: Iterable[dict[str, Any]]) -> None:
+    """Write a store file with one table; raise `StoreError` when it cannot be written."""
+    database, storage = open_tables({})
+    database.table(table).insert_multiple(documents)
+    write_durably(path, format_tables(storage.tables))
+
+
+def read_table(path: Path, table: str) -> list[dict[str, Any]] | None:
+    """Return the documents of one table, None when the file does not exist; raise like `parse_tables`."""
+    read = read_file(path)
+    if read is None:
+        return None
+    database, _ = open_tables(parse_tables(read[0], path))
+    return [dict(document) for document in database.table(table).all()]

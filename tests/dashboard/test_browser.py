@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -334,3 +335,31 @@ def test_a_model_that_was_deleted_is_said_and_its_edits_can_be_dropped(
     page.get_by_role("button", name="Drop these edits").click()
     expect(page.get_by_text("but there is no such group now")).to_have_count(0)
     assert page.evaluate("window.modelManagerUnsaved") is False
+
+
+def test_long_work_says_how_far_it_is(
+    empty_state: dict[str, str],
+    write_group: Callable[..., Path],
+    start_dashboard: Start,
+    browser: BrowserContext,
+) -> None:
+    for number in range(150):
+        root = write_group(f"S{number:03d}USDT_mid_chg_1m", "many")
+    page = open_tab(browser, f"{start_dashboard()}/overview", "Overview")
+    page.evaluate(
+        """() => {
+          window.said = [];
+          new MutationObserver(() => {
+            for (const bar of document.querySelectorAll('[data-testid=stProgress]')) window.said.push(bar.innerText);
+          }).observe(document.body, {subtree: true, childList: true, characterData: true});
+        }"""
+    )
+    page.get_by_label("Directory on this server").fill(str(root / "many"))
+    page.get_by_label("Directory on this server").press("Enter")
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.get_by_role("button", name="Register 150 groups")).to_be_visible()
+    steps = [re.fullmatch(r"Reading groups: (\d+) of 150", said.strip()) for said in page.evaluate("window.said")]
+    done = [int(step[1]) for step in steps if step]
+    assert len(set(done)) > 3, "it moves"
+    assert done == sorted(done)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0)

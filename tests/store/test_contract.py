@@ -90,7 +90,7 @@ def test_everything_comes_back_equal_in_another_process(open_store: Callable[[],
     assert view.scan("m") == scan
     assert list(view.scan("m").groups) == sorted(scan.groups)
     assert view.factor_config("m", "a000") == config
-    assert view.factor_configs("m") == (config,)
+    assert view.factor_config_stamps("m") == {config.symbol: (config.revision, config.updated_at)}
     assert view.factor_config_history("m", "A000") == (revision,)
     assert [model.name for model in view.models()] == ["m"]
 
@@ -147,7 +147,7 @@ def test_deleting_a_model_deletes_all_that_belongs_to_it(open_store: Callable[[]
         assert transaction.factor_config("m", "A000") is None
     view = open_store().view()
     assert [model.name for model in view.models()] == ["n"]
-    assert (view.factor_configs("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ((), (), None)
+    assert (view.factor_config_stamps("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ({}, (), None)
     assert view.scan("n") == make_scan()
 
 
@@ -187,6 +187,21 @@ def test_a_model_that_came_and_went_in_one_transaction_was_deleted(store: Regist
         transaction.save_model(MODEL)
         transaction.delete_model("m", "2026")
     assert (store.view().models(), store.view().deleted_models()) == ((), (DeletedModel("m", "2026"),))
+
+
+def test_the_figures_of_a_scan_are_those_of_its_groups(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    assert store.view().scan_summary("m") is None
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        assert transaction.scan_summary("m") is None
+        transaction.save_scan("m", make_scan(3))
+        assert transaction.scan_summary("m") == make_scan(3).summary()
+    summary = open_store().view().scan_summary("m")
+    assert (summary.groups, dict(summary.findings)) == (3, {Severity.INFO: 1, Severity.WARNING: 3})
+    with store.transaction() as transaction:
+        transaction.delete_model("m", "2026")
+    assert open_store().view().scan_summary("m") is None
 
 
 def test_a_scan_needs_a_registration(store: RegistryStore) -> None:

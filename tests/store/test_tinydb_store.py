@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.models import DeletedModel
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
-from mm_core.store import BlobDirectory, TinyDBStore, documents
+from mm_core.store import BlobDirectory, TinyDBStore
 from mm_core.store import storage as storage_module
 from mm_core.store import tinydb_store as tinydb_store_module
 from tests.store.test_contract import MODEL, make_group, make_scan, record
@@ -110,6 +112,122 @@ def test_saving_one_config_rewrites_no_parsed_group(tmp_path: Path) -> None:
     assert _inodes(tmp_path / "scans") == before
 
 
+def _created(state: Path, symbols: int) -> TinyDBStore:
+    store = TinyDBStore(state)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        for number in range(symbols):
+            symbol = f"A{number:03d}"
+            created = FactorConfigRecord("m", symbol, 1, "2024", "2024")
+            transaction.save_factor_config(created, FactorConfigRevision(1, "2024", "scan", "create"))
+    return store
+
+
+def test_what_saving_one_config_writes_does_not_grow_with_the_number_of_groups(tmp_path: Path) -> None:
+    written = {}
+    for symbols in (500, 5000):
+        state = tmp_path / str(symbols)
+        store = _created(state, symbols)
+        before = _inodes(state)
+        with store.transaction() as transaction:
+            transaction.save_factor_config(*record(2, 2.0))
+        new = [path for path in state.rglob("*.json") if path.stat().st_ino not in before.values()]
+        assert sorted(path.parent.parent.name for path in new) == sorted(["m", "revisions", tmp_path.name])
+        written[symbols] = sum(path.stat().st_size for path in new)
+    assert written[5000] < 1.5 * written[500]
+
+
+def test_configs_stay_when_a_model_grows_into_more_shards(tmp_path: Path) -> None:
+    store = _created(tmp_path, 3)
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(2, 2.0))
+    _created(tmp_path, 2000)
+    view = TinyDBStore(tmp_path).view()
+    assert len(view.factor_config_stamps("m")) == 2000
+    assert view.factor_config_history("m", "a000")[1] == record(2, 2.0)[1]
+    assert len(list((tmp_path / "configs" / "m" / "shards").iterdir())) > 16
+
+
+def test_shards_of_configs_that_nothing_names_are_deleted_after_a_while(tmp_path: Path) -> None:
+    store = _created(tmp_path, 3)
+    for number in range(2, 6):
+        for path in (tmp_path / "configs").rglob("*.json"):
+            os.utime(path, (1, 1))
+        with store.transaction() as transaction:
+            transaction.save_factor_config(*record(number, 2.0))
+    kept = sorted(path.parent.parent.name for path in (tmp_path / "configs").rglob("*.json"))
+    assert kept == ["m", *["revisions"] * 4], "one shard, and every revision"
+    assert [revision.number for revision in TinyDBStore(tmp_path).view().factor_config_history("m", "A000")] == [
+        *range(1, 6)
+    ]
+
+
+def test_a_view_whose_configs_were_removed_reads_the_newest(tmp_path: Path) -> None:
+    _created(tmp_path, 3)
+    held, gone = TinyDBStore(tmp_path).view(), TinyDBStore(tmp_path).view()
+    store = TinyDBStore(tmp_path)
+    for path in (tmp_path / "configs").rglob("*.json"):
+        os.utime(path, (1, 1))
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(2, 2.0))
+    assert held.factor_config_stamp("m", "A000") == (2, "2025")
+    assert held.factor_config("m", "A000") == record(2, 2.0)[0]
+    with store.transaction() as transaction:
+        transaction.delete_model("m", "2026")
+    assert (gone.factor_config("m", "A000"), gone.factor_config_stamps("m")) == (None, {})
+
+
+@pytest.mark.parametrize("what", ["shards", "revisions"])
+def test_a_file_of_configs_that_is_missing_is_said_and_nothing_else_is_lost(tmp_path: Path, what: str) -> None:
+    store = _created(tmp_path, 3)
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(2, 2.0))
+    path = max((tmp_path / "configs" / "m" / what).rglob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    aside = path.rename(tmp_path / "aside")
+    store = TinyDBStore(tmp_path)
+    with pytest.raises(StoreCorrupt, match=f"'{path}' is missing. Put a backup in its place"):
+        store.view().factor_config("m", "A000")
+    assert any(str(path) in problem for problem in store.problems())
+    assert store.view().model("m") is not None
+    aside.rename(path)
+    assert store.view().factor_config("m", "A000") == record(2, 2.0)[0]
+    assert store.problems() == ("The parsed groups of model 'm' are not on disk. Refresh the model.",)
+
+
+def test_the_figures_of_a_scan_cost_no_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _registered(tmp_path, 100)
+    reads: list[str] = []
+    read_file = storage_module.read_file
+
+    def counted(path: Path) -> object:
+        reads.append(path.name.split("-")[0])
+        return read_file(path)
+
+    monkeypatch.setattr(storage_module, "read_file", counted)
+    assert TinyDBStore(tmp_path).view().scan_summary("m").groups == 100
+    assert reads == ["index"]
+
+
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3"])
+def test_scans_of_every_format_have_figures(form: str) -> None:
+    assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2).summary()
+
+
+@pytest.mark.parametrize("form", ["format-1", "format-2"])
+def test_the_first_commit_moves_configs_of_an_older_format_into_files(tmp_path: Path, form: str) -> None:
+    shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
+    store = TinyDBStore(tmp_path)
+    assert list(store.view().factor_config_stamps("m")) == ["A000"]
+    with store.transaction() as transaction:
+        transaction.save_model(replace(MODEL, root_path="/elsewhere"))
+    assert "factor_config_revisions" not in (tmp_path / "registry.json").read_text()
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(2, 8.0))
+    view = TinyDBStore(tmp_path).view()
+    assert view.factor_config("m", "A000") == record(2, 8.0)[0]
+    assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1], record(2, 8.0)[1])
+
+
 def test_one_changed_group_costs_one_shard_and_one_index(tmp_path: Path) -> None:
     store = _registered(tmp_path, 500)
     before = _inodes(tmp_path / "scans")
@@ -148,6 +266,7 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
     for path in (tmp_path / "scans").rglob("shard*"):
         path.unlink()
     store = TinyDBStore(tmp_path)
+    assert store.view().scan_summary("m") is None
     assert store.view().scan("m") is None
     assert store.view().model("m") is not None
     assert "Refresh the model" in store.problems()[0]
@@ -158,13 +277,13 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
 
 def test_a_newer_format_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
-    path.write_text('{"format": 3, "tables": {}}')
+    path.write_text('{"format": 4, "tables": {}}')
     store = TinyDBStore(tmp_path)
-    with pytest.raises(StoreTooNew, match="format 3, this version reads up to 2"):
+    with pytest.raises(StoreTooNew, match="format 4, this version reads up to 3"):
         store.view()
     with pytest.raises(StoreTooNew), store.transaction():
         pytest.fail("opened")
-    assert path.read_text() == '{"format": 3, "tables": {}}'
+    assert path.read_text() == '{"format": 4, "tables": {}}'
     assert "newer version" in store.problems()[0]
 
 
@@ -198,7 +317,9 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json")} == {0o600}
 
 
-@pytest.mark.parametrize(("form", "revision", "kept"), [("format-1", 2, []), ("format-2", 3, [1])])
+@pytest.mark.parametrize(
+    ("form", "revision", "kept"), [("format-1", 2, []), ("format-2", 3, [1]), ("format-3", 4, [1])]
+)
 def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revision: int, kept: list[int]) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
@@ -211,6 +332,15 @@ def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revisio
     assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1],)
 
 
+def test_a_chain_of_revisions_of_format_3_is_read(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "format-3", tmp_path, dirs_exist_ok=True)
+    view = TinyDBStore(tmp_path).view()
+    assert view.factor_config_stamps("m") == {"A000": (1, "2025"), "B000": (2, "2025")}
+    created = FactorConfigRevision(1, "2024", "scan", "create")
+    assert view.factor_config_history("m", "b000") == (created, record(2, 0.5)[1])
+    assert view.deleted_models() == (DeletedModel("gone", "2026"),)
+
+
 def test_every_file_is_strict_json_with_a_format_number(tmp_path: Path) -> None:
     _registered(tmp_path)
     for path in tmp_path.rglob("*.json"):
@@ -220,22 +350,23 @@ def test_every_file_is_strict_json_with_a_format_number(tmp_path: Path) -> None:
 numbers = st.builds(Normalization, st.floats(-1e300, 1e300), st.floats(1e-300, 1e300))
 
 
-@given(st.dictionaries(st.text(max_size=20), numbers, max_size=5), st.text(max_size=30))
-def test_configs_come_back_value_for_value(values: dict[str, Normalization], note: str) -> None:
-    config = FactorConfigRecord("m", "S", 3, "a", "b", values)
+@given(
+    st.text(min_size=1, max_size=8), st.dictionaries(st.text(max_size=20), numbers, max_size=5), st.text(max_size=30)
+)
+def test_configs_come_back_value_for_value(symbol: str, values: dict[str, Normalization], note: str) -> None:
+    created = FactorConfigRecord("m", symbol, 1, "a", "a"), FactorConfigRevision(1, "a", "scan", "create")
     changes = {name: CellChange(None, value) for name, value in values.items()}
-    revision = FactorConfigRevision(3, "a", "api", "edit", note, changes)
-    stored = storage_module.parse_tables(
-        storage_module.format_tables(
-            {
-                "c": {"1": documents.record_document(config)},
-                "r": {"1": documents.revision_document("m", "S", revision)},
-            }
-        ),
-        Path("x"),
+    edited = (
+        FactorConfigRecord("m", symbol, 2, "a", "b", values),
+        FactorConfigRevision(2, "b", "api", "edit", note, changes),
     )
-    assert documents.record_value(stored["c"]["1"]) == config
-    assert documents.revision_value(stored["r"]["1"]) == revision
+    with tempfile.TemporaryDirectory() as directory:
+        for record_, revision in (created, edited):
+            with TinyDBStore(Path(directory)).transaction() as transaction:
+                transaction.save_factor_config(record_, revision)
+        view = TinyDBStore(Path(directory)).view()
+        assert view.factor_config("m", symbol) == edited[0]
+        assert view.factor_config_history("m", symbol) == (created[1], edited[1])
 
 
 def test_a_blob_is_kept_once_and_damage_is_noticed(tmp_path: Path) -> None:

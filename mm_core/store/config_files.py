@@ -1,0 +1,175 @@
+"""Factor configs as immutable files, so that saving one costs the same however many there are.
+
+    registry.json ─ names ─▶ shard: where each of its symbols stands ─ name ─▶ revision file ─ previous ─▶ …
+
+A symbol for which nothing was ever set stands in its shard alone. Else its row names the file of the newest commit,
+which holds the values then, the revisions that led there, and the file before it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
+from mm_core.store.durable import clear_of
+from mm_core.store.sharding import shard_count_for, shard_of
+from mm_core.store.storage import read_table, write_table
+
+SYMBOLS_PER_SHARD = 64
+REMEMBERED_SHARDS = 4096
+REMEMBERED_REVISIONS = 256
+
+Standing = dict[str, Any]
+"""Values, the revisions of one commit, and what stood before: a file's name or, where that was in the row, itself."""
+
+
+class ConfigRow(NamedTuple):
+    """Where a symbol stands; times are ISO 8601 UTC."""
+
+    symbol: str
+    revision: int
+    created_at: str
+    updated_at: str
+    standing: str | Standing
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigShards:
+    """The files that hold where a model's symbols stand, by number; a shard without a symbol has none."""
+
+    count: int
+    symbols: int
+    files: Mapping[int, str]
+
+
+class ConfigGone(Exception):
+    """A file is not on disk: newer commits have removed it, or somebody else has; its text is the path."""
+
+
+class ConfigFiles:
+    """The factor configs of all models below one directory; what was read last stays in memory.
+
+    Whoever reads gets `ConfigGone` for a file that is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._shard = lru_cache(REMEMBERED_SHARDS)(self._read_shard)
+        self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
+
+    def row(self, model_name: str, shards: ConfigShards, symbol: str) -> ConfigRow | None:
+        """Return where a symbol (compared without case) stands, None when it has no config."""
+        file = shards.files.get(shard_of(symbol.casefold(), shards.count))
+        return self._shard(model_name, file).get(symbol.casefold()) if file is not None else None
+
+    def rows(self, model_name: str, shards: ConfigShards) -> Iterator[ConfigRow]:
+        """Yield where each symbol of a model stands."""
+        for file in shards.files.values():
+            yield from self._shard(model_name, file).values()
+
+    def record(self, model_name: str, row: ConfigRow) -> FactorConfigRecord:
+        """Return what is set for a symbol."""
+        values = normalizations(self._node(model_name, row.standing)["values"])
+        return FactorConfigRecord(model_name, row.symbol, row.revision, row.created_at, row.updated_at, values)
+
+    def history(self, model_name: str, row: ConfigRow) -> tuple[FactorConfigRevision, ...]:
+        """Return the revisions of a symbol's config, oldest first."""
+        commits = []
+        standing: str | Standing | None = row.standing
+        while standing is not None:
+            node = self._node(model_name, standing)
+            commits.append([revision_value(document) for document in node["revisions"]])
+            standing = node["previous"]
+        return tuple(revision for commit in reversed(commits) for revision in commit)
+
+    def missing(self, model_name: str, shards: ConfigShards) -> Iterator[Path]:
+        """Yield the files of a model's present configs that are not there; the revisions before are not looked at."""
+        for file in shards.files.values():
+            try:
+                rows = self._read_shard(model_name, file).values()
+            except ConfigGone:
+                yield self._shard_path(model_name, file)
+                continue
+            paths = (self._revision_path(model_name, row.standing) for row in rows if isinstance(row.standing, str))
+            yield from (path for path in paths if not path.exists())
+
+    def save(self, model_name: str, shards: ConfigShards | None, rows: Mapping[str, ConfigRow]) -> ConfigShards:
+        """Write ``rows`` by casefolded symbol into new shards, the other symbols' with them; return all shards."""
+        before = shards or ConfigShards(1, 0, {})
+        rows = {symbol: self._written(model_name, row) for symbol, row in rows.items()}
+        new = sum(self.row(model_name, before, symbol) is None for symbol in rows)
+        count = shard_count_for(before.symbols + new, SYMBOLS_PER_SHARD, before.count if shards is not None else None)
+        if count == before.count:
+            files = dict(before.files)
+            touched = {shard_of(symbol, count) for symbol in rows}
+            kept = [row for number in touched & files.keys() for row in self._shard(model_name, files[number]).values()]
+        else:
+            files, kept = {}, list(self.rows(model_name, before))
+        by_shard: dict[int, dict[str, ConfigRow]] = {}
+        for symbol, row in ({row.symbol.casefold(): row for row in kept} | rows).items():
+            by_shard.setdefault(shard_of(symbol, count), {})[symbol] = row
+        for number, content in by_shard.items():
+            files[number] = f"shard-{number:04d}-{uuid.uuid4().hex[:16]}.json"
+            write_table(
+                self._shard_path(model_name, files[number]), "rows", (row._asdict() for row in content.values())
+            )
+        return ConfigShards(count, before.symbols + new, files)
+
+    def discard(self, model_name: str, shards: ConfigShards) -> None:
+        """Delete a model's shards that are not among ``shards``, but for those written just now."""
+        clear_of(self._path / model_name / "shards", set(shards.files.values()))
+
+    def delete(self, model_name: str) -> None:
+        """Delete all files of a model."""
+        shutil.rmtree(self._path / model_name, ignore_errors=True)
+
+    def _written(self, model_name: str, row: ConfigRow) -> ConfigRow:
+        """Return a row whose standing is in a file, unless it says no more than that the config exists."""
+        standing = row.standing
+        if isinstance(standing, str) or not (standing["values"] or standing["previous"]):
+            return row
+        file = f"{row.revision:08d}-{uuid.uuid4().hex}.json"
+        write_table(self._revision_path(model_name, file), "revisions", [standing])
+        return row._replace(standing=file)
+
+    def _node(self, model_name: str, standing: str | Standing) -> Standing:
+        return self._standing(model_name, standing) if isinstance(standing, str) else standing
+
+    def _read_shard(self, model_name: str, file: str) -> Mapping[str, ConfigRow]:
+        path = self._shard_path(model_name, file)
+        documents = read_table(path, "rows")
+        if documents is None:
+            raise ConfigGone(path)
+        return {document["symbol"].casefold(): ConfigRow(**document) for document in documents}
+
+    def _read_standing(self, model_name: str, file: str) -> Standing:
+        path = self._revision_path(model_name, file)
+        documents = read_table(path, "revisions")
+        if not documents:
+            raise ConfigGone(path)
+        return documents[0]
+
+    def _shard_path(self, model_name: str, file: str) -> Path:
+        return self._path / model_name / "shards" / file
+
+    def _revision_path(self, model_name: str, file: str) -> Path:
+        return self._path / model_name / "revisions" / file[-7:-5] / file
+
+
+def next_row(
+    record: FactorConfigRecord, revisions: Sequence[FactorConfigRevision], before: ConfigRow | None
+) -> ConfigRow:
+    """Return where a symbol stands after ``revisions``, which led from ``before`` to ``record``."""
+    standing = {
+        "values": values_document(record.values),
+        "revisions": [revision_document(revision) for revision in revisions],
+        "previous": before.standing if before is not None else None,
+    }
+    return ConfigRow(record.symbol, record.revision, record.created_at, record.updated_at, standing)
