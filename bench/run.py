@@ -38,6 +38,7 @@ def main() -> int:
     chosen = _arguments()
     if find_spec("fastapi") is None:
         raise SystemExit("The plain way needs FastAPI: pip install -r requirements-bench.txt")
+    mlflow = peers.find_mlflow(chosen.mlflow)
     work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
     work.mkdir(parents=True, exist_ok=True)
     (work / "nginx").mkdir(exist_ok=True)
@@ -54,7 +55,7 @@ def main() -> int:
         connections=(1, 64) if chosen.quick else (1, 8, 64, 512),
         debounces=(0.2,) if chosen.quick else (0.2, 2.0),
         nginx=peers.find_nginx(),
-        mlflow=peers.find_mlflow(chosen.mlflow),
+        mlflow=mlflow,
         wrk=None if chosen.threads else find_wrk(),
     )
     try:

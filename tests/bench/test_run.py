@@ -97,9 +97,10 @@ def test_without_mlflow_its_column_is_empty_and_the_run_says_so(tmp_path: Path, 
     assert "No interpreter with MLflow was given" in done.stdout
 
 
-def test_an_interpreter_without_mlflow_is_refused_before_anything_is_measured() -> None:
+def test_an_interpreter_without_mlflow_is_refused_before_anything_is_measured(scratch: Path) -> None:
     done = run("--mlflow", "/bin/false")
     assert done.returncode == 1
     assert (
         done.stderr == "'/bin/false' is no Python that has MLflow. Make one as bench/README.md says, or leave it out.\n"
     )
+    assert list(scratch.iterdir()) == []
