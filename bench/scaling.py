@@ -67,7 +67,8 @@ def figures(debounce: float, other_groups: int) -> tuple[Figure, ...]:
         Figure("ready_seconds", "register, until every payload is made", "s"),
         Figure("start_health_seconds", "start: first 200 of /api/health", "s", below=LONGEST_START_SECONDS),
         Figure("start_payload_seconds", "start: first payload", "s", below=LONGEST_START_SECONDS),
-        Figure("config_ms", "PUT of one factor config", "ms", growth_below=LARGEST_GROWTH),
+        Figure("config_ms", "PUT of one factor config, server at rest", "ms", growth_below=LARGEST_GROWTH),
+        Figure("configs_in_a_row_ms", "PUT of one factor config of many in a row", "ms", growth_below=LARGEST_GROWTH),
         Figure(
             "changed_seconds",
             f"a model renamed into place, until a bot has its payload; debounce {debounce:g} s",
