@@ -49,7 +49,6 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "scratch"
     path.mkdir()
     monkeypatch.setenv("TMPDIR", str(path))
-    monkeypatch.delenv("BENCH_MLFLOW_PYTHON", raising=False)
     return path
 
 
@@ -86,21 +85,4 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
         for latency in ("p50", "p99"):
             assert {rows[f"{name}: {latency}"][peer][-3:] for peer in ("ours", "sendfile", "mlflow")} == {" ms"}
         assert [rows[f"{name}: errors"][peer] for peer in ("ours", "sendfile", "mlflow")] == ["0", "0", "0"]
-    assert list(scratch.iterdir()) == []
-
-
-def test_without_mlflow_its_column_is_empty_and_the_run_says_so(tmp_path: Path, scratch: Path) -> None:
-    done = run("--only", "watching", "--json", str(tmp_path / "figures.json"))
-    assert done.returncode == 0, done.stderr
-    table = json.loads((tmp_path / "figures.json").read_text())["table"]
-    assert {row["mlflow"] for row in table} == {"–"}
-    assert "No interpreter with MLflow was given" in done.stdout
-
-
-def test_an_interpreter_without_mlflow_is_refused_before_anything_is_measured(scratch: Path) -> None:
-    done = run("--mlflow", "/bin/false")
-    assert done.returncode == 1
-    assert (
-        done.stderr == "'/bin/false' is no Python that has MLflow. Make one as bench/README.md says, or leave it out.\n"
-    )
     assert list(scratch.iterdir()) == []
