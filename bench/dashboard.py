@@ -154,7 +154,7 @@ def _arguments() -> argparse.Namespace:
 
 def _measure(chosen: argparse.Namespace, work: Path) -> int:
     facts = machine(None, str) | {"libraries": ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)}
-    del facts["nginx"], facts["load"]
+    del facts["nginx"], facts["mlflow"], facts["load"]
     shape = Shape(chosen.factors, chosen.trees, 6)
     _say(f"writing {chosen.groups} groups")
     written = write_directory(work / "artifacts", chosen.groups, shape, chosen.seed)

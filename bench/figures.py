@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,18 +16,13 @@ from typing import Any
 
 import numpy as np
 import peers
-from load import Load, run_load
 from make_artifacts import group_key_of, perturbed, replace_file, symbol_of
-from table import Row, below, paired_ratio
+from table import Row, below
 
 MODEL = "bench"
 GZIP = {"Accept-Encoding": "gzip"}
-SERVER_CORE = 0
-CONNECTIONS = 8
 MANY_CHANGED = 10
 
-SMALLEST_OF_PLAIN = 100.0
-SMALLEST_OF_NGINX = 1 / 3
 LONGEST_REFRESH_MS = 100.0
 LARGEST_GROWTH = 2.0
 """Refreshing one group of ten times as many may take this many times as long."""
@@ -45,10 +40,14 @@ class Plan:
     groups: int
     few_groups: int
     repeats: int
+    starts: int
     refreshes: int
     load_seconds: float
+    connections: Sequence[int]
     debounces: Sequence[float]
     nginx: str | None
+    mlflow: str | None
+    wrk: str | None
 
     @property
     def artifacts(self) -> Path:
@@ -71,6 +70,10 @@ class Plan:
         return self.work / "nginx" / "www"
 
     @property
+    def mlflow_directory(self) -> Path:
+        return self.work / "mlflow"
+
+    @property
     def paths(self) -> list[str]:
         """The addresses of all payloads, shuffled, the same way each time."""
         order = np.random.default_rng(11).permutation(self.groups) + 1
@@ -84,13 +87,19 @@ class Samples:
     values: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, name: str, samples: Sequence[float]) -> list[float]:
-        self.values[name] = [round(sample, 6) for sample in samples]
+        """Keep samples under a name; what is not a number is null, as JSON has it."""
+        self.values[name] = [None if math.isnan(sample) else round(sample, 6) for sample in samples]
         return list(samples)
 
 
 def payload_path(number: int) -> str:
     """Return the address of a group's payload."""
     return f"/api/models/{MODEL}/model/{symbol_of(number)}"
+
+
+def artifact_name(number: int) -> str:
+    """Return what the file of a group's payload is called at MLflow."""
+    return f"{symbol_of(number)}.json"
 
 
 class Client:
@@ -107,14 +116,25 @@ class Client:
 
     def post(self, path: str, document: dict[str, str] | None = None) -> float:
         """Return the seconds that a successful POST took."""
+        return self._write("POST", path, document)
+
+    def put(self, path: str, document: dict[str, Any]) -> float:
+        """Return the seconds that a successful PUT took."""
+        return self._write("PUT", path, document)
+
+    def delete(self, path: str) -> float:
+        """Return the seconds that a successful DELETE took."""
+        return self._write("DELETE", path, None)
+
+    def _write(self, method: str, path: str, document: dict[str, Any] | None) -> float:
         body = json.dumps(document).encode() if document is not None else b""
         started = time.perf_counter()
-        self._connection.request("POST", path, body, {"Content-Type": "application/json"})
+        self._connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         said = answer.read()
         seconds = time.perf_counter() - started
         if answer.status != 200:
-            raise SystemExit(f"POST {path} gave {answer.status}: {said[:500]!r}")
+            raise SystemExit(f"{method} {path} gave {answer.status}: {said[:500]!r}")
         return seconds
 
 
@@ -134,12 +154,15 @@ def registration(plan: Plan, samples: Samples) -> list[Row]:
     samples.keep("memory_after_registration_mb", memory)
     return [
         Row(f"register {plan.groups} groups", "s", seconds),
-        _memory_row("memory after registration", memory),
+        memory_row("memory after registration", memory),
     ]
 
 
 def first_pulls(plan: Plan, samples: Samples) -> list[Row]:
-    """Pull every payload once after a restart; nginx is given the very bytes that were pulled."""
+    """Pull every payload once after a restart; the peers are given the very bytes that were pulled.
+
+    MLflow does not compress, so it gets the first one uncompressed.
+    """
     folder = plan.www / "api" / "models" / MODEL / "model"
     folder.mkdir(parents=True, exist_ok=True)
     times = []
@@ -154,15 +177,19 @@ def first_pulls(plan: Plan, samples: Samples) -> list[Row]:
             if status != 200:
                 raise SystemExit(f"{payload_path(number)} gave {status}: {body[:500]!r}")
             (folder / f"{symbol_of(number)}.gz").write_bytes(body)
+        plain_body = client.get(payload_path(1))[1]
         after_pulls, peak = [server.memory_mb()], [server.peak_memory_mb()]
+    artifact = plan.mlflow_directory / "artifacts" / artifact_name(1)
+    artifact.parent.mkdir(parents=True, exist_ok=True)
+    artifact.write_bytes(plain_body)
     samples.keep("first_pull_ms", times)
     samples.keep("memory_after_restart_mb", after_restart)
     samples.keep("memory_after_all_pulls_mb", after_pulls)
     samples.keep("peak_memory_of_all_pulls_mb", peak)
     samples.keep("payload_gzip_bytes", [path.stat().st_size for path in folder.iterdir()])
     return [
-        _memory_row("memory after a restart", after_restart),
-        _memory_row(f"memory after {plan.groups} payloads were pulled", after_pulls),
+        memory_row("memory after a restart", after_restart),
+        memory_row(f"memory after {plan.groups} payloads were pulled", after_pulls),
         Row("first pull of a payload (it is built)", "ms", times),
     ]
 
@@ -172,7 +199,7 @@ def cold_start(plan: Plan, samples: Samples) -> list[Row]:
     rows = []
     for name, path in (("first 200 of /api/health", "/api/health"), ("first payload", payload_path(1))):
         ours, front, simple = [], [], []
-        for _ in range(plan.repeats + 2):
+        for _ in range(plan.starts):
             with peers.model_manager(plan.data, logs=plan.work) as server:
                 ours.append(peers.wait_for_answer(server, path, GZIP))
             if plan.nginx is not None:
@@ -186,68 +213,13 @@ def cold_start(plan: Plan, samples: Samples) -> list[Row]:
                 f"start with {plan.groups} groups: {name}",
                 "s",
                 ours,
-                front,
-                simple,
+                nginx=front,
+                plain=simple,
                 budget=f"< {LONGEST_START_SECONDS:g} s",
                 met=below(ours, LONGEST_START_SECONDS),
             )
         )
     return rows
-
-
-def throughput(plan: Plan, samples: Samples) -> list[Row]:
-    """Load each server on a core of its own, one after the other in every round."""
-    hot, all_paths = [payload_path(1)], plan.paths
-    with ExitStack() as running:
-        ours = running.enter_context(peers.model_manager(plan.data, core=SERVER_CORE, logs=plan.work))
-        servers = [ours, running.enter_context(peers.plain(MODEL, plan.artifacts, core=SERVER_CORE, logs=plan.work))]
-        if plan.nginx is not None:
-            servers.append(running.enter_context(peers.nginx(plan.nginx, plan.work / "nginx", core=SERVER_CORE)))
-        tags = {}
-        peers.wait_for_answer(ours, "/api/health")
-        wait_until_published(Client(ours))
-        for server in servers:
-            peers.wait_for_answer(server, "/api/health")
-            tags[server.name] = Client(server).get(hot[0], GZIP)[2]
-
-        def rounds(
-            name: str, paths: list[str], connections: int, conditional: bool, seconds: float
-        ) -> dict[str, list[Load]]:
-            taken: dict[str, list[Load]] = {"ours": [], "nginx": [], "plain": []}
-            for _ in range(plan.repeats):
-                for server in servers:
-                    headers = dict(GZIP)
-                    if conditional:
-                        if not tags[server.name]:
-                            continue
-                        headers["If-None-Match"] = tags[server.name]
-                        if Client(server).get(paths[0], headers)[0] != 304:
-                            raise SystemExit(f"{server.name} did not answer 304 to its own entity tag")
-                    taken[server.name].append(
-                        run_load(server, paths, headers, seconds=seconds, connections=connections, directory=plan.work)
-                    )
-            for peer_name, loads in taken.items():
-                for attribute in ("per_second", "p50_ms", "p99_ms", "cpu_ms"):
-                    samples.keep(f"{name}_{peer_name}_{attribute}", [getattr(load, attribute) for load in loads])
-            return taken
-
-        calm = rounds("one_connection", hot, 1, False, plan.load_seconds)
-        busy = rounds("hot", hot, CONNECTIONS, False, plan.load_seconds)
-        spread = rounds("all_symbols", all_paths, CONNECTIONS, False, plan.load_seconds)
-        polled = rounds("not_modified", hot, CONNECTIONS, True, plan.load_seconds)
-        memory, peak = [ours.memory_mb()], [ours.peak_memory_mb()]
-    samples.keep("memory_after_load_mb", memory)
-    samples.keep("peak_memory_of_load_mb", peak)
-    return [
-        *_throughput_rows("payload gzip, one hot symbol", busy, budgeted=True),
-        *_throughput_rows(f"payload gzip, {plan.groups} symbols in turn", spread, budgeted=True),
-        *_throughput_rows("304, one hot symbol", polled, budgeted=False),
-        _load_row("payload gzip, one connection: p50", "ms", calm, lambda load: load.p50_ms),
-        _load_row("payload gzip, one connection: p99", "ms", calm, lambda load: load.p99_ms),
-        _load_row(f"payload gzip, {CONNECTIONS} connections: p99", "ms", busy, lambda load: load.p99_ms),
-        _memory_row("memory after the load", memory),
-        _memory_row("peak memory under load", peak),
-    ]
 
 
 def refresh(plan: Plan, samples: Samples) -> list[Row]:
@@ -288,9 +260,9 @@ def watching(plan: Plan, samples: Samples) -> list[Row]:
         with peers.model_manager(plan.data, watch_debounce=debounce, logs=plan.work) as server:
             peers.wait_for_answer(server, payload_path(1), GZIP)
             client = Client(server)
-            _wait_for_watcher(client)
+            wait_for_watcher(client)
             for number in range(1, plan.repeats + 1):
-                seconds.append(_seconds_until_served(client, plan, number))
+                seconds.append(seconds_until_served(client, plan.artifacts, number))
         samples.keep(f"watch_debounce_{debounce:g}_seconds", seconds)
         rows.append(Row(f"last byte written to new payload served, debounce {debounce:g} s", "s", seconds))
     return rows
@@ -327,7 +299,8 @@ def wait_until_published(client: Client) -> None:
     raise SystemExit("The payloads were not made in time.")
 
 
-def _wait_for_watcher(client: Client) -> None:
+def wait_for_watcher(client: Client) -> None:
+    """Wait until the watcher follows the roots, and has listed them for the first time."""
     deadline = time.monotonic() + SILENCE_SECONDS
     while time.monotonic() < deadline:
         watcher = json.loads(client.get("/api/health")[1])["watcher"]
@@ -338,10 +311,12 @@ def _wait_for_watcher(client: Client) -> None:
     raise SystemExit("The watcher did not start.")
 
 
-def _seconds_until_served(client: Client, plan: Plan, number: int) -> float:
-    path = plan.artifacts / f"{group_key_of(number)}_model.json"
+def seconds_until_served(client: Client, root: Path, number: int) -> float:
+    """Rename another model into place; return the seconds from then until the new payload arrived."""
+    path = root / f"{group_key_of(number)}_model.json"
     tag = client.get(payload_path(number), GZIP)[2]
-    replace_file(path, perturbed(path.read_bytes(), np.random.default_rng(os.getpid() + number)))
+    changed = perturbed(path.read_bytes(), np.random.default_rng(os.getpid() + number))
+    replace_file(path, changed)
     written = time.perf_counter()
     while time.perf_counter() - written < SILENCE_SECONDS:
         status, _, new = client.get(payload_path(number), {**GZIP, "If-None-Match": tag})
@@ -351,46 +326,6 @@ def _seconds_until_served(client: Client, plan: Plan, number: int) -> float:
     raise SystemExit(f"{path.name} changed, and {SILENCE_SECONDS:g} s later the old payload is still served.")
 
 
-def _memory_row(figure: str, samples: Sequence[float]) -> Row:
+def memory_row(figure: str, samples: Sequence[float]) -> Row:
     met = below(samples, MOST_MEMORY_MB)
     return Row(figure, "MB", samples, budget=f"< {MOST_MEMORY_MB:g} MB", met=met)
-
-
-def _load_row(
-    figure: str, unit: str, taken: dict[str, list[Load]], value: Callable[[Load], float], ratio: str | None = None
-) -> Row:
-    by_peer = {name: [value(load) for load in loads] for name, loads in taken.items()}
-    if ratio is None:
-        parts = [
-            f"{paired_ratio(by_peer['ours'], by_peer[name]):.3g} × {name}"
-            for name in ("nginx", "plain")
-            if by_peer[name]
-        ]
-        ratio = ", ".join(parts) or "–"
-    return Row(figure, unit, by_peer["ours"], by_peer["nginx"], by_peer["plain"], ratio=ratio)
-
-
-def _throughput_rows(figure: str, taken: dict[str, list[Load]], *, budgeted: bool) -> list[Row]:
-    rates = {name: [load.per_second for load in loads] for name, loads in taken.items()}
-    rows = []
-    for name, least, said in (
-        ("plain", SMALLEST_OF_PLAIN, f"> {SMALLEST_OF_PLAIN:g} × plain"),
-        ("nginx", SMALLEST_OF_NGINX, "> 1/3 of nginx"),
-    ):
-        if not rates[name]:
-            continue
-        ratio = paired_ratio(rates["ours"], rates[name])
-        other = {"nginx": rates["nginx"]} if name == "nginx" else {"plain": rates["plain"]}
-        rows.append(
-            Row(
-                figure,
-                "/s",
-                rates["ours"],
-                ratio=f"{ratio:.3g} × {name}",
-                budget=said if budgeted else "–",
-                met=ratio > least if budgeted else None,
-                **other,
-            )
-        )
-    rows.append(_load_row(f"{figure}: server's processor time", "ms", taken, lambda load: load.cpu_ms))
-    return rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from peers import HOST, Peer, pinned
 
 LOAD_CORE = 1
 ANSWER_SECONDS = 60
+ERRORS = ("connect", "read", "write", "status", "timeout")
 
 LUA = """\
 local requests = {}
@@ -34,9 +35,10 @@ end
 function done(summary, latency, counts)
   local failed = summary.errors
   io.write(string.format(
-    '\\nBENCH {"requests": %d, "microseconds": %d, "bytes": %d, "failed": %d, "p50": %f, "p99": %f}\\n',
+    '\\nBENCH {"requests": %d, "microseconds": %d, "bytes": %d, "connect": %d, "read": %d, "write": %d, ' ..
+    '"status": %d, "timeout": %d, "p50": %f, "p99": %f}\\n',
     summary.requests, summary.duration, summary.bytes,
-    failed.connect + failed.read + failed.write + failed.status + failed.timeout,
+    failed.connect, failed.read, failed.write, failed.status, failed.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
 """
@@ -44,7 +46,11 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run measured; latencies in ms, ``cpu_ms`` the server's processor time for one request."""
+    """What one run measured; latencies in ms, ``cpu_ms`` the server's processor time for one request.
+
+    ``errors`` counts what failed by kind: connections, reads and writes that broke, a status of 400 or more, and
+    answers that did not come within a minute. Where nothing was answered, times are not a number.
+    """
 
     requests: int
     per_second: float
@@ -52,11 +58,17 @@ class Load:
     p50_ms: float
     p99_ms: float
     cpu_ms: float
+    errors: Mapping[str, int]
+
+    @property
+    def failed(self) -> int:
+        """How many requests and connections failed, for whatever reason."""
+        return sum(self.errors.values())
 
 
-def generator_name() -> str:
-    """Return which load generator is used."""
-    return "wrk" if shutil.which("wrk") else "python threads"
+def find_wrk() -> str | None:
+    """Return the load generator, None when it is not installed."""
+    return shutil.which("wrk")
 
 
 def run_load(
@@ -67,34 +79,56 @@ def run_load(
     seconds: float,
     connections: int,
     directory: Path,
+    wrk: str | None,
+    may_fail: bool = False,
+    at_rest: bool = True,
 ) -> Load:
-    """Ask ``peer`` for ``paths`` in turn, over and over, on ``connections`` connections; any failure ends the run."""
+    """Ask ``peer`` for ``paths`` in turn, over and over, on ``connections`` connections.
+
+    Without ``wrk`` threads do it, which limits what fast servers can show.
+    Any failure ends the benchmark, unless it ``may_fail``: then failures are counted, and somebody has to show them.
+    The load waits until the server is ``at_rest``, so that what an earlier one left behind is not measured.
+    """
+    if at_rest:
+        peer.wait_until_calm()
     before = peer.cpu_seconds()
-    if generator_name() == "wrk":
-        measured = _run_wrk(peer, paths, headers, seconds, connections, directory)
+    if wrk is not None:
+        measured = _run_wrk(wrk, peer, paths, headers, seconds, connections, directory)
     else:
         measured = _run_threads(peer, paths, headers, seconds, connections)
     cpu = peer.cpu_seconds() - before
-    if measured["failed"] or not measured["requests"]:
-        raise SystemExit(f"{peer.name} failed {measured['failed']} of {measured['requests']} requests: not a figure.")
+    errors = {kind: int(measured[kind]) for kind in ERRORS}
+    requests = int(measured["requests"])
+    if not may_fail and (not requests or any(errors.values())):
+        raise SystemExit(
+            f"{peer.name} answered {requests} requests on {connections} connections and failed others ({errors}): not "
+            f"a figure. Look at {peer.name}.log in the work directory (--work DIR keeps it)."
+        )
     elapsed = measured["microseconds"] / 1e6
     return Load(
-        requests=int(measured["requests"]),
-        per_second=measured["requests"] / elapsed,
+        requests=requests,
+        per_second=requests / elapsed,
         megabytes_per_second=measured["bytes"] / elapsed / 1e6,
-        p50_ms=measured["p50"] / 1000,
-        p99_ms=measured["p99"] / 1000,
-        cpu_ms=cpu * 1000 / measured["requests"],
+        p50_ms=measured["p50"] / 1000 if requests else math.nan,
+        p99_ms=measured["p99"] / 1000 if requests else math.nan,
+        cpu_ms=cpu * 1000 / requests if requests else math.nan,
+        errors=errors,
     )
 
 
 def _run_wrk(
-    peer: Peer, paths: Sequence[str], headers: Mapping[str, str], seconds: float, connections: int, directory: Path
+    wrk: str,
+    peer: Peer,
+    paths: Sequence[str],
+    headers: Mapping[str, str],
+    seconds: float,
+    connections: int,
+    directory: Path,
 ) -> dict[str, float]:
     script, listed = directory / "wrk.lua", directory / "wrk-paths.txt"
     script.write_text(LUA)
     listed.write_text("\n".join(paths) + "\n")
-    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"]
+    command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s"]
     command += ["--timeout", f"{ANSWER_SECONDS}s", "-s", str(script)]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
@@ -115,11 +149,15 @@ def _run_wrk(
 def _run_threads(
     peer: Peer, paths: Sequence[str], headers: Mapping[str, str], seconds: float, connections: int
 ) -> dict[str, float]:
-    print("wrk is not installed: the client in Python limits what fast servers can show.", file=sys.stderr)
     deadline = time.perf_counter() + seconds
     times: list[float] = []
     received: list[int] = []
-    failed: list[object] = []
+    errors = dict.fromkeys(ERRORS, 0)
+    counting = threading.Lock()
+
+    def failed(kind: str) -> None:
+        with counting:
+            errors[kind] += 1
 
     def ask(first: int) -> None:
         connection = http.client.HTTPConnection(HOST, peer.port, timeout=ANSWER_SECONDS)
@@ -131,10 +169,10 @@ def _run_threads(
                 answer = connection.getresponse()
                 size = len(answer.read())
             except (OSError, http.client.HTTPException) as error:
-                failed.append(error)
+                failed("timeout" if isinstance(error, TimeoutError) else "read")
                 break
             if answer.status >= 400:
-                failed.append(answer.status)
+                failed("status")
             times.append(time.perf_counter() - started)
             received.append(size)
             at += connections
@@ -151,7 +189,7 @@ def _run_threads(
         "requests": len(times),
         "microseconds": (time.perf_counter() - began) * 1e6,
         "bytes": sum(received),
-        "failed": len(failed),
+        **errors,
         "p50": ordered[len(ordered) // 2] * 1e6,
         "p99": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e6,
     }

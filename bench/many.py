@@ -5,72 +5,74 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from statistics import median
 
 import peers
-from figures import GZIP, Client, Plan, Samples, payload_path, wait_until_published
+from figures import GZIP, Plan, Samples, payload_path
 from load import Load, run_load
-from table import Row, paired_ratio
+from serving import Taken, in_turns, of_each, start_all
+from table import PEERS, Row, paired_ratio, ratios
 
 WORKERS = 2
-CONNECTIONS = (8, 64, 512)
 IDLE = 512
 SMALLEST_OF_NGINX = 1 / 2
 LARGEST_SLOWDOWN = 1.2
 
 
 def workers(plan: Plan, samples: Samples) -> list[Row]:
-    """Load two workers and one nginx worker with few and many connections; nothing is bound to a core."""
-    hot = [payload_path(1)]
+    """Load two workers of each server, and nginx's one, with few and many connections; nothing is bound to a core."""
     rows = []
     with ExitStack() as running:
-        ours = running.enter_context(peers.model_manager(plan.data, workers=WORKERS, logs=plan.work))
-        peers.wait_for_answer(ours, "/api/health")
-        wait_until_published(Client(ours))
-        servers = [ours]
-        if plan.nginx is not None:
-            servers.append(running.enter_context(peers.nginx(plan.nginx, plan.work / "nginx", core=None)))
-        for server in servers:
-            peers.wait_for_answer(server, hot[0], GZIP)
-        for what, paths in (("one hot symbol", hot), (f"{plan.groups} symbols in turn", plan.paths)):
-            for connections in CONNECTIONS:
-                taken: dict[str, list[Load]] = {"ours": [], "nginx": []}
-                for _ in range(plan.repeats):
-                    for server in servers:
-                        taken[server.name].append(
-                            run_load(
-                                server, paths, GZIP, seconds=plan.load_seconds, connections=connections,
-                                directory=plan.work,
-                            )
-                        )  # fmt: skip
-                rows += _rows(f"{WORKERS} workers, {what}, {connections} connections", taken, samples)
+        servers = start_all(plan, running, core=None, processes=WORKERS)
+        ours = servers[0]
+        with_all_symbols = [server for server in servers if server.name != "mlflow"]
+        for what, paths, among in (
+            ("one hot symbol", [payload_path(1)], servers),
+            (f"{plan.groups} symbols in turn", plan.paths, with_all_symbols),
+        ):
+            for connections in plan.connections:
+                taken = in_turns(plan, among, paths, connections, may_fail=True)
+                rows += _rows(f"{WORKERS} workers, {what}, {_counted(connections)}", taken, samples)
         rows.append(_beside_idle_ones(plan, samples, ours))
-        memory = [ours.memory_mb()]
-    samples.keep("memory_of_workers_mb", memory)
-    return [*rows, Row(f"memory of {WORKERS} workers and their owner after the load", "MB", memory)]
+        memory = {server.name: [server.memory_mb()] for server in servers}
+    samples.keep("memory_of_workers_mb", memory["ours"])
+    return [*rows, Row(f"memory of {WORKERS} workers and their owner after the load", "MB", **memory)]
 
 
-def _rows(figure: str, taken: dict[str, list[Load]], samples: Samples) -> list[Row]:
-    rates = {name: [load.per_second for load in loads] for name, loads in taken.items()}
-    slowest = {name: [load.p99_ms for load in loads] for name, loads in taken.items()}
-    for name in rates:
-        samples.keep(f"{figure}_{name}_per_second", rates[name])
-        samples.keep(f"{figure}_{name}_p99_ms", slowest[name])
-    if not rates["nginx"]:
-        return [Row(figure, "/s", rates["ours"]), Row(f"{figure}: p99", "ms", slowest["ours"])]
-    ratio = paired_ratio(rates["ours"], rates["nginx"])
+def _counted(connections: int) -> str:
+    return f"{connections} connection" + ("s" if connections > 1 else "")
+
+
+def _rows(figure: str, taken: Taken, samples: Samples) -> list[Row]:
+    """Return rate, latencies and errors; the errors are those of all rounds together."""
+    found = {name: of_each(taken, partial(_attribute, name)) for name in ("per_second", "p50_ms", "p99_ms", "failed")}
+    for name, by_server in found.items():
+        for server, values in by_server.items():
+            if values:
+                samples.keep(f"{figure}_{server}_{name}", values)
+    rates = found["per_second"]
+    ratio = paired_ratio(rates["ours"], rates["nginx"]) if rates["nginx"] else None
+    others = {name: rates[name] for name in PEERS}
+    failed = {server: [int(sum(values))] for server, values in found["failed"].items() if values}
     return [
         Row(
             figure,
             "/s",
-            rates["ours"],
-            rates["nginx"],
-            ratio=f"{ratio:.3g} × nginx",
-            budget="> 1/2 of nginx",
-            met=ratio > SMALLEST_OF_NGINX,
+            **rates,
+            ratio=ratios(rates["ours"], others),
+            budget="–" if ratio is None else "> 1/2 of nginx",
+            met=None if ratio is None else ratio > SMALLEST_OF_NGINX,
         ),
-        Row(f"{figure}: p99", "ms", slowest["ours"], slowest["nginx"]),
+        Row(f"{figure}: p50", "ms", **found["p50_ms"]),
+        Row(f"{figure}: p99", "ms", **found["p99_ms"]),
+        Row(f"{figure}: errors", "", **failed),
     ]
+
+
+def _attribute(name: str, load: Load) -> float:
+    value: float = getattr(load, name)
+    return value
 
 
 def _beside_idle_ones(plan: Plan, samples: Samples, ours: peers.Peer) -> Row:
@@ -80,7 +82,13 @@ def _beside_idle_ones(plan: Plan, samples: Samples, ours: peers.Peer) -> Row:
         for kept, times in ((0, alone), (IDLE, beside)):
             with _idle_connections(ours, kept):
                 load = run_load(
-                    ours, [payload_path(1)], GZIP, seconds=plan.load_seconds, connections=1, directory=plan.work
+                    ours,
+                    [payload_path(1)],
+                    GZIP,
+                    seconds=plan.load_seconds,
+                    connections=1,
+                    directory=plan.work,
+                    wrk=plan.wrk,
                 )
             times.append(load.p50_ms)
     samples.keep("one_alone_p50_ms", alone)

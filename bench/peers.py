@@ -11,15 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from processes import Memory, cpu_seconds_of, is_alive, memory_of, peak_memory_mb, tree_of
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-TICKS = os.sysconf("SC_CLK_TCK")
+CALM_SECONDS = 0.1
+LONGEST_UNREST_SECONDS = 20.0
+MLFLOW_VARIABLE = "BENCH_MLFLOW_PYTHON"
+MLFLOW_ADDRESS = "/api/2.0/mlflow-artifacts/artifacts/"
+SETTINGS_OF_SERVERS = ("MODEL_MANAGER_", "PLAIN_", "MLFLOW_")
 
 NGINX_CONFIGURATION = """\
 {user}
@@ -66,30 +72,54 @@ class Peer:
 
     def memory_mb(self) -> float:
         """Return the resident memory of the process and its children in MB."""
-        return sum(_status_kib(number, "VmRSS") for number in self._tree()) * 1024 / 1e6
+        return sum(memory.resident for memory in self.memory_by_process())
+
+    def memory_by_process(self) -> list[Memory]:
+        """Return what each process of the server holds, the first one first."""
+        return [memory_of(number) for number in tree_of(self.process_id)]
 
     def peak_memory_mb(self) -> float:
         """Return the largest resident memory that the process itself ever had, in MB."""
-        return _status_kib(self.process_id, "VmHWM") * 1024 / 1e6
+        return peak_memory_mb(self.process_id)
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the process and its children so far."""
-        return sum(_cpu_ticks(number) for number in self._tree()) / TICKS
+        return sum(cpu_seconds_of(number) for number in tree_of(self.process_id))
 
-    def _tree(self) -> list[int]:
-        found = [self.process_id]
-        for number in found:
-            try:
-                for task in Path(f"/proc/{number}/task").iterdir():
-                    found += [int(child) for child in (task / "children").read_text().split()]
-            except FileNotFoundError:
-                continue
-        return found
+    def wait_until_calm(self) -> None:
+        """Wait until the server has nothing to do: what clients left behind is not the next one's load."""
+        deadline = time.monotonic() + LONGEST_UNREST_SECONDS
+        before = float("-inf")
+        while (now := self.cpu_seconds()) - before > CALM_SECONDS / 5 and time.monotonic() < deadline:
+            before = now
+            time.sleep(CALM_SECONDS)
 
 
 def find_nginx() -> str | None:
     """Return the program, None when it is not installed."""
     return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+def find_mlflow(asked: str | None) -> str | None:
+    """Return an interpreter that has MLflow: the one asked for, else that of ``BENCH_MLFLOW_PYTHON``, else None."""
+    program = asked or os.environ.get(MLFLOW_VARIABLE)
+    if not program:
+        return None
+    if mlflow_version(program) is None:
+        raise SystemExit(
+            f"'{program}' is no Python that has MLflow. Make one as bench/README.md says, or leave it out."
+        )
+    return program
+
+
+def mlflow_version(program: str) -> str | None:
+    """Return the version of MLflow that an interpreter has."""
+    ask = "from importlib.metadata import version; print(version('mlflow'))"
+    try:
+        said = subprocess.run([program, "-c", ask], capture_output=True, text=True, timeout=START_SECONDS)
+    except OSError:
+        return None
+    return said.stdout.strip() or None
 
 
 def pinned(core: int, command: Sequence[str]) -> list[str]:
@@ -169,6 +199,27 @@ def nginx(program: str, directory: Path, *, core: int | None) -> Iterator[Peer]:
         yield peer
 
 
+@contextmanager
+def sendfile(directory: Path, *, core: int | None, processes: int = 1, logs: Path) -> Iterator[Peer]:
+    """Run ``sendfile_server.py`` on the files that nginx has, with so many processes."""
+    port = free_port()
+    command = [sys.executable, str(PROJECT / "bench" / "sendfile_server.py"), str(directory), str(port), str(processes)]
+    with _running("sendfile", command, port, {}, core, logs) as peer:
+        yield peer
+
+
+@contextmanager
+def mlflow(program: str, directory: Path, *, core: int | None, processes: int = 1) -> Iterator[Peer]:
+    """Run MLflow's own server for artifacts alone, with so many workers, on the files in ``directory/artifacts``."""
+    port = free_port()
+    command = [program, "-m", "mlflow", "server", "--artifacts-only", "--serve-artifacts"]
+    command += ["--artifacts-destination", str(directory / "artifacts"), "--host", HOST, "--port", str(port)]
+    command += ["--workers", str(processes)]
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with _running("mlflow", command, port, environment, core, directory, directory) as peer:
+        yield peer
+
+
 def free_port() -> int:
     """Return a port that nobody listens on now."""
     with socket.socket() as probe:
@@ -198,25 +249,32 @@ def wait_for_answer(peer: Peer, path: str, headers: Mapping[str, str] | None = N
 def _wait_until(condition: Callable[[], bool], complaint: str, process_id: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not condition():
-        if time.monotonic() > deadline or not _is_alive(process_id):
+        if time.monotonic() > deadline or not is_alive(process_id):
             raise SystemExit(f"{complaint}; see its log in the work directory (--work DIR keeps it).")
         time.sleep(0.002)
 
 
 @contextmanager
 def _running(
-    name: str, command: list[str], port: int, environment: Mapping[str, str], core: int | None, logs: Path
+    name: str,
+    command: list[str],
+    port: int,
+    environment: Mapping[str, str],
+    core: int | None,
+    logs: Path,
+    directory: Path = PROJECT,
 ) -> Iterator[Peer]:
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MODEL_MANAGER_", "PLAIN_"))}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(SETTINGS_OF_SERVERS)}
     with open(logs / f"{name}.log", "ab") as log:
         started = time.perf_counter()
         process = subprocess.Popen(
             command if core is None else pinned(core, command),
-            cwd=PROJECT,
+            cwd=directory,
             env={**inherited, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         yield Peer(name, port, process.pid, started)
@@ -227,26 +285,5 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def _status_kib(process_id: int, name: str) -> int:
-    try:
-        lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
-    except FileNotFoundError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(name + ":")), 0)
-
-
-def _cpu_ticks(process_id: int) -> int:
-    try:
-        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0
-    return int(fields[11]) + int(fields[12])
+        with suppress(ProcessLookupError):  # children that it left behind
+            os.killpg(process.pid, signal.SIGKILL)

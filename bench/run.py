@@ -1,4 +1,4 @@
-"""The benchmark: Model Manager beside nginx and beside the plain way, in one run, as a table of medians and ratios."""
+"""The benchmark: Model Manager beside its peers, in one run, as a table of medians and ratios."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from pathlib import Path
 import figures
 import many
 import peers
+import serving
 from figures import Plan, Samples
-from load import generator_name
-from make_artifacts import Shape, write_directory
-from table import Row, machine, markdown
+from load import find_wrk
+from make_artifacts import Shape, link_groups, write_directory
+from table import HEADER, Row, machine, markdown
 
 FEW_GROUPS = 50
+QUICK_SECONDS = 0.2  # wrk makes it one second
+FIRST = (figures.registration, figures.first_pulls)
 SUBJECTS = (
-    figures.registration,
-    figures.first_pulls,
     figures.cold_start,
-    figures.throughput,
+    serving.throughput,
     many.workers,
     figures.refresh,
     figures.watching,
@@ -37,6 +38,7 @@ def main() -> int:
     chosen = _arguments()
     if find_spec("fastapi") is None:
         raise SystemExit("The plain way needs FastAPI: pip install -r requirements-bench.txt")
+    mlflow = peers.find_mlflow(chosen.mlflow)
     work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
     work.mkdir(parents=True, exist_ok=True)
     (work / "nginx").mkdir(exist_ok=True)
@@ -47,10 +49,14 @@ def main() -> int:
         groups=chosen.groups,
         few_groups=min(FEW_GROUPS, max(1, chosen.groups // 2)),
         repeats=1 if chosen.quick else 3,
+        starts=1 if chosen.quick else 5,
         refreshes=3 if chosen.quick else 9,
-        load_seconds=1.0 if chosen.quick else 4.0,
+        load_seconds=QUICK_SECONDS if chosen.quick else 4.0,
+        connections=(1, 64) if chosen.quick else (1, 8, 64, 512),
         debounces=(0.2,) if chosen.quick else (0.2, 2.0),
         nginx=peers.find_nginx(),
+        mlflow=mlflow,
+        wrk=None if chosen.threads else find_wrk(),
     )
     try:
         return _measure(chosen, plan)
@@ -67,7 +73,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--depth", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few repeats and short loads: does it run, not how fast")
+    parser.add_argument(
+        "--mlflow",
+        metavar="PYTHON",
+        help=f"an interpreter that has MLflow, which is started as a peer; by default that of {peers.MLFLOW_VARIABLE}",
+    )
+    parser.add_argument("--threads", action="store_true", help="make the load with Python threads, wrk or not")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    names = [subject.__name__ for subject in SUBJECTS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="registration and some of the rest")
     parser.add_argument("--work", type=Path, metavar="DIR", help="work there and leave everything behind")
     chosen = parser.parse_args()
     if chosen.groups < 2:
@@ -76,7 +90,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
-    facts = machine(plan.nginx, lambda: f"{generator_name()}, {plan.load_seconds:g} s a run, {plan.repeats} rounds")
+    facts = machine(
+        plan.nginx,
+        lambda: f"{'wrk' if plan.wrk else 'Python threads'}, {plan.load_seconds:g} s a run, {plan.repeats} rounds",
+        peers.mlflow_version(plan.mlflow) if plan.mlflow else None,
+    )
     _say(f"writing {plan.groups} groups")
     shape = Shape(chosen.factors, chosen.trees, chosen.depth)
     written = write_directory(plan.artifacts, plan.groups, shape, chosen.seed)
@@ -84,13 +102,13 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
         f"synthetic: {plan.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
         f"{written.total_bytes / 1e6:,.0f} MB"
     )
-    _link_few(plan)
+    link_groups(plan.artifacts, plan.few_artifacts, plan.few_groups)
     samples = Samples()
     rows: list[Row] = []
-    for subject in SUBJECTS:
+    for subject in (*FIRST, *(subject for subject in SUBJECTS if subject.__name__ in chosen.only)):
         started = time.perf_counter()
         rows += subject(plan, samples)
-        _say(f"{subject.__name__.replace('_', ' ')}: {time.perf_counter() - started:.0f} s")
+        _say(f"{subject.__name__}: {time.perf_counter() - started:.0f} s")
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
     for name, fact in facts.items():
         print(f"- {name}: {fact}")
@@ -101,24 +119,16 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
     print(f"{len(missed)} budget(s) MISSED: {', '.join(missed)}" if missed else "Every budget is met.")
     if plan.nginx is None:
         print("nginx is not installed, so nothing is said about the budget against it.")
+    if plan.wrk is None:
+        print("The load came from Python threads, which limits what fast servers can show. Take wrk for figures.")
+    if plan.mlflow is None:
+        print("No interpreter with MLflow was given (--mlflow PYTHON), so nothing is said about it.")
     if chosen.json is not None:
-        table = [dict(zip(("figure", *_COLUMNS), row.cells(), strict=True)) for row in rows]
+        table = [dict(zip(HEADER, row.cells(), strict=True)) for row in rows]
         document = {"machine": facts, "table": table, "samples": samples.values}
         chosen.json.parent.mkdir(parents=True, exist_ok=True)
         chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-_COLUMNS = ("ours", "nginx", "plain", "ratio", "budget", "verdict")
-
-
-def _link_few(plan: Plan) -> None:
-    """Make the small directory of hard links: files are replaced, never written into, so the two stay apart."""
-    plan.few_artifacts.mkdir()
-    stems = {figures.group_key_of(number) for number in range(1, plan.few_groups + 1)}
-    for path in plan.artifacts.iterdir():
-        if path.name.rpartition("_")[0] in stems:
-            os.link(path, plan.few_artifacts / path.name)
 
 
 def _say(text: str) -> None:

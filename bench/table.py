@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 
-HEADER = ("figure", "ours", "nginx", "plain", "ratio", "budget", "verdict")
+PEERS = ("nginx", "sendfile", "mlflow", "plain")
+HEADER = ("figure", "ours", *PEERS, "ratio", "budget", "verdict")
 NONE = "–"
 LIBRARIES = ("waitress", "bottle", "msgspec", "fastapi", "uvicorn")
 
@@ -26,6 +28,8 @@ class Row:
     unit: str
     ours: Sequence[float]
     nginx: Sequence[float] = ()
+    sendfile: Sequence[float] = ()
+    mlflow: Sequence[float] = ()
     plain: Sequence[float] = ()
     ratio: str = NONE
     budget: str = NONE
@@ -33,16 +37,22 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells as text: medians with the unit."""
-        shown = [shown_median(samples, self.unit) for samples in (self.ours, self.nginx, self.plain)]
-        verdict = NONE if self.met is None else ("met" if self.met else "MISSED")
-        return (self.figure, *shown, self.ratio, self.budget, verdict)
+        shown = [shown_median(getattr(self, name), self.unit) for name in ("ours", *PEERS)]
+        return (self.figure, *shown, self.ratio, self.budget, verdict_of(self.met))
+
+
+def verdict_of(met: bool | None) -> str:
+    """Return how a budget is called that was met, missed, or is none."""
+    return NONE if met is None else ("met" if met else "MISSED")
 
 
 def shown_median(samples: Sequence[float], unit: str) -> str:
-    """Return the median with three significant digits and its unit."""
-    if not samples:
+    """Return the median with three significant digits and its unit; counts are shown whole."""
+    value = median(samples) if samples else math.nan
+    if math.isnan(value):
         return NONE
-    value = median(samples)
+    if isinstance(value, int):
+        return f"{value:,} {unit}".strip()
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f} {unit}".strip()
 
@@ -50,6 +60,15 @@ def shown_median(samples: Sequence[float], unit: str) -> str:
 def paired_ratio(ours: Sequence[float], other: Sequence[float]) -> float:
     """Return the median of the ratios of samples that were taken one after the other."""
     return median(mine / theirs for mine, theirs in zip(ours, other, strict=True))
+
+
+def ratios(ours: Sequence[float], others: Mapping[str, Sequence[float]]) -> str:
+    """Return how many times what each of the others has ours is, where there are figures of both."""
+    found = []
+    for name, samples in others.items():
+        if samples and all(value > 0 for value in (*samples, *ours)):
+            found.append(f"{paired_ratio(ours, samples):.3g} × {name}")
+    return ", ".join(found) or NONE
 
 
 def below(samples: Sequence[float], limit: float) -> bool:
@@ -72,7 +91,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
-def machine(nginx: str | None, describe_load: Callable[[], str]) -> dict[str, str]:
+def machine(nginx: str | None, describe_load: Callable[[], str], mlflow: str | None = None) -> dict[str, str]:
     """Return what the figures depend on: date, processor, memory, versions, and how busy the machine was."""
     versions = {name: _version_of(name) for name in LIBRARIES}
     return {
@@ -83,6 +102,7 @@ def machine(nginx: str | None, describe_load: Callable[[], str]) -> dict[str, st
         "python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "nginx": _nginx_version(nginx),
+        "mlflow": mlflow or "not given",
         "load": describe_load(),
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
         "commit": _commit(),
