@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_group import read_group
 from mm_core.domain.groups import Group
+
+IDLE_PRIORITY = 10
+"""Niceness of whoever reads artifacts: bots that pull meanwhile come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Answer:
 
 def main() -> None:
     """Answer assignments from standard input until it closes."""
+    os.nice(IDLE_PRIORITY)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     assignment = strict_json.decode_as(requests.readline(), Assignment)
     limit = assignment.limits.worker_memory_bytes

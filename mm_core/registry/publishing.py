@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
 from mm_core.domain.configs import FactorConfigStamp
-from mm_core.domain.groups import Group
+from mm_core.domain.groups import Group, Scan
+from mm_core.domain.models import RegisteredModel
 from mm_core.errors import ModelManagerError, PayloadUnavailable
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
@@ -52,7 +54,8 @@ class Publisher:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._aligned: tuple[int, ...] | None = None
-        self._marks: dict[Place, Mark] = {}
+        self._looked_at: StoreView | None = None
+        self._marks: dict[str, dict[str, Mark]] = {}
         self._waiting: dict[Place, Group] = {}
 
     def start(self) -> None:
@@ -109,42 +112,58 @@ class Publisher:
         if self._store.stamp() != stamp:
             return  # somebody is committing just now: the next look takes the newer one
         trusted = self._published.stamp() == stamp
-        marks: dict[Place, Mark] = {}
-        symbols: dict[str, set[str]] = {}
+        marks: dict[str, dict[str, Mark]] = {}
         changed: dict[str, set[str]] = {}
         for model in view.models():
-            scan = view.scan(model.name)
-            stamps = view.factor_config_stamps(model.name)
-            symbols[model.name] = set()
-            for group in scan.groups.values() if scan is not None else ():
-                if not group.payload_ready:
-                    continue
-                symbols[model.name].add(group.symbol)
-                place = (model.name, group.group_key)
-                mark = (group, stamps.get(group.symbol.casefold()), model.root_path)
-                marks[place] = mark
-                if self._is_known(place, mark):
-                    continue
-                self._waiting[place] = group
-                changed.setdefault(model.name, set()).add(group.symbol)
-                if not trusted:
-                    self._published.withdraw(model.name, group.symbol)
-        self._waiting = {place: marks[place][0] for place in self._waiting if place in marks}
-        if marks.keys() != self._marks.keys() or self._aligned is None:
-            self._published.keep_only(symbols)
-        for place in self._marks.keys() - marks.keys():
-            changed.setdefault(place[0], set()).add(self._marks[place][0].symbol)
-        self._marks = marks
+            before = self._marks.get(model.name, {})
+            marks[model.name], looked_at = self._marks_of(view, model, before)
+            for group_key in looked_at:
+                mark = marks[model.name].get(group_key)
+                if mark is None:
+                    changed.setdefault(model.name, set()).add(before[group_key][0].symbol)
+                elif group_key not in before or not _are_same(before[group_key], mark):
+                    self._waiting[model.name, group_key] = mark[0]
+                    changed.setdefault(model.name, set()).add(mark[0].symbol)
+                    if not trusted:
+                        self._published.withdraw(model.name, mark[0].symbol)
+        for model_name in self._marks.keys() - marks.keys():
+            changed[model_name] = {mark[0].symbol for mark in self._marks[model_name].values()}
+        self._waiting = {(name, key): marks[name][key][0] for name, key in self._waiting if key in marks.get(name, ())}
+        if self._aligned is None or any(
+            marks.get(name, {}).keys() != self._marks.get(name, {}).keys() for name in marks.keys() | self._marks.keys()
+        ):
+            self._published.keep_only({name: {mark[0].symbol for mark in of.values()} for name, of in marks.items()})
+        self._marks, self._looked_at = marks, view
         self._published.declare(stamp)
         self._aligned = stamp
         self._changes.note(view.revision, changed)
 
-    def _is_known(self, place: Place, mark: Mark) -> bool:
-        known = self._marks.get(place)
-        if known is None or known[1:] != mark[1:]:
-            return False
-        before, now = known[0], mark[0]
-        return before is now or (before.read_at == now.read_at and before.files == now.files)
+    def _marks_of(
+        self, view: StoreView, model: RegisteredModel, before: dict[str, Mark]
+    ) -> tuple[dict[str, Mark], Iterable[str]]:
+        """Return the marks of a model's groups, and the keys of those that may differ from ``before``."""
+        scan = view.scan(model.name) or Scan(model.created_at)
+        symbols = self._symbols_since(view, model)
+        groups = (
+            list(scan.groups.values())
+            if symbols is None
+            else [group for symbol in symbols for group in scan.groups_of(symbol)]
+        )
+        stamps = view.factor_config_stamps(model.name) if symbols is None else None
+        now = {}
+        for group in groups:
+            if group.payload_ready:
+                symbol = group.symbol.casefold()
+                stamp = stamps.get(symbol) if stamps is not None else view.factor_config_stamp(model.name, symbol)
+                now[group.group_key] = (group, stamp, model.root_path)
+        return (now, before.keys() | now.keys()) if symbols is None else (before | now, now.keys())
+
+    def _symbols_since(self, view: StoreView, model: RegisteredModel) -> frozenset[str] | None:
+        """Return the symbols whose config changed since the last look, where nothing else of a model did; else None."""
+        before = self._looked_at.model(model.name) if self._looked_at is not None else None
+        if before is None or (before.scan_id, before.root_path) != (model.scan_id, model.root_path):
+            return None
+        return view.factor_configs_since(model.name, self._looked_at) if self._looked_at is not None else None
 
     def _make(self, makers: ThreadPoolExecutor, places: list[Place]) -> dict[Place, BaseException]:
         """Make some of the payloads that wait; return those that wait on, and why."""
@@ -163,6 +182,13 @@ class Publisher:
             self._published.publish(self._payloads.prepared(view, model, group))
         except PayloadUnavailable as error:  # bots are told the same
             log.warning("payload_unavailable", model=model_name, group=group.group_key, reason=error.detail)
+
+
+def _are_same(before: Mark, now: Mark) -> bool:
+    if before[1:] != now[1:]:
+        return False
+    group, other = before[0], now[0]
+    return group is other or (group.read_at == other.read_at and group.files == other.files)
 
 
 def _come_last() -> None:

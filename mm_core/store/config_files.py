@@ -49,6 +49,9 @@ class ConfigShards:
     files: Mapping[int, str]
 
 
+NO_CONFIGS = ConfigShards(1, 0, {})
+
+
 class ConfigGone(Exception):
     """A file is not on disk: newer commits have removed it, or somebody else has; its text is the path."""
 
@@ -73,6 +76,18 @@ class ConfigFiles:
         """Yield where each symbol of a model stands."""
         for file in shards.files.values():
             yield from self._shard(model_name, file).values()
+
+    def changed_symbols(self, model_name: str, before: ConfigShards, after: ConfigShards) -> frozenset[str] | None:
+        """Return the casefolded symbols that stand elsewhere in ``after``; None where symbols are divided otherwise."""
+        if before.count != after.count:
+            return None
+        found: set[str] = set()
+        for number in before.files.keys() | after.files.keys():
+            files = before.files.get(number), after.files.get(number)
+            if files[0] != files[1]:
+                old, new = (self._shard(model_name, file) if file is not None else {} for file in files)
+                found |= {symbol for symbol in old.keys() | new.keys() if old.get(symbol) != new.get(symbol)}
+        return frozenset(found)
 
     def record(self, model_name: str, row: ConfigRow) -> FactorConfigRecord:
         """Return what is set for a symbol."""
@@ -102,7 +117,7 @@ class ConfigFiles:
 
     def save(self, model_name: str, shards: ConfigShards | None, rows: Mapping[str, ConfigRow]) -> ConfigShards:
         """Write ``rows`` by casefolded symbol into new shards, the other symbols' with them; return all shards."""
-        before = shards or ConfigShards(1, 0, {})
+        before = shards or NO_CONFIGS
         rows = {symbol: self._written(model_name, row) for symbol, row in rows.items()}
         new = sum(self.row(model_name, before, symbol) is None for symbol in rows)
         count = shard_count_for(before.symbols + new, SYMBOLS_PER_SHARD, before.count if shards is not None else None)

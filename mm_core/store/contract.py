@@ -56,6 +56,12 @@ class StoreView(Protocol):
     def factor_config_stamps(self, name: str) -> dict[str, FactorConfigStamp]:
         """Return how far each config of a model is, by casefolded symbol in the order of these."""
 
+    def factor_configs_since(self, name: str, before: StoreView) -> frozenset[str] | None:
+        """Return the casefolded symbols of a model whose config may differ from an earlier view's; None where all may.
+
+        What it costs grows with what changed. ``before`` is a view of the same store.
+        """
+
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
 

@@ -15,7 +15,8 @@ from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, KeptScan, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreCorrupt
 from mm_core.store import documents
-from mm_core.store.config_files import ConfigFiles, ConfigGone, ConfigRow, ConfigShards, next_row
+from mm_core.store.config_files import NO_CONFIGS, ConfigFiles, ConfigGone, ConfigRow, ConfigShards, next_row
+from mm_core.store.contract import StoreView
 from mm_core.store.scans import ScanFiles, found_the_same
 from mm_core.store.state import OLD_CONFIGS, OLD_REVISIONS, State, shards_document
 from mm_core.store.storage import Tables, open_tables
@@ -91,6 +92,18 @@ class TinyDBView:
             rows = self._from_files(name, lambda shards: list(self._configs.rows(name, shards))) or ()
         found = {row.symbol.casefold(): _stamp_of(row) for row in rows}
         return {symbol: found[symbol] for symbol in sorted(found)}
+
+    def factor_configs_since(self, name: str, before: StoreView) -> frozenset[str] | None:
+        """Return the casefolded symbols of a model whose config may differ from an earlier view's."""
+        assert isinstance(before, TinyDBView)
+        old, new = before._base, self._base
+        if name in old.old_configs or name in new.old_configs:
+            return frozenset() if old is new else None
+        shards = [state.config_shards.get(name, NO_CONFIGS) for state in (old, new)]
+        try:
+            return self._configs.changed_symbols(name, *shards)
+        except ConfigGone:
+            return None
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
@@ -182,6 +195,13 @@ class TinyDBTransaction(TinyDBView):
         found = {} if name in self._deleted else super().factor_config_stamps(name)
         found |= {key[1]: _stamp_of(record) for key, record in self._records.items() if key[0] == name}
         return {symbol: found[symbol] for symbol in sorted(found)}
+
+    def factor_configs_since(self, name: str, before: StoreView) -> frozenset[str] | None:
+        """Return the casefolded symbols of a model whose config may differ from an earlier view's, changes included."""
+        found = super().factor_configs_since(name, before)
+        if found is None or name in self._deleted:
+            return None
+        return found | {symbol for model_name, symbol in self._records if model_name == name}
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, changes included."""

@@ -204,6 +204,29 @@ def test_the_figures_of_a_scan_are_those_of_its_groups(open_store: Callable[[], 
     assert open_store().view().scan_summary("m") is None
 
 
+def test_a_view_tells_which_configs_changed_since_another(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    views = [store.view()]
+    for number, symbols in enumerate((["A000", "B000"], ["b000"], []), 1):
+        with store.transaction() as transaction:
+            transaction.save_model(replace(MODEL, updated_at=str(number)))
+            for symbol in symbols:
+                config, revision = record(number, float(number))
+                transaction.save_factor_config(replace(config, symbol=symbol), revision)
+        views.append(open_store().view())
+    assert views[1].factor_configs_since("m", views[0]) == {"a000", "b000"}
+    assert views[2].factor_configs_since("m", views[1]) == {"b000"}
+    assert views[3].factor_configs_since("m", views[2]) == frozenset()
+    assert views[3].factor_configs_since("m", views[0]) == {"a000", "b000"}
+    assert views[3].factor_configs_since("nobody", views[0]) == frozenset()
+    with store.transaction() as transaction:
+        transaction.save_factor_config(*record(4, 4.0))
+        assert transaction.factor_configs_since("m", views[2]) == {"a000"}
+        transaction.delete_model("m", "2026")
+        assert transaction.factor_configs_since("m", views[2]) is None
+    assert store.view().factor_configs_since("m", views[3]) in (None, {"a000", "b000"}), "their shards may be gone"
+
+
 def test_a_scan_needs_a_registration(store: RegistryStore) -> None:
     with pytest.raises(ModelNotFound), store.transaction() as transaction:
         transaction.save_scan("m", make_scan())
