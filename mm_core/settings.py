@@ -119,7 +119,13 @@ TABLE: tuple[Setting, ...] = (
         _workers,
         "processes that serve on one port, `auto`: one a core; from two on, one more owns the state",
     ),
-    Setting("THREADS", "threads", "8", _count, "threads that answer requests; a registration keeps one busy"),
+    Setting(
+        "THREADS",
+        "threads",
+        "8",
+        _count,
+        "threads that answer what is not a ready payload; 1 to 32 answer as many a second, more than one while one waits",
+    ),
     Setting(
         "CACHE_MB",
         "cache_bytes",

@@ -27,6 +27,8 @@ from mm_core.settings import Settings
 
 BACKLOG = 1024
 CONNECTIONS = 3000
+SEND_BYTES = 256 << 10
+"""Of an answer, gathered before they are sent; why, and why the other values: docs/operations.md, "Tuning"."""
 
 
 def bound_sockets(settings: Settings, processes: int = 1) -> list[list[socket.socket]]:
@@ -77,6 +79,7 @@ def server_on(
         ident=None,
         backlog=BACKLOG,
         connection_limit=CONNECTIONS,
+        send_bytes=SEND_BYTES,
         max_request_body_size=LARGEST_BODY * 2,
         clear_untrusted_proxy_headers=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from mmap import ACCESS_READ, mmap
+from mmap import MAP_POPULATE, MAP_SHARED, PROT_READ, mmap
 from typing import NamedTuple
 
 from mm_core.store.blobs import BlobDirectory
@@ -81,7 +81,12 @@ class MappedBlobs:
                 if len(self._whole) >= MOST_REMEMBERED:
                     self._whole.clear()
                 self._whole[key] = identity(status)
-            return _Mapped(str(path), identity(status), mmap(descriptor, status.st_size, access=ACCESS_READ))
+            # filled at once: one by one, its page faults took a tenth of the processor time of a first pull
+            return _Mapped(
+                str(path),
+                identity(status),
+                mmap(descriptor, status.st_size, flags=MAP_SHARED | MAP_POPULATE, prot=PROT_READ),
+            )
         finally:
             os.close(descriptor)
 
