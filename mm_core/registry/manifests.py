@@ -44,13 +44,13 @@ class Manifests:
         """
         stamp = self._aligned_stamp()
         kept = self._kept.get(model_name)
-        if kept is not None and kept[0] == stamp:
-            return kept[1]
+        if kept is not None:
+            if kept[0] == stamp:
+                return kept[1]
+            self._kept.pop(model_name, None)
         manifest, is_complete = self._made(model_name, is_published=self._published.stamp() == stamp)
         if is_complete and self._store.stamp() == stamp:
             self._kept[model_name] = (stamp, manifest)
-        else:
-            self._kept.pop(model_name, None)
         return manifest
 
     def _aligned_stamp(self) -> Stamp:

@@ -149,7 +149,7 @@ class TinyDBView:
         except ConfigGone as gone:
             newest = self._newest().config_shards.get(name)
             if newest == shards:
-                raise StoreCorrupt(f"'{gone}' is missing. Put a backup in its place, then start again.") from gone
+                raise _missing(gone) from gone
             return read(newest) if newest is not None else None
 
 
@@ -269,7 +269,10 @@ class TinyDBTransaction(TinyDBView):
         for (name, symbol), record in self._records.items():
             before = None if name in self._deleted else self._row(name, symbol)
             rows.setdefault(name, {})[symbol] = next_row(record, self._revisions[name, symbol], before)
-        self._moved = {name: self._configs.save(name, shards.get(name), changed) for name, changed in rows.items()}
+        try:
+            self._moved = {name: self._configs.save(name, shards.get(name), changed) for name, changed in rows.items()}
+        except ConfigGone as gone:
+            raise _missing(gone) from gone
         return shards | self._moved
 
     def clean_up(self) -> None:
@@ -294,6 +297,10 @@ def _plain(tables: Tables) -> Tables:
         name: {str(number): dict(row) if isinstance(row, StoredDocument) else row for number, row in table.items()}
         for name, table in tables.items()
     }
+
+
+def _missing(gone: ConfigGone) -> StoreCorrupt:
+    return StoreCorrupt(f"'{gone}' is missing. Put a backup in its place, then start again.")
 
 
 def _stamp_of(known: ConfigRow | FactorConfigRecord) -> FactorConfigStamp:

@@ -213,6 +213,17 @@ def test_scans_of_every_format_have_figures(form: str) -> None:
     assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2).summary()
 
 
+def test_a_missing_shard_keeps_a_growing_model_from_being_stored_in_part(tmp_path: Path) -> None:
+    store = _created(tmp_path, 3)
+    (shard,) = (tmp_path / "configs" / "m" / "shards").iterdir()
+    aside = shard.rename(tmp_path / "aside")
+    with pytest.raises(StoreCorrupt, match=f"'{shard}' is missing"):
+        _created(tmp_path, 2000)
+    aside.rename(shard)
+    assert TinyDBStore(tmp_path).view().revision == store.view().revision == 1
+    assert len(_created(tmp_path, 2000).view().factor_config_stamps("m")) == 2000
+
+
 @pytest.mark.parametrize("form", ["format-1", "format-2"])
 def test_the_first_commit_moves_configs_of_an_older_format_into_files(tmp_path: Path, form: str) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
