@@ -54,8 +54,8 @@ def cell_editor(page: Page) -> Locator:
     return page.locator("[data-testid=portal] input, [data-testid=portal] textarea")
 
 
-def open_cell(page: Page, column: int, row: int) -> Locator:
-    """Select a cell of the grid, open its editor and return it."""
+def write_into_cell(page: Page, column: int, row: int, text: str) -> None:
+    """Select a cell of the grid, open its editor and write; confirming is left to the caller."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
     for _ in range(40):  # the very first focus of a grid selects its first cell, and a rerun may take the focus away
@@ -64,16 +64,16 @@ def open_cell(page: Page, column: int, row: int) -> Locator:
         if target.get_attribute("aria-selected") == "true":
             page.keyboard.press("Enter")
             try:
-                cell_editor(page).first.wait_for(timeout=2_000)
+                cell_editor(page).first.fill(text, timeout=2_000)  # one that is just closing is gone before this
             except PlaywrightTimeout:
                 continue
-            break
-    return cell_editor(page).first
+            return
+    raise AssertionError(f"The cell in column {column}, row {row} did not open.")
 
 
 def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
     """Open a cell, type and confirm; wait until the grid shows it."""
-    open_cell(page, column, row).fill(text)
+    write_into_cell(page, column, row, text)
     page.keyboard.press("Enter")
     expect(cell(page, column, row)).to_have_text(text)
 

@@ -20,10 +20,10 @@ from tests.dashboard.browsing import (
     cell_editor,
     click_row,
     errors_of,
-    open_cell,
     open_tab,
     settled,
     type_into_cell,
+    write_into_cell,
 )
 
 pytestmark = pytest.mark.browser
@@ -174,7 +174,7 @@ def test_what_does_not_look_like_a_number_never_reaches_the_draft(
 ) -> None:
     page = open_tab(browser, f"{start_dashboard()}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
     for text in ("1,5", "abc"):
-        open_cell(page, MEAN, 0).fill(text)
+        write_into_cell(page, MEAN, 0, text)
         page.keyboard.press("Enter")
         while cell_editor(page).count():  # a key that comes while the grid draws is lost
             page.keyboard.press("Escape")
