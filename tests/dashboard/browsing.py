@@ -71,6 +71,17 @@ def write_into_cell(page: Page, column: int, row: int, text: str) -> None:
     raise AssertionError(f"The cell in column {column}, row {row} did not open.")
 
 
+def close_cell_editor(page: Page) -> None:
+    """Leave an open cell as it was; a second Escape would take the grid's selection, and a key may get lost."""
+    for _ in range(20):
+        page.keyboard.press("Escape")
+        try:
+            cell_editor(page).first.wait_for(state="detached", timeout=1_000)
+        except PlaywrightTimeout:
+            continue
+        return
+
+
 def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
     """Open a cell, type and confirm; wait until the grid shows it."""
     write_into_cell(page, column, row, text)
