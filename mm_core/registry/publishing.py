@@ -160,10 +160,16 @@ class Publisher:
 
     def _symbols_since(self, view: StoreView, model: RegisteredModel) -> frozenset[str] | None:
         """Return the symbols whose config changed since the last look, where nothing else of a model did; else None."""
-        before = self._looked_at.model(model.name) if self._looked_at is not None else None
-        if before is None or (before.scan_id, before.root_path) != (model.scan_id, model.root_path):
+        looked_at = self._looked_at
+        before = looked_at.model(model.name) if looked_at is not None else None
+        if (
+            looked_at is None
+            or before is None
+            or before.scan_id != model.scan_id
+            or before.root_path != model.root_path
+        ):
             return None
-        return view.factor_configs_since(model.name, self._looked_at) if self._looked_at is not None else None
+        return view.factor_configs_since(model.name, looked_at)
 
     def _make(self, makers: ThreadPoolExecutor, places: list[Place]) -> dict[Place, BaseException]:
         """Make some of the payloads that wait; return those that wait on, and why."""

@@ -111,6 +111,14 @@ def wait_until_published(server: RunningServer, model_name: str = "m", seconds: 
         time.sleep(0.02)
 
 
+def save_mean(server: RunningServer, symbol: str, mean: float) -> None:
+    """Set the mean of the first factor of a symbol of model ``m``."""
+    url = f"{server.url}/api/models/m/symbols/{symbol}/factor-config"
+    document = httpx.get(url).json()
+    document[symbol]["mean_values"][0] = mean
+    assert httpx.put(url, json=document).status_code == 200
+
+
 def free_port() -> int:
     """Return a port of the loopback address that nothing listens on."""
     with socket.socket() as listener:

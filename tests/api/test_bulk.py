@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.conftest import RunningServer, save_mean, wait_until_published
 
 Start = Callable[..., RunningServer]
 
@@ -26,13 +26,6 @@ def server(
     assert httpx.post(server.url + "/api/models", json=body).status_code == 200
     wait_until_published(server)
     return server
-
-
-def _save(server: RunningServer, symbol: str, mean: float) -> None:
-    url = f"{server.url}/api/models/m/symbols/{symbol}/factor-config"
-    document = httpx.get(url).json()
-    document[symbol]["mean_values"][0] = mean
-    assert httpx.put(url, json=document).status_code == 200
 
 
 def test_the_manifest_names_what_a_pull_returns(server: RunningServer) -> None:
@@ -60,7 +53,7 @@ def test_a_manifest_is_another_one_only_when_its_model_changed(server: RunningSe
     while httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code != 304:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    _save(server, "SOLUSDT", 7.0)
+    save_mean(server, "SOLUSDT", 7.0)
     wait_until_published(server)
     later = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]})
     before = {item["symbol"]: item for item in first.json()["items"]}
@@ -87,7 +80,7 @@ def test_a_waiting_bot_hears_of_a_change_while_others_are_served(server: Running
         assert time.monotonic() - started < 2
     assert all(answer.headers["Retry-After"] == "5" and answer.json()["symbols"] == [] for _, answer in heard)
     saved = time.monotonic()
-    _save(server, "SOLUSDT", 7.0)
+    save_mean(server, "SOLUSDT", 7.0)
     for waiter in waiters:
         waiter.join(10)
     told = [(at, answer) for at, answer in heard if "Retry-After" not in answer.headers]

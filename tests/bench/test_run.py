@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.bench.running import run_benchmark
+
 MLFLOW_STAND_IN = """\
 #!{python}
 import sys
@@ -33,25 +33,6 @@ ThreadingHTTPServer((options["--host"], int(options["--port"])), Artifacts).serv
 """
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROJECT / "bench" / "run.py"), "--quick", "--threads", "--groups", "4"]
-    return subprocess.run(
-        [*command, "--factors", "20", "--trees", "5", "--depth", "3", *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-@pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the benchmark makes its directory of work."""
-    path = tmp_path / "scratch"
-    path.mkdir()
-    monkeypatch.setenv("TMPDIR", str(path))
-    return path
-
-
 @pytest.fixture
 def python_with_mlflow(tmp_path: Path) -> Path:
     """An interpreter that hands files out as MLflow does, and claims to have it."""
@@ -63,9 +44,9 @@ def python_with_mlflow(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
-    tmp_path: Path, scratch: Path, python_with_mlflow: Path
+    tmp_path: Path, work_place: Path, python_with_mlflow: Path
 ) -> None:
-    done = run("--mlflow", str(python_with_mlflow), "--json", str(tmp_path / "figures.json"))
+    done = run_benchmark("--mlflow", str(python_with_mlflow), "--json", str(tmp_path / "figures.json"))
     assert done.returncode == 0, done.stderr
     table = json.loads((tmp_path / "figures.json").read_text())["table"]
     judged = {row["budget"] for row in table if row["verdict"] in {"met", "MISSED"}}
@@ -85,4 +66,4 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
         for latency in ("p50", "p99"):
             assert {rows[f"{name}: {latency}"][peer][-3:] for peer in ("ours", "sendfile", "mlflow")} == {" ms"}
         assert [rows[f"{name}: errors"][peer] for peer in ("ours", "sendfile", "mlflow")] == ["0", "0", "0"]
-    assert list(scratch.iterdir()) == []
+    assert list(work_place.iterdir()) == []

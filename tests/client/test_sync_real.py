@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mm_core.client import PayloadClient, PayloadNotFound, ServerAway, Synced
-from tests.api.conftest import RunningServer, model_root, start_server, wait_until_published
+from tests.api.conftest import RunningServer, model_root, save_mean, start_server, wait_until_published
 from tests.waiting import wait_until
 
 __all__ = ["model_root", "start_server"]
@@ -54,13 +54,6 @@ def client(server: RunningServer, tmp_path: Path) -> Iterator[PayloadClient]:
         yield client
 
 
-def _save(server: RunningServer, symbol: str, mean: float) -> None:
-    url = f"{server.url}/api/models/m/symbols/{symbol}/factor-config"
-    document = httpx.get(url).json()
-    document[symbol]["mean_values"][0] = mean
-    assert httpx.put(url, json=document).status_code == 200
-
-
 READY = ("ADAUSDT", "BTCUSDT", "SOLUSDT")
 
 
@@ -75,7 +68,7 @@ def test_only_what_changed_is_asked_for(
     with PayloadClient(server.url, tmp_path / "cache") as restarted:
         assert restarted.sync("m").unchanged == READY
     assert asked == ["manifest", "manifest"]
-    _save(server, "SOLUSDT", 7.0)
+    save_mean(server, "SOLUSDT", 7.0)
     wait_until_published(server)
     asked.clear()
     assert client.sync("m").changed == ("SOLUSDT",)
@@ -91,7 +84,7 @@ def test_a_waiting_bot_has_a_change_at_once(server: RunningServer, client: Paylo
     waiter = threading.Thread(target=lambda: found.append(client.sync("m", wait=60)))
     waiter.start()
     wait_until(lambda: asked == ["changes"])
-    _save(server, "SOLUSDT", 7.0)
+    save_mean(server, "SOLUSDT", 7.0)
     waiter.join(20)
     assert [synced.changed for synced in found] == [("SOLUSDT",)]
     assert client.local("m", "SOLUSDT").mean_values[0] == 7.0
