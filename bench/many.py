@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 
 import peers
-from figures import GZIP, Plan, Samples, payload_path
+from figures import GZIP, Client, Plan, Samples, payload_path
 from load import Load, run_load
 from serving import Taken, in_turns, of_each, start_all
 from table import PEERS, Row, paired_ratio, ratios
@@ -18,6 +18,7 @@ WORKERS = 2
 IDLE = 512
 SMALLEST_OF_NGINX = 1 / 2
 LARGEST_SLOWDOWN = 1.2
+GROWTH_CONNECTIONS = 64
 
 
 def workers(plan: Plan, samples: Samples) -> list[Row]:
@@ -35,6 +36,7 @@ def workers(plan: Plan, samples: Samples) -> list[Row]:
                 taken = in_turns(plan, among, paths, connections, may_fail=True)
                 rows += _rows(f"{WORKERS} workers, {what}, {_counted(connections)}", taken, samples)
         rows.append(_beside_idle_ones(plan, samples, ours))
+        rows.append(_beside_one_process(plan, samples, ours))
         memory = {server.name: [server.memory_mb()] for server in servers}
     samples.keep("memory_of_workers_mb", memory["ours"])
     return [*rows, Row(f"memory of {WORKERS} workers and their owner after the load", "MB", **memory)]
@@ -101,6 +103,38 @@ def _beside_idle_ones(plan: Plan, samples: Samples, ours: peers.Peer) -> Row:
         ratio=f"{slowdown:.2f} × alone",
         budget=f"< {LARGEST_SLOWDOWN:g} × alone",
         met=slowdown < LARGEST_SLOWDOWN,
+    )
+
+
+def _beside_one_process(plan: Plan, samples: Samples, ours: peers.Peer) -> Row:
+    """Measure 304s of several workers and of a server that is one process, in turns.
+
+    They are what costs the load generator least, so that the servers can have most of the machine.
+    """
+    path = payload_path(1)
+    tag = Client(ours).get(path, GZIP)[2]
+    rates: dict[str, list[float]] = {"several": [], "one": []}
+    with peers.model_manager(plan.data, logs=plan.work) as alone:
+        peers.wait_for_answer(alone, path, GZIP)
+        for _ in range(plan.repeats):
+            for name, server in (("one", alone), ("several", ours)):
+                load = run_load(
+                    server,
+                    [path],
+                    {**GZIP, "If-None-Match": tag},
+                    seconds=plan.load_seconds,
+                    connections=GROWTH_CONNECTIONS,
+                    directory=plan.work,
+                    wrk=plan.wrk,
+                )
+                rates[name].append(load.per_second)
+    samples.keep("304_of_one_process_per_second", rates["one"])
+    samples.keep("304_of_several_workers_per_second", rates["several"])
+    return Row(
+        f"{WORKERS} workers, 304, {_counted(GROWTH_CONNECTIONS)}",
+        "/s",
+        rates["several"],
+        ratio=f"{paired_ratio(rates['several'], rates['one']):.2f} × one process",
     )
 
 

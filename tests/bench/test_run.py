@@ -57,6 +57,8 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(
         assert row["figure"] in done.stdout
     assert ("MISSED" in done.stdout) == any(row["verdict"] == "MISSED" for row in table)
     assert "- mlflow: 9.9.9" in done.stdout
+    (grown,) = [row for row in table if row["ratio"].endswith("× one process")]
+    assert grown["figure"] == "2 workers, 304, 64 connections"
     rows = {row["figure"]: row for row in table}
     for connections in ("1 connection", "64 connections"):
         name = f"2 workers, one hot symbol, {connections}"
