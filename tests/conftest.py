@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import xgboost
@@ -15,6 +16,9 @@ import xgboost
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
+
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no defect
+hypothesis.settings.load_profile("no clock")
 
 FACTORS = ("momentum_5", "volatility_20", "spread_3")
 

@@ -1,4 +1,4 @@
-"""How much of a file, a tree or a child process the readers accept."""
+"""What the readers accept: by which version of the rules, and how much of a file, a tree or a child process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from mm_core.domain.groups import FileRole
 
 MEBIBYTE = 1 << 20
+
+READING_RULES = 2
+"""Raised when a file would be read otherwise than before: groups that were read by older rules are read again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Siblings
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.tree import ListedFile, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
@@ -25,11 +25,12 @@ class Listing:
     findings: tuple[Finding, ...]
 
     def differs_from(self, scan: Scan) -> bool:
-        """Return whether names, sizes or times differ from those that a scan read."""
+        """Return whether names, sizes or times differ from those that a scan read, or it read by older rules."""
         return (
             self.findings != scan.findings
             or [files.group_key for files in self.groups] != list(scan.groups)
             or any(scan.groups[files.group_key].files != files.files for files in self.groups)
+            or any(group.rules != READING_RULES for group in scan.groups.values())
         )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from mm_core.artifacts.layouts import GroupFiles
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.pickles import read_model_json
 from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
-from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.factors import FactorTable, IcTable
@@ -78,6 +78,7 @@ class _GroupReader:
             onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx is not None else None,
             findings=tuple(self.findings),
             read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            rules=READING_RULES,
         )
         return GroupReading(group, model_json, onnx)
 
@@ -91,7 +92,7 @@ class _GroupReader:
         is_pickle = report.file == self._path(FileRole.MODEL_PICKLE)
         model_json = read_model_json(data) if is_pickle else data
         model_json = model_json.removeprefix(b"\xef\xbb\xbf")
-        return summarize_model(model_json, report.file), model_json
+        return read_booster(model_json, report), model_json
 
     def _use(self, role: FileRole, reader: Callable[[bytes, FileReport], Value]) -> Value | None:
         """Read the file of ``role`` if there is one; its problems become findings."""

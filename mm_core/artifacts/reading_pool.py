@@ -15,7 +15,7 @@ from typing import IO
 import mm_core
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.read_group import GroupReading, read_group
 from mm_core.artifacts.reading_worker import Answer, Assignment
 from mm_core.domain.factors import FactorTable, IcTable
@@ -166,5 +166,6 @@ def _lost(files: GroupFiles) -> GroupReading:
         onnx_sha256=None,
         findings=(finding,),
         read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        rules=READING_RULES,
     )
     return GroupReading(group, None, None)

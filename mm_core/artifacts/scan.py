@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.reading_pool import read_groups
 from mm_core.domain.groups import Group, Scan
@@ -30,10 +30,11 @@ def scan_root(
 ) -> Scan:
     """Return all groups below ``root``; nothing is written there.
 
-    ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when path, size, times
-    and inode of all its files are equal. ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content
-    (``.onnx``) of each group that was read, before the scan is returned. ``progress(done, total)`` counts groups that
-    are read. Raises `InvalidRoot` when the root itself cannot be listed.
+    ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when it was read by the
+    same rules and path, size, times and inode of all its files are equal. ``keep(bytes, suffix)`` is given the JSON
+    text (``.json``) and ONNX content (``.onnx``) of each group that was read, before the scan is returned.
+    ``progress(done, total)`` counts groups that are read. Raises `InvalidRoot` when the root itself cannot be
+    listed.
     """
     limits = limits or ReadingLimits()
     listing = listing or list_groups(root, limits)
@@ -42,7 +43,7 @@ def scan_root(
     changed = []
     for files in listing.groups:
         known = before.get(files.group_key)
-        if known is not None and known.files == files.files and not _was_lost(known):
+        if known is not None and known.files == files.files and _is_read(known):
             groups[files.group_key] = known
         else:
             groups[files.group_key] = None  # holds the place in the order of keys
@@ -61,5 +62,5 @@ def scan_root(
     return Scan(datetime.now(UTC).isoformat(timespec="milliseconds"), read, listing.findings)
 
 
-def _was_lost(group: Group) -> bool:
-    return any(finding.code == LOST_READER for finding in group.findings)
+def _is_read(group: Group) -> bool:
+    return group.rules == READING_RULES and all(finding.code != LOST_READER for finding in group.findings)

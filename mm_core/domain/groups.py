@@ -78,7 +78,8 @@ class ModelSummary:
 class Group:
     """The files that share one group key, read: factors, IC, training info and the booster's summary.
 
-    ``read_at`` is the UTC time of reading in ISO 8601; ``onnx_sha256`` names the stored bytes of ``_model.onnx``.
+    ``read_at`` is the UTC time of reading in ISO 8601, ``rules`` the version of the rules that it was read by;
+    ``onnx_sha256`` names the stored bytes of ``_model.onnx``.
     """
 
     group_key: str
@@ -92,6 +93,7 @@ class Group:
     onnx_sha256: str | None
     findings: tuple[Finding, ...]
     read_at: str
+    rules: int = 1
 
     @property
     def feature_dim(self) -> int:

@@ -90,6 +90,7 @@ def group_document(group: Group) -> Document:
         "onnx_sha256": group.onnx_sha256,
         "findings": [finding_document(finding) for finding in group.findings],
         "read_at": group.read_at,
+        "rules": group.rules,
     }
 
 
@@ -121,6 +122,7 @@ def group_value(document: Mapping[str, Any]) -> Group:
         onnx_sha256=document["onnx_sha256"],
         findings=tuple(finding_value(finding) for finding in document["findings"]),
         read_at=document["read_at"],
+        rules=document.get("rules", 1),
     )
 
 

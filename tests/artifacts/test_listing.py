@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.domain.groups import Scan
 from tests.store.test_contract import make_group
@@ -24,7 +24,10 @@ SUFFIXES = ("_model.json", "_factors.txt", "_ic.csv")
 
 
 def _scan_of(listing: Listing) -> Scan:
-    groups = {files.group_key: replace(make_group(files.group_key), files=files.files) for files in listing.groups}
+    groups = {
+        files.group_key: replace(make_group(files.group_key), files=files.files, rules=READING_RULES)
+        for files in listing.groups
+    }
     return Scan("2026", groups, listing.findings)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
-from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.findings import Finding
 from mm_core.errors import UnreadableArtifact
@@ -150,7 +150,7 @@ def test_any_bytes_give_an_ic_table_or_a_refusal(data: bytes) -> None:
 
 
 def test_a_booster_is_summarized_as_xgboost_saved_it(booster_json: bytes) -> None:
-    summary = summarize_model(booster_json, "x_model.json")
+    summary = read_booster(booster_json, FileReport("x_model.json"))
     assert (summary.feature_dim, summary.objective, summary.num_trees) == (3, "reg:squarederror", 4)
     assert summary.num_parallel_tree == 1
     assert len(summary.version) == 3
@@ -159,23 +159,23 @@ def test_a_booster_is_summarized_as_xgboost_saved_it(booster_json: bytes) -> Non
 def test_a_booster_with_nan_tokens_is_read_as_xgboost_reads_it(booster_json: bytes) -> None:
     document = json.loads(booster_json)
     document["learner"]["gradient_booster"]["model"]["trees"][0]["sum_hessian"][0] = math.nan
-    assert summarize_model(json.dumps(document).encode(), "x").num_trees == 4
+    assert read_booster(json.dumps(document).encode(), FileReport("x")).num_trees == 4
 
 
 def test_a_cut_booster_is_refused(booster_json: bytes) -> None:
     with pytest.raises(UnreadableArtifact, match="no XGBoost JSON"):
-        summarize_model(booster_json[: len(booster_json) // 2], "x")
+        read_booster(booster_json[: len(booster_json) // 2], FileReport("x"))
 
 
 def test_a_booster_that_lost_a_tree_is_refused(booster_json: bytes) -> None:
     document = json.loads(booster_json)
     document["learner"]["gradient_booster"]["model"]["trees"].pop()
     with pytest.raises(UnreadableArtifact, match="claims 4 trees and holds 3"):
-        summarize_model(json.dumps(document).encode(), "x")
+        read_booster(json.dumps(document).encode(), FileReport("x"))
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"learner": 1}', b"\xff", b"[" * 100_000, b"NaN"])
 def test_anything_else_is_refused_as_a_booster(data: bytes) -> None:
     with pytest.raises(UnreadableArtifact) as caught:
-        summarize_model(data, "x")
+        read_booster(data, FileReport("x"))
     assert caught.value.code == "bad-model"

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -160,6 +161,16 @@ def test_only_changed_groups_are_read_again(write_group: Write) -> None:
     second = scan_root(root, first)
     assert second.groups["A_r"] is first.groups["A_r"]
     assert second.groups["B_r"].factors.names == ("x", "y", "z")
+
+
+def test_a_group_that_was_read_by_older_rules_is_read_again(write_group: Write) -> None:
+    root = write_group()
+    first = scan_root(root)
+    older = replace(first, groups={KEY: replace(first.groups[KEY], rules=1)})
+    assert list_groups(root, ReadingLimits()).differs_from(older)
+    again = scan_root(root, previous=older).groups[KEY]
+    assert again.rules == first.groups[KEY].rules > 1
+    assert scan_root(root, previous=first).groups[KEY] is first.groups[KEY]
 
 
 def test_a_file_replaced_by_one_of_equal_size_and_time_is_read_again(write_group: Write) -> None:

@@ -1,111 +1,139 @@
-"""``_model.json``: a booster as XGBoost saves it."""
+"""``_model.json``: a booster as XGBoost saves it, checked before any bot is given it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 
-from mm_core import strict_json
+from mm_core.artifacts.readers.model_categories import check_categories
+from mm_core.artifacts.readers.model_document import Learner, Model, TreesParameters, decode_model
+from mm_core.artifacts.readers.model_refusals import REMEDY, bad, unsound, whole_number
+from mm_core.artifacts.readers.model_trees import Tree, check_tree, leaves_out_of_range, only_floats
+from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.groups import ModelSummary
-from mm_core.errors import UnreadableArtifact
 
-REMEDY = "Save the model again with booster.save_model('…_model.json')."
+MOST_FEATURES = 1_000_000
+"""XGBoost makes room for that many numbers for each row that it predicts at once."""
 
+MOST_OUTPUTS = 100_000
 
-@dataclass
-class _TreeParameters:
-    num_trees: str = "0"
-    num_parallel_tree: str = "1"
-
-
-@dataclass
-class _TreeModel:
-    gbtree_model_param: _TreeParameters = field(default_factory=_TreeParameters)
-    trees: list[strict_json.RawJson] = field(default_factory=list)
+FEATURE_TYPES = frozenset(["int", "float", "i", "q", "c"])
+"""The types of features that XGBoost knows."""
 
 
-@dataclass
-class _InnerBooster:
-    model: _TreeModel = field(default_factory=_TreeModel)
+def read_booster(data: bytes, report: FileReport) -> ModelSummary:
+    """Return what the booster in ``data`` is, once it is sure that XGBoost can load it and walk its trees.
 
-
-@dataclass
-class _GradientBooster:
-    name: str
-    model: _TreeModel = field(default_factory=_TreeModel)
-    gbtree: _InnerBooster = field(default_factory=_InnerBooster)
-
-
-@dataclass
-class _Objective:
-    name: str
-
-
-@dataclass
-class _LearnerParameters:
-    num_feature: str
-
-
-@dataclass
-class _Learner:
-    gradient_booster: _GradientBooster
-    learner_model_param: _LearnerParameters
-    objective: _Objective
-
-
-@dataclass
-class _Document:
-    learner: _Learner
-    version: list[int]
-
-
-def summarize_model(data: bytes, source: str) -> ModelSummary:
-    """Return what the booster in ``data`` is; raise `UnreadableArtifact` for anything XGBoost did not save as JSON."""
-    learner, version = _decode(data)
-    trees = learner.gradient_booster.model
-    if learner.gradient_booster.name == "dart":
-        trees = learner.gradient_booster.gbtree.model
-    num_trees = _whole(trees.gbtree_model_param.num_trees, "num_trees")
-    if len(trees.trees) != num_trees:
-        raise UnreadableArtifact(
-            "bad-model", f"The model claims {num_trees} trees and holds {len(trees.trees)}: it is cut.", REMEDY
-        )
+    Leaves that are not finite are a finding. Raises `UnreadableArtifact` for anything XGBoost did not save as JSON, and
+    for trees whose nodes, splits, leaves or categories lie outside of what there is. Time is linear to the size.
+    """
+    document, trees = decode_model(data)
+    learner = document.learner
+    features, outputs = _shape_of(learner)
+    model = document.model
+    if learner.gradient_booster.name == "gblinear":
+        _check_weights(model, features, outputs)
+        parameters = TreesParameters()
+    else:
+        parameters = _check_trees(model, trees, learner.gradient_booster.weight_drop, features, outputs)
+        _report_leaves(trees, report)
     return ModelSummary(
-        source=source,
+        source=report.file,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        feature_dim=_whole(learner.learner_model_param.num_feature, "num_feature"),
+        feature_dim=features,
         objective=learner.objective.name,
-        num_trees=num_trees,
-        num_parallel_tree=_whole(trees.gbtree_model_param.num_parallel_tree, "num_parallel_tree"),
-        version=tuple(version),
+        num_trees=len(trees),
+        num_parallel_tree=whole_number(parameters.num_parallel_tree, "num_parallel_tree"),
+        version=document.version,
     )
 
 
-def _decode(data: bytes) -> tuple[_Learner, list[int]]:
+def _shape_of(learner: Learner) -> tuple[int, int]:
+    """Return how many features the model takes and how many numbers it predicts for a row."""
+    parameters = learner.learner_model_param
+    features = whole_number(parameters.num_feature, "num_feature")
+    classes = whole_number(parameters.num_class, "num_class")
+    targets = whole_number(parameters.num_target, "num_target")
+    outputs = max(1, classes, targets)
+    if classes > 1 and targets > 1:
+        raise bad(f"The model claims {classes} classes and {targets} targets; XGBoost has one or the other.")
+    if features > MOST_FEATURES or outputs > MOST_OUTPUTS:
+        raise unsound(
+            f"The model claims {features:,} features and {outputs:,} outputs, more than the {MOST_FEATURES:,} and "
+            f"{MOST_OUTPUTS:,} that are taken."
+        )
+    scores = _numbers(parameters.base_score)
+    if scores is None or len(scores) not in {1, outputs}:
+        raise bad(f"base_score is {parameters.base_score[:60]!r}, no finite number for each of {outputs} outputs.")
+    if parameters.boost_from_average not in {"0", "1"}:
+        raise bad(f"boost_from_average is {parameters.boost_from_average[:40]!r}, neither 0 nor 1.")
+    unknown = set(learner.feature_types) - FEATURE_TYPES
+    if unknown:
+        raise bad(f"{min(unknown)[:40]!r} is no type of a feature; {', '.join(sorted(FEATURE_TYPES))} are.")
+    for name, column in (("feature_names", learner.feature_names), ("feature_types", learner.feature_types)):
+        if column and len(column) != features:
+            raise bad(f"The model has {features} features and {len(column)} {name}.")
+    return features, outputs
+
+
+def _numbers(text: str) -> list[float] | None:
+    """Return the finite numbers of ``1E0`` or ``[1E0,2E0]``; None: something else."""
+    listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
     try:
-        data.decode("utf-8")
-        try:
-            document = strict_json.decode_as(data, _Document)
-        except strict_json.NotJson as error:
-            if not _has_number_tokens(data):
-                raise
-            # XGBoost writes and reads NaN and Infinity, which strict JSON has not.
-            try:
-                document = strict_json.decode_as(strict_json.encode(json.loads(data)), _Document)
-            except (ValueError, RecursionError):
-                raise error from None
-    except (strict_json.NotJson, UnicodeDecodeError) as error:
-        raise UnreadableArtifact("bad-model", f"The file is no XGBoost JSON ({error}).", REMEDY) from error
-    return document.learner, document.version
+        numbers = [float(number) for number in listed]
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
-def _has_number_tokens(data: bytes) -> bool:
-    return b"NaN" in data or b"Infinity" in data
+def _check_weights(model: Model, features: int, outputs: int) -> None:
+    needed = (features + 1) * outputs
+    if model.weights is None or len(model.weights) != needed:
+        raise unsound(f"The linear model has {len(model.weights or ()):,} weights, {needed:,} are needed.")
+    if not only_floats(model.weights):
+        raise bad("The weights of the linear model are not written as floats.")
 
 
-def _whole(text: str, name: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise UnreadableArtifact("bad-model", f"{name} is {text[:40]!r}, not a whole number.", REMEDY)
-    return int(text)
+def _check_trees(
+    model: Model, trees: Sequence[Tree], weight_drop: Sequence[float] | None, features: int, outputs: int
+) -> TreesParameters:
+    parameters = model.gbtree_model_param
+    if parameters is None or model.tree_info is None:
+        raise bad("The model has no gbtree_model_param or no tree_info.")
+    claimed = whole_number(parameters.num_trees, "num_trees")
+    if claimed != len(trees):
+        raise bad(f"The model claims {claimed} trees and holds {len(trees)}: it is cut.")
+    if trees and not 1 <= whole_number(parameters.num_parallel_tree, "num_parallel_tree") <= len(trees):
+        raise unsound(f"The model claims {parameters.num_parallel_tree} parallel trees and has {len(trees)} in all.")
+    if len(model.tree_info) != len(trees) or not all(0 <= output < outputs for output in set(model.tree_info)):
+        raise unsound(f"tree_info does not give each of {len(trees)} trees one of {outputs} outputs.")
+    rounds = model.iteration_indptr
+    if rounds is not None and not (
+        rounds and rounds[0] == 0 and rounds[-1] == len(trees) and all(begin <= end for begin, end in pairwise(rounds))
+    ):
+        raise unsound(f"iteration_indptr does not divide the {len(trees)} trees into rounds.")
+    if weight_drop is not None and not (len(weight_drop) == len(trees) and only_floats(weight_drop)):
+        raise unsound(
+            f"The model has {len(trees)} trees and {len(weight_drop)} weights of trees, or they are no floats."
+        )
+    if model.cats is not None:
+        check_categories(model.cats, features)
+    widths = {check_tree(tree, number, features, outputs) for number, tree in enumerate(trees)}
+    if len(widths) > 1:
+        raise unsound("Some trees of the model have leaves with a vector, others have not.")
+    if widths and max(widths) > 1 and any(model.tree_info):
+        raise unsound("The trees' leaves hold all outputs, and yet tree_info gives some trees one output.")
+    return parameters
+
+
+def _report_leaves(trees: Sequence[Tree], report: FileReport) -> None:
+    count = sum(leaves_out_of_range(tree) for tree in trees)
+    if count:
+        report.warn(
+            "leaf-not-finite",
+            f"{count} leaves of the model hold NaN or infinity, and so will what it predicts from them.",
+            f"Look for rows of the training data that are not finite. {REMEDY}",
+        )
