@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import UnreadableArtifact
-from tests.attacks.loader import Loader, is_crash
-from tests.attacks.models import damaged, sound_models
+from tests.attacks.booster_loader import Loader, is_crash
+from tests.attacks.hostile_models import damaged, sound_models
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ class Loader:
 
     def __enter__(self) -> Loader:
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("loading_child.py"))],
+            [sys.executable, str(Path(__file__).with_name("booster_child.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
