@@ -16,8 +16,8 @@ from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import PayloadUnavailable, UnreadableArtifact
 from mm_core.registry import Registry
-from tests.attacks.fuzz_models import fuzz
 from tests.attacks.booster_loader import Loader, is_crash
+from tests.attacks.fuzz_models import fuzz
 from tests.attacks.hostile_models import chain_of_nodes, sound_models, trees_of
 
 FIXTURES = Path(__file__).parents[1]
