@@ -1,7 +1,9 @@
 """State that survives: the only home of tinydb."""
 
+from filelock import FileLock
+
 from mm_core.store.blobs import BlobDirectory, BlobEntry
-from mm_core.store.contract import RegistryStore, StoreTransaction, StoreView
+from mm_core.store.contract import RegistryStore, Repair, StoreTransaction, StoreView
 from mm_core.store.mapped_blobs import MappedBlobs
 from mm_core.store.notes import NoteDirectory
 from mm_core.store.static_tree import StaticTree
@@ -10,9 +12,11 @@ from mm_core.store.tinydb_store import TinyDBStore
 __all__ = [
     "BlobDirectory",
     "BlobEntry",
+    "FileLock",
     "MappedBlobs",
     "NoteDirectory",
     "RegistryStore",
+    "Repair",
     "StaticTree",
     "StoreTransaction",
     "StoreView",

@@ -7,12 +7,12 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import ConfigFiles
+from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, not_written, write_durably
 from mm_core.store.scans import ScanFiles
@@ -23,20 +23,6 @@ SET_ASIDE = "set-aside"
 """The directory below which damaged files are kept, each in the folder of its repair."""
 
 _REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """A file that cannot be used, and what to do: ``can_be_made`` False leaves it to a backup.
-
-    ``data`` is what takes its place, None where it only goes aside, since a scan makes it anew. ``loss`` is a sentence.
-    """
-
-    path: Path
-    problem: str
-    can_be_made: bool
-    data: bytes | None
-    loss: str
 
 
 class Repairs:

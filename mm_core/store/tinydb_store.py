@@ -13,9 +13,10 @@ from filelock import FileLock, Timeout
 
 from mm_core.errors import StoreBusy, StoreCorrupt, StoreError
 from mm_core.store.config_files import ConfigFiles
+from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, not_written, write_durably
-from mm_core.store.repairs import Repair, Repairs, lost_sentence
+from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file

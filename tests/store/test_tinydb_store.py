@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
@@ -381,6 +382,7 @@ def test_every_file_is_strict_json_with_a_format_number(tmp_path: Path) -> None:
 numbers = st.builds(Normalization, st.floats(-1e300, 1e300), st.floats(1e-300, 1e300))
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=8), st.dictionaries(st.text(max_size=20), numbers, max_size=5), st.text(max_size=30)
 )
