@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mm_core.errors import StoreBusy, StoreCorrupt, StoreError
+from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import ConfigFiles
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, not_written, write_durably
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
+from mm_core.store.snapshots import check_state, put_files, read_state, remove_other_models, set_all_aside
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
 from mm_core.store.views import TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
+
+REVISIONS_UNSEEN = 1_000_000
+"""What a restored state is ahead of its backup where nobody knows which revisions came after that: bots may have seen
+them, and must never take another state for theirs."""
 
 
 class TinyDBStore:
@@ -100,6 +105,41 @@ class TinyDBStore:
         """Make the copies that are missing, as of a state that an older version wrote; return their number."""
         with self._alone():
             return self._repairs.complete_copies(self._state())
+
+    def read_files(self, keep: Callable[[str, bytes], None]) -> int:
+        """Give ``keep`` every file of the newest state by name; return its revision, 0 where there is none.
+
+        Raises `StateMoved` when newer commits took one away meanwhile, `StoreCorrupt` when one is damaged.
+        """
+        stamp = self.stamp()
+        return read_state(self._path.parent, self._configs, self._scans, lambda: self.stamp() == stamp, keep)
+
+    def check_files(self) -> int:
+        """Read every file of the state as the values that it holds; return the revision, raise `StoreError`."""
+        return check_state(self._path.parent, self._configs, self._scans).revision
+
+    def put_back(self, staged: Path, kept: Path, keep: Callable[[Path], Path]) -> tuple[int | None, int, Path | None]:
+        """Make the checked files below ``staged`` the newest state; return the revisions before and after.
+
+        ``keep`` is called with ``kept`` to save the present state and returns where; where that is damaged, its files
+        are set aside there as they are. That place is the third thing returned, None where there was no state.
+        """
+        with self._alone():
+            state = check_state(staged, ConfigFiles(staged / "configs", Copies(staged)), ScanFiles(staged / "scans"))
+            place: Path | None = kept
+            before: int | None = None
+            try:
+                before = self._state().revision
+                place = keep(kept) if before else None
+            except (StoreCorrupt, StoreTooNew):
+                set_all_aside(self._path.parent, kept)
+            put_files(staged, self._path.parent)
+            is_next = before is not None and before >= state.revision
+            revision = before + 1 if is_next and before is not None else state.revision + REVISIONS_UNSEEN
+            self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
+            self._repairs.complete_copies(self._state())
+            remove_other_models(self._path.parent, state)
+            return before, revision, place
 
     def _state(self) -> State:
         now = self.stamp()
