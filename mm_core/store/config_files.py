@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,6 +67,7 @@ class ConfigFiles:
     def __init__(self, path: Path, copies: Copies) -> None:
         self._path = path
         self._copies = copies
+        self._written_now: list[Path] = []
         self._shard = lru_cache(REMEMBERED_SHARDS)(self._read_shard)
         self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
 
@@ -164,7 +166,20 @@ class ConfigFiles:
         for each in (directory, self._copies.of(directory)):
             shutil.rmtree(each, ignore_errors=True)
 
+    def forget_written(self) -> None:
+        """Note that what was written is named by a commit now, or may be."""
+        self._written_now.clear()
+
+    def take_back(self) -> None:
+        """Delete what was written since the last commit: nothing names it."""
+        with suppress(OSError):
+            for path in self._written_now:
+                path.unlink(missing_ok=True)
+                self._copies.of(path).unlink(missing_ok=True)
+        self._written_now.clear()
+
     def _write(self, path: Path, data: bytes) -> None:
+        self._written_now.append(path)
         self._copies.write(path, data)
         write_durably(path, data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from mm_core.store.durable import not_written, open_new
@@ -36,6 +37,8 @@ class Copies:
             with os.fdopen(open_new(copy), "wb") as file:
                 file.write(data)
         except OSError as error:
+            with suppress(OSError):
+                copy.unlink(missing_ok=True)
             raise not_written(copy, error) from error
 
     def remove(self, directory: Path, names: Iterable[str]) -> None:

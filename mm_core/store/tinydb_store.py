@@ -182,8 +182,11 @@ class TinyDBStore:
             lock.release()
 
     def _commit(self, transaction: TinyDBTransaction) -> None:
-        tables = transaction.committed_tables()
-        self._replace(format_tables(tables))
+        try:
+            tables = transaction.committed_tables()
+            self._replace(format_tables(tables))
+        finally:
+            self._configs.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
         self._seen = (identity(os.stat(self._path)), State(tables))
         with suppress(OSError):  # what is not cleaned up now is with the next commit
             transaction.clean_up()
@@ -193,6 +196,7 @@ class TinyDBStore:
         is_first = not self._path.exists()
         if not is_first:
             self._copies.write(self._path, data)
+        self._configs.forget_written()  # a write of the state that fails may have come through all the same
         write_durably(self._path, data)
         if is_first:  # a copy alone means that the state was lost
             with suppress(StoreError):
