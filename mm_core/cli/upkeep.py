@@ -113,6 +113,9 @@ def restore(
 def _repaired(housekeeping: Housekeeping, *, yes: bool) -> list[dict[str, str]]:
     plan = housekeeping.plan_repairs()
     possible = [repair for repair in plan if repair.can_be_made]
+    for repair in plan:
+        if not repair.can_be_made:
+            typer.echo(f"'{repair.path}' stays as it is. {repair.loss}", err=True)
     if not possible:
         return []
     if not yes:

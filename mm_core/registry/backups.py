@@ -100,10 +100,12 @@ class Backups:
 def _staged(path: Path, place: Path) -> BackupManifest:
     manifest = unpacked_backup(path, place)
     try:
-        revision = TinyDBStore(place).check_files()
+        revision, names = TinyDBStore(place).check_files()
     except StoreError as error:
         detail = error.detail.replace(f"{place}/", "")
         raise BackupRefused(f"'{path}' is no whole backup: {detail} Nothing was changed.") from error
     if revision != manifest.revision:
         raise BackupRefused(f"'{path}' is no whole backup: its manifest names another revision. Nothing was changed.")
+    if names != manifest.files.keys():
+        raise BackupRefused(f"'{path}' is no whole backup: its state names other files. Nothing was changed.")
     return manifest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 
 from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
@@ -70,18 +71,28 @@ def read_state(
     return state.revision
 
 
-def check_state(data_dir: Path, configs: ConfigFiles, scans: ScanFiles) -> State:
-    """Return the state below a directory of which every file was read as a value; raise `StoreError` naming one."""
+def check_state(data_dir: Path, configs: ConfigFiles, scans: ScanFiles) -> tuple[State, set[str]]:
+    """Return the state below a directory of which every file was read as a value, and the names of these files.
+
+    Raises `StoreError` that names a file which is damaged, or holds what no state holds.
+    """
     registry = data_dir / "registry.json"
+    names: set[str] = set()
     try:
-        read_state(data_dir, configs, scans, lambda: True, lambda _name, _data: None)
+        read_state(data_dir, configs, scans, lambda: True, lambda name, _: names.add(name))
         read = read_file(registry)
         state = checked_state(read[0] if read is not None else b"", registry)
         if not 0 < state.revision < LARGEST_REVISION:
             raise StoreCorrupt(f"'{registry}' has revision {state.revision}, which no state has.")
         for name, shards in state.config_shards.items():
             for row in configs.rows(name, shards):
-                configs.record(name, row)
+                values = configs.record(name, row).values.values()
+                if not all(
+                    isfinite(value.mean) and isfinite(value.variance) and value.variance > 0 for value in values
+                ):
+                    raise StoreCorrupt(
+                        f"The config of '{row.symbol}' of model '{name}' has a value that none can have."
+                    )
                 configs.history(name, row)
         for model in state.models.values():
             if model.scan_id is not None:
@@ -90,7 +101,7 @@ def check_state(data_dir: Path, configs: ConfigFiles, scans: ScanFiles) -> State
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise StoreCorrupt(f"A file below '{data_dir}' holds no values ({type(error).__name__}: {error}).") from error
-    return state
+    return state, names
 
 
 def put_files(staged: Path, data_dir: Path) -> None:

@@ -114,9 +114,13 @@ class TinyDBStore:
         stamp = self.stamp()
         return read_state(self._path.parent, self._configs, self._scans, lambda: self.stamp() == stamp, keep)
 
-    def check_files(self) -> int:
-        """Read every file of the state as the values that it holds; return the revision, raise `StoreError`."""
-        return check_state(self._path.parent, self._configs, self._scans).revision
+    def check_files(self) -> tuple[int, set[str]]:
+        """Read every file of the state as the values that it holds; return its revision and the files' names.
+
+        Raises `StoreError`.
+        """
+        state, names = check_state(self._path.parent, self._configs, self._scans)
+        return state.revision, names
 
     def put_back(self, staged: Path, kept: Path, keep: Callable[[Path], Path]) -> tuple[int | None, int, Path | None]:
         """Make the checked files below ``staged`` the newest state; return the revisions before and after.
@@ -125,7 +129,7 @@ class TinyDBStore:
         are set aside there as they are. That place is the third thing returned, None where there was no state.
         """
         with self._alone():
-            state = check_state(staged, ConfigFiles(staged / "configs", Copies(staged)), ScanFiles(staged / "scans"))
+            state, _ = check_state(staged, ConfigFiles(staged / "configs", Copies(staged)), ScanFiles(staged / "scans"))
             place: Path | None = kept
             before: int | None = None
             try:

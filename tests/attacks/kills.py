@@ -85,6 +85,7 @@ def main() -> int:
                 return 1
         counts += expected.counts
         shutil.rmtree(place)
+        print(f"{number} rounds, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     acknowledged = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
     print(f"{number} rounds in {time.monotonic() - started:.1f} s: nothing lost, nothing torn, no lock left behind.")
     print(f"Acknowledged: {acknowledged}.")
