@@ -67,6 +67,9 @@ def _settle(registry: Registry) -> None:
     """
     try:
         registry.store.complete_copies()
+    except ModelManagerError as error:
+        log.warning("copies_incomplete", reason=error.detail)
+    try:
         for sentence in registry.registrations.restore_missing_scans():
             log.error("model_out_of_service", reason=sentence)
         view = registry.view()

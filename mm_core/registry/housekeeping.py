@@ -87,7 +87,7 @@ class Housekeeping:
         """Do what ``plan`` lists and is still so, read groups whose scans are gone, and return what was done."""
         done = self._store.repair(plan)
         if all(repair.can_be_made for repair in plan):
-            self._store.complete_copies()
+            self._store.complete_copies(again=True)
             self._registrations.restore_missing_scans()
         return done
 

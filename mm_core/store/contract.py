@@ -125,5 +125,8 @@ class RegistryStore(Protocol):
     def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
         """Do what ``plan`` says as far as it is still so, and return that; what was damaged is set aside."""
 
-    def complete_copies(self) -> int:
-        """Make the second copies that are missing, as of a state of an older version; return their number."""
+    def complete_copies(self, *, again: bool = False) -> int:
+        """Make the second copies that are missing, as of a state of an older version; return their number.
+
+        Once they are complete, that costs nothing unless they are looked at ``again``.
+        """

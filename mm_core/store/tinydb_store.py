@@ -101,10 +101,19 @@ class TinyDBStore:
         with self._alone():
             return self._repairs.execute(plan)
 
-    def complete_copies(self) -> int:
-        """Make the copies that are missing, as of a state that an older version wrote; return their number."""
+    def complete_copies(self, *, again: bool = False) -> int:
+        """Make the copies that are missing, as of a state that an older version wrote; return their number.
+
+        That they are complete is noted, so that it costs nothing the next time unless they are looked at ``again``.
+        """
+        noted = self._copies.path / "complete"
+        if noted.exists() and not again:
+            return 0
         with self._alone():
-            return self._repairs.complete_copies(self._state())
+            made = self._repairs.complete_copies(self._state())
+            if self._path.exists():
+                write_durably(noted, b"", sync=False)
+            return made
 
     def read_files(self, keep: Callable[[str, bytes], None]) -> int:
         """Give ``keep`` every file of the newest state by name; return its revision, 0 where there is none.

@@ -200,7 +200,7 @@ def test_copies_of_an_older_state_are_made_once(tmp_path: Path) -> None:
     store = TinyDBStore(tmp_path)
     made = [tmp_path / "registry.json", *(tmp_path / "configs").rglob("*.json")]
     assert store.complete_copies() == len(made) > 2
-    assert store.complete_copies() == 0
+    assert (store.complete_copies(), store.complete_copies(again=True)) == (0, 0)
     for path in made:
         assert (tmp_path / "copies" / path.relative_to(tmp_path)).read_bytes() == path.read_bytes()
 
