@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mm_core.errors import ModelManagerError, NotFound
@@ -103,7 +104,8 @@ class KilledWriter:
 
     def _tidy(self) -> None:
         if self._name == "X":
-            self._registry.publisher.publish_all()  # of several processes, one publishes
+            with suppress(FileNotFoundError):  # a blob that the other writer took, without the hour of grace: made anew
+                self._registry.publisher.publish_all()  # of several processes, one publishes
         else:
             housekeeping = self._registry.housekeeping
             housekeeping.execute(housekeeping.plan_cleanup(0.0))
