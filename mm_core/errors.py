@@ -6,7 +6,8 @@
     │   ├── InvalidName                     400
     │   ├── InvalidRoot                     400
     │   ├── DuplicateSymbols                400
-    │   └── InvalidFactorConfig             400  lists every problem at once
+    │   ├── InvalidFactorConfig             400  lists every problem at once
+    │   └── BackupRefused                   400  a file that is no whole backup
     ├── Unauthorized                        401
     ├── Forbidden                           403
     ├── NotFound                            404
@@ -23,6 +24,7 @@
     ├── StoreError                          500
     │   ├── StoreCorrupt                    500
     │   ├── StoreTooNew                     500
+    │   ├── StoreFull                       507
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
     ├── ServiceAway                         503  another process of ours does not answer
@@ -99,6 +101,12 @@ class InvalidFactorConfig(BadRequest):
         super().__init__(
             f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
         )
+
+
+class BackupRefused(BadRequest):
+    """A backup cannot be written there, or a file is no whole backup of a state."""
+
+    title = "Backup refused"
 
 
 class Unauthorized(ModelManagerError):
@@ -186,6 +194,13 @@ class StoreCorrupt(StoreError):
 
 class StoreTooNew(StoreError):
     title = "Store file of a newer version"
+
+
+class StoreFull(StoreError):
+    """The disk has no space left for a change; what is stored is served on."""
+
+    status = 507
+    title = "Disk full"
 
 
 class StoreBusy(StoreError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
 from mm_core.registry import Registry
+from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
@@ -40,5 +41,6 @@ def open_registry(settings: Settings) -> Registry:
         publisher=Publisher(store, payloads, published, notes, changes),
         changes=changes,
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
-        housekeeping=Housekeeping(store, model_blobs, payload_blobs, published, settings.artifact_roots),
+        housekeeping=Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots),
+        backups=Backups(store, data_dir),
     )

@@ -66,6 +66,10 @@ def _settle(registry: Registry) -> None:
     With 10,000 groups in memory a round took 0.2 s, twice for each changed group.
     """
     try:
+        registry.store.complete_copies()
+    except ModelManagerError as error:
+        log.warning("copies_incomplete", reason=error.detail)
+    try:
         for sentence in registry.registrations.restore_missing_scans():
             log.error("model_out_of_service", reason=sentence)
         view = registry.view()

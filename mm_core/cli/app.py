@@ -10,6 +10,7 @@ import typer
 from mm_core.cli.configs import config_commands
 from mm_core.cli.output import print_json, print_table, print_text, shown_progress
 from mm_core.cli.session import FAILED, Session, errors_as_sentences
+from mm_core.cli.upkeep import add_upkeep
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(config_commands, name="config")
+add_upkeep(app)
 
 
 def main() -> None:
@@ -196,41 +198,6 @@ def serve(context: typer.Context) -> None:
     with errors_as_sentences(as_json=False):
         code = run_server(context.obj.settings)
     raise typer.Exit(code)
-
-
-@app.command()
-def doctor(
-    context: typer.Context,
-    clean: Annotated[bool, typer.Option(help="Remove blobs that nothing refers to, after asking.")] = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Tell whether store and roots are healthy; the exit code is 1 when something needs a person."""
-    with errors_as_sentences(as_json):
-        housekeeping = context.obj.registry.housekeeping
-        found = housekeeping.diagnose()
-        freed = 0
-        if clean and not found.store_problems:
-            plan = housekeeping.plan_cleanup()
-            size = f"{len(plan.orphans)} blobs of {plan.size_bytes:,} bytes"
-            if plan.orphans and (yes or typer.confirm(f"Remove {size} that nothing refers to?", err=True)):
-                freed = housekeeping.execute(plan)
-    problems = [*found.store_problems, *found.root_problems]
-    if as_json:
-        print_json(
-            {
-                "healthy": found.healthy,
-                "problems": problems,
-                "orphaned_blobs": found.orphaned_blobs,
-                "orphaned_bytes": found.orphaned_bytes,
-                "freed_bytes": freed,
-            }
-        )
-    else:
-        print_text("\n".join(problems) or "Store and roots are healthy.")
-        print_text(f"{found.orphaned_blobs} orphaned blobs of {found.orphaned_bytes:,} bytes; {freed:,} bytes freed.")
-    if not found.healthy:
-        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -39,14 +39,17 @@ def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iter
         yield Event(model.created_at, model.name, None, f"Registered from {model.root_path}.")
     if model.refresh_error is not None and _is_since(model.updated_at, since):
         yield Event(model.updated_at, model.name, None, f"Serves an older scan. {model.refresh_error}")
-    after = view.scan(model.name)
-    for kept in reversed(model.earlier_scans):
-        if after is None or not _is_since(after.scanned_at, since):
-            break
-        before = view.earlier_scan(model.name, kept.scan_id)
-        if before is not None:
-            yield Event(after.scanned_at, model.name, None, _scan_sentence(before, after))
-        after = before
+    newest = view.scan(model.name)
+    kept = model.earlier_scans
+    scanned_at = [scan.scanned_at for scan in kept] + ([newest.scanned_at] if newest is not None else [])
+    scans: dict[int, Scan | None] = {len(kept): newest}
+    for number in reversed(range(1, len(scanned_at))):
+        if _is_since(scanned_at[number], since):  # times need not grow: clocks are set back
+            for each in {number, number - 1} - scans.keys():
+                scans[each] = view.earlier_scan(model.name, kept[each].scan_id)
+            before, after = scans[number - 1], scans[number]
+            if before is not None and after is not None:
+                yield Event(after.scanned_at, model.name, None, _scan_sentence(before, after))
     for stamp in view.factor_config_stamps(model.name).values():
         if _is_since(stamp.updated_at, since):
             for revision in view.factor_config_history(model.name, stamp.symbol):

@@ -10,8 +10,9 @@ from mm_core import strict_json
 from mm_core.errors import InvalidRoot
 from mm_core.registry.payloads import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
+from mm_core.registry.registration import Registrations
 from mm_core.registry.roots import checked_root
-from mm_core.store import BlobDirectory, BlobEntry, RegistryStore
+from mm_core.store import BlobDirectory, BlobEntry, RegistryStore, Repair
 
 GRACE_SECONDS = 3600.0
 """Blobs younger than this are kept: another process may be about to refer to them."""
@@ -49,6 +50,7 @@ class Housekeeping:
     def __init__(
         self,
         store: RegistryStore,
+        registrations: Registrations,
         model_blobs: BlobDirectory,
         payload_blobs: BlobDirectory,
         published: PublishedPayloads,
@@ -56,6 +58,7 @@ class Housekeeping:
     ) -> None:
         self._published = published
         self._store = store
+        self._registrations = registrations
         self._models = model_blobs
         self._payloads = payload_blobs
         self._allowed_roots = allowed_roots
@@ -75,6 +78,18 @@ class Housekeeping:
                     root_problems.append(f"Model '{model.name}' serves an older scan: {model.refresh_error}")
             orphans = self.plan_cleanup().orphans
         return Diagnosis(problems, tuple(root_problems), len(orphans), sum(entry.size_bytes for _, entry in orphans))
+
+    def plan_repairs(self) -> tuple[Repair, ...]:
+        """Return which files of the state are damaged, what would be put in their places, and what is lost by that."""
+        return self._store.plan_repairs()
+
+    def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Do what ``plan`` lists and is still so, read groups whose scans are gone, and return what was done."""
+        done = self._store.repair(plan)
+        if all(repair.can_be_made for repair in plan):
+            self._store.complete_copies(again=True)
+            self._registrations.restore_missing_scans()
+        return done
 
     def plan_cleanup(self, grace_seconds: float = GRACE_SECONDS) -> CleanupPlan:
         """Return the blobs that no scan and no kept payload refers to, older than ``grace_seconds``."""

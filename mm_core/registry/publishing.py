@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from mm_core.errors import ModelManagerError, PayloadUnavailable
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
-from mm_core.store import NoteDirectory, RegistryStore, StoreView
+from mm_core.store import FileLock, NoteDirectory, RegistryStore, StoreView
 
 PAUSE_SECONDS = 0.05
 """Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
@@ -29,6 +30,8 @@ IDLE_PRIORITY = 10
 Place = tuple[str, str]
 """Model name and group key."""
 
+Stamp = tuple[int, ...]
+
 Mark = tuple[Group, FactorConfigStamp | None, str]
 """What a payload is made of: the group, the stamp of its config and the root that its model's file is in."""
 
@@ -36,7 +39,11 @@ log = structlog.get_logger("mm_core.publish")
 
 
 class Publisher:
-    """A thread that keeps every payload of the newest revision ready; of several processes, one publishes."""
+    """A thread that keeps every payload of the newest revision ready.
+
+    Of several processes one publishes. The others note what changes, so that each can tell, and one takes over when
+    the one that publishes ends, however it ends.
+    """
 
     def __init__(
         self,
@@ -53,10 +60,13 @@ class Publisher:
         self._notes = notes
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._aligned: tuple[int, ...] | None = None
+        self._aligned: Stamp | None = None
         self._looked_at: StoreView | None = None
         self._marks: dict[str, dict[str, Mark]] = {}
         self._waiting: dict[Place, Group] = {}
+        self._publishes = False
+        self._next_try = float("-inf")
+        self._told = ""
 
     def start(self) -> None:
         """Begin to publish."""
@@ -78,42 +88,65 @@ class Publisher:
         """Make whatever is missing now, in this thread; raise what kept one of them from being made, at the end."""
         failed: dict[Place, BaseException] = {}
         with ThreadPoolExecutor(os.cpu_count() or 1, "publish", _come_last) as makers:
-            self._align()
+            self._align(publishes=True)
             while (places := [place for place in self._waiting if place not in failed]) and not self._stop.is_set():
                 failed |= self._make(makers, places[: 2 * (os.cpu_count() or 1)])
-                self._align()
+                self._align(publishes=True)
         for error in failed.values():
             raise error
 
     def _run(self) -> None:
-        lock = self._notes.take_lock()
-        while lock is None and not self._stop.wait(LOCK_PAUSE_SECONDS):
-            lock = self._notes.take_lock()
-        if lock is None:
-            return
+        lock: FileLock | None = None
         try:
             while not self._stop.is_set():
                 try:
-                    if self._waiting or self._aligned != self._store.stamp():
+                    lock = lock or self._lock_now_and_then()
+                    if lock is None:
+                        self._align(publishes=False)
+                    elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
                         self.publish_all()
+                    self._told = ""
                 except (ModelManagerError, OSError) as error:  # meanwhile bots are answered by way of the store
-                    log.warning("publishing_waits", waiting=len(self._waiting), reason=str(error))
+                    if self._told != str(error):
+                        log.warning("publishing_waits", waiting=len(self._waiting), reason=str(error))
+                    self._told = str(error)
                     self._stop.wait(RETRY_SECONDS)
                 self._stop.wait(PAUSE_SECONDS)
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
 
-    def _align(self) -> None:
-        """Withdraw what the newest revision changed, so that everything else may be served without asking."""
+    def _lock_now_and_then(self) -> FileLock | None:
+        """Return the lock of whoever publishes; None while another process holds it, and between two tries."""
+        now = time.monotonic()
+        if now < self._next_try:
+            return None
+        is_first = self._next_try == float("-inf")
+        lock = self._notes.take_lock()
+        self._next_try = now + LOCK_PAUSE_SECONDS
+        if lock is not None:
+            log.info("publishing", lock=str(self._notes.lock_path))
+        elif is_first:
+            log.warning(
+                "another_process_publishes",
+                lock=str(self._notes.lock_path),
+                reason="Another server on this data directory prepares payloads. This one serves them too, and takes "
+                "over when the other ends.",
+            )
+        return lock
+
+    def _align(self, *, publishes: bool) -> None:
+        """Note what the newest revision changed; who publishes withdraws that, so that all else is served unasked."""
+        takes_over = publishes and not self._publishes
         stamp = self._store.stamp()
-        if stamp == self._aligned:
+        if stamp == self._aligned and not takes_over:
             return
         view = self._store.view()
         if self._store.stamp() != stamp:
             return  # somebody is committing just now: the next look takes the newer one
-        trusted = self._published.stamp() == stamp
         marks: dict[str, dict[str, Mark]] = {}
         changed: dict[str, set[str]] = {}
+        new: list[Place] = []
         for model in view.models():
             before = self._marks.get(model.name, {})
             marks[model.name], looked_at = self._marks_of(view, model, before)
@@ -122,21 +155,31 @@ class Publisher:
                 if mark is None:
                     changed.setdefault(model.name, set()).add(before[group_key][0].symbol)
                 elif group_key not in before or not _are_same(before[group_key], mark):
-                    self._waiting[model.name, group_key] = mark[0]
+                    new.append((model.name, group_key))
                     changed.setdefault(model.name, set()).add(mark[0].symbol)
-                    if not trusted:
-                        self._published.withdraw(model.name, mark[0].symbol)
         for model_name in self._marks.keys() - marks.keys():
             changed[model_name] = {mark[0].symbol for mark in self._marks[model_name].values()}
+        if publishes:
+            everything = [(name, group_key) for name, of in marks.items() for group_key in of]
+            self._withdraw(stamp, marks, everything if takes_over else new, takes_over)
+        self._marks, self._looked_at = marks, view
+        self._aligned, self._publishes = stamp, publishes
+        self._changes.note(view.revision, changed)
+
+    def _withdraw(self, stamp: Stamp, marks: dict[str, dict[str, Mark]], new: list[Place], takes_over: bool) -> None:
+        """Take away what is not true at ``stamp`` any more, and say that all the rest is."""
+        trusted = self._published.stamp() == stamp
+        for model_name, group_key in new:
+            group = marks[model_name][group_key][0]
+            self._waiting[model_name, group_key] = group
+            if not trusted:
+                self._published.withdraw(model_name, group.symbol)
         self._waiting = {(name, key): marks[name][key][0] for name, key in self._waiting if key in marks.get(name, ())}
-        if self._aligned is None or any(
+        if takes_over or any(
             marks.get(name, {}).keys() != self._marks.get(name, {}).keys() for name in marks.keys() | self._marks.keys()
         ):
             self._published.keep_only({name: {mark[0].symbol for mark in of.values()} for name, of in marks.items()})
-        self._marks, self._looked_at = marks, view
         self._published.declare(stamp)
-        self._aligned = stamp
-        self._changes.note(view.revision, changed)
 
     def _marks_of(
         self, view: StoreView, model: RegisteredModel, before: dict[str, Mark]

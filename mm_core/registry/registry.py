@@ -8,6 +8,7 @@ from datetime import datetime
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.registry.activity import Event, events_since
+from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Housekeeping
@@ -35,6 +36,7 @@ class Registry:
     changes: ChangeLog
     watcher: Watcher
     housekeeping: Housekeeping
+    backups: Backups
 
     def view(self) -> StoreView:
         """Return the newest state; what belongs to one answer should come from one view."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mm_core.store.durable import TEMPORARY, write_durably
+from mm_core.store.durable import TEMPORARY, not_written, write_durably
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -32,7 +32,10 @@ class BlobDirectory:
     path: Path
 
     def put(self, data: bytes, suffix: str) -> str:
-        """Keep ``data`` and return its SHA-256 in hex; content that is there already is not written again."""
+        """Keep ``data`` and return its SHA-256 in hex; content that is there already is not written again.
+
+        Raises `StoreError`.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         location = self.location(sha256, suffix)
         try:
@@ -41,6 +44,8 @@ class BlobDirectory:
                 return sha256
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise not_written(location, error) from error
         write_durably(location, data, sync=False)
         return sha256
 

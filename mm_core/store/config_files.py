@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.store.copies import Copies
 from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
-from mm_core.store.durable import clear_of
+from mm_core.store.durable import clear_of, write_durably
 from mm_core.store.sharding import shard_count_for, shard_of
-from mm_core.store.storage import read_table, write_table
+from mm_core.store.storage import read_table, table_bytes, table_documents
 
 SYMBOLS_PER_SHARD = 64
 REMEMBERED_SHARDS = 4096
@@ -62,8 +64,10 @@ class ConfigFiles:
     Whoever reads gets `ConfigGone` for a file that is not there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, copies: Copies) -> None:
         self._path = path
+        self._copies = copies
+        self._written_now: list[Path] = []
         self._shard = lru_cache(REMEMBERED_SHARDS)(self._read_shard)
         self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
 
@@ -104,16 +108,24 @@ class ConfigFiles:
             standing = node["previous"]
         return tuple(revision for commit in reversed(commits) for revision in commit)
 
-    def missing(self, model_name: str, shards: ConfigShards) -> Iterator[Path]:
-        """Yield the files of a model's present configs that are not there; the revisions before are not looked at."""
+    def walk(self, model_name: str, shards: ConfigShards, read: Callable[[Path], bytes | None]) -> None:
+        """Call ``read`` for every file of a model's configs, the older revisions included.
+
+        What it returns says which files come next; where it returns None, those behind are left out.
+        """
         for file in shards.files.values():
-            try:
-                rows = self._read_shard(model_name, file).values()
-            except ConfigGone:
-                yield self._shard_path(model_name, file)
-                continue
-            paths = (self._revision_path(model_name, row.standing) for row in rows if isinstance(row.standing, str))
-            yield from (path for path in paths if not path.exists())
+            path = self._shard_path(model_name, file)
+            data = read(path)
+            for document in table_documents(data, path, "rows") if data is not None else ():
+                standing = document["standing"]
+                while standing is not None:
+                    if isinstance(standing, str):
+                        path = self._revision_path(model_name, standing)
+                        data = read(path)
+                        if data is None:
+                            break
+                        (standing,) = table_documents(data, path, "revisions")
+                    standing = standing["previous"]
 
     def save(self, model_name: str, shards: ConfigShards | None, rows: Mapping[str, ConfigRow]) -> ConfigShards:
         """Write ``rows`` by casefolded symbol into new shards, the other symbols' with them; return all shards."""
@@ -132,18 +144,44 @@ class ConfigFiles:
             by_shard.setdefault(shard_of(symbol, count), {})[symbol] = row
         for number, content in by_shard.items():
             files[number] = f"shard-{number:04d}-{uuid.uuid4().hex[:16]}.json"
-            write_table(
-                self._shard_path(model_name, files[number]), "rows", (row._asdict() for row in content.values())
-            )
+            documents = (row._asdict() for row in content.values())
+            self._write(self._shard_path(model_name, files[number]), table_bytes("rows", documents))
         return ConfigShards(count, before.symbols + new, files)
 
-    def discard(self, model_name: str, shards: ConfigShards) -> None:
-        """Delete a model's shards that are not among ``shards``, but for those written just now."""
-        clear_of(self._path / model_name / "shards", set(shards.files.values()))
+    def discard(self, model_name: str, shards: ConfigShards, before: ConfigShards | None) -> None:
+        """Delete a model's shards that are not among ``shards``, but for those in use just now: ``before``."""
+        wanted = set(shards.files.values())
+        let_go = set(before.files.values()) - wanted if before is not None else set()
+        directory = self._path / model_name / "shards"
+        self._copies.remove(directory, clear_of(directory, wanted, let_go))
+
+    def clear_copies(self, model_name: str) -> None:
+        """Delete the copies of shards that are not there themselves: of writes that never ended."""
+        directory = self._path / model_name / "shards"
+        clear_of(self._copies.of(directory), {path.name for path in directory.glob("*")})
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
-        shutil.rmtree(self._path / model_name, ignore_errors=True)
+        directory = self._path / model_name
+        for each in (directory, self._copies.of(directory)):
+            shutil.rmtree(each, ignore_errors=True)
+
+    def forget_written(self) -> None:
+        """Note that what was written is named by a commit now, or may be."""
+        self._written_now.clear()
+
+    def take_back(self) -> None:
+        """Delete what was written since the last commit: nothing names it."""
+        with suppress(OSError):
+            for path in self._written_now:
+                path.unlink(missing_ok=True)
+                self._copies.of(path).unlink(missing_ok=True)
+        self._written_now.clear()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self._written_now.append(path)
+        self._copies.write(path, data)
+        write_durably(path, data)
 
     def _written(self, model_name: str, row: ConfigRow) -> ConfigRow:
         """Return a row whose standing is in a file, unless it says no more than that the config exists."""
@@ -151,7 +189,7 @@ class ConfigFiles:
         if isinstance(standing, str) or not (standing["values"] or standing["previous"]):
             return row
         file = f"{row.revision:08d}-{uuid.uuid4().hex}.json"
-        write_table(self._revision_path(model_name, file), "revisions", [standing])
+        self._write(self._revision_path(model_name, file), table_bytes("revisions", [standing]))
         return row._replace(standing=file)
 
     def _node(self, model_name: str, standing: str | Standing) -> Standing:

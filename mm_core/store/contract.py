@@ -15,11 +15,27 @@ at all. Callers may rely on these rules on every backend:
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision, FactorConfigStamp
 from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, RegisteredModel
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A file that cannot be used, and what to do: ``can_be_made`` False leaves it to a backup.
+
+    ``data`` is what takes its place, None where it only goes aside, since a scan makes it anew. ``loss`` is a sentence.
+    """
+
+    path: Path
+    problem: str
+    can_be_made: bool
+    data: bytes | None
+    loss: str
 
 
 class StoreView(Protocol):
@@ -102,3 +118,15 @@ class RegistryStore(Protocol):
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with the storage itself, a sentence each; empty when it is healthy."""
+
+    def plan_repairs(self) -> tuple[Repair, ...]:
+        """Return which parts of the storage are damaged, what can take their places, and what is lost by that."""
+
+    def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Do what ``plan`` says as far as it is still so, and return that; what was damaged is set aside."""
+
+    def complete_copies(self, *, again: bool = False) -> int:
+        """Make the second copies that are missing, as of a state of an older version; return their number.
+
+        Once they are complete, that costs nothing unless they are looked at ``again``.
+        """

@@ -6,17 +6,19 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from contextlib import suppress
 from pathlib import Path
 
-from mm_core.errors import StoreError
+from mm_core.errors import StoreError, StoreFull
 
 TEMPORARY = ".tmp-"
 """How names of files begin that were never finished."""
 
 KEPT_SECONDS = 60.0
-"""Files younger than this stay, so that a view that was just taken can still read what it refers to."""
+"""What nothing names any more stays for so long: views and backups that were just begun still read it."""
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 
@@ -29,12 +31,11 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
     """
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_new(temporary)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            now = time.time_ns()  # finer than the clock of the file system: each replacement has a time of its own
+            now = _later_than(path)
             os.utime(descriptor, ns=(now, now))
             if sync:
                 os.fsync(descriptor)
@@ -42,20 +43,49 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
         if sync:
             sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"'{path}' cannot be written: {_reason(error)} Nothing was changed.") from error
+        with suppress(OSError):  # a file system that is read-only refuses this too
+            temporary.unlink(missing_ok=True)
+        raise not_written(path, error) from error
 
 
-def clear_of(directory: Path, wanted: Set[str]) -> None:
-    """Delete the files of a directory but for those ``wanted`` by name and those written just now."""
+def open_new(path: Path) -> int:
+    """Return the descriptor of a file that was not there, its directories made where they are missing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, FILE_MODE)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        return os.open(path, flags, FILE_MODE)
+
+
+def not_written(path: Path, error: OSError) -> StoreError:
+    """Return what to tell of a file that could not be written: what, why, what to do."""
+    kind = StoreFull if error.errno in FULL else StoreError
+    return kind(f"'{path}' cannot be written: {_reason(error)} Nothing was changed.")
+
+
+def clear_of(directory: Path, wanted: Set[str], let_go: Iterable[str] = ()) -> list[str]:
+    """Delete the files of a directory but for those ``wanted``, and those written or ``let_go`` just now.
+
+    The time of a file that is let go becomes that of this moment, so that old files stay as long as new ones. Returns
+    the names of what was deleted.
+    """
+    for name in let_go:
+        with suppress(OSError):
+            os.utime(directory / name)
     before = time.time() - KEPT_SECONDS
-    for path in sorted(directory.glob("*")):
-        if path.name not in wanted:
-            try:
-                if path.stat().st_mtime < before:
-                    path.unlink()
-            except FileNotFoundError:
-                continue
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return []
+    deleted = []
+    for entry in entries:
+        if entry.name not in wanted:
+            with suppress(FileNotFoundError):
+                if entry.stat().st_mtime < before:
+                    os.unlink(entry.path)
+                    deleted.append(entry.name)
+    return deleted
 
 
 def sync_directory(path: Path) -> None:
@@ -67,8 +97,20 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def _later_than(path: Path) -> int:
+    """Return the time of now in nanoseconds; whatever the clock does, a later one than ``path`` has.
+
+    Readers tell a replacement by inode, time and size, and inodes are used again.
+    """
+    now = time.time_ns()
+    try:
+        return max(now, path.stat().st_mtime_ns + 1)
+    except FileNotFoundError:
+        return now
+
+
 def _reason(error: OSError) -> str:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in FULL:
         return "the disk is full. Free some space, then try again."
     if error.errno == errno.EROFS:
         return "the file system is read-only. Mount it writable, or set MODEL_MANAGER_DATA_DIR."

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from mm_core.store.durable import write_durably
+from mm_core.store.durable import not_written, write_durably
 from mm_core.store.storage import identity, read_file
 
 Value = TypeVar("Value")
@@ -31,6 +31,11 @@ class NoteDirectory:
         self._path = path
         self._parsed: dict[str, tuple[tuple[int, int, int], object]] = {}
         self._locate = lru_cache(NAMES_KEPT)(self._location)
+
+    @property
+    def lock_path(self) -> Path:
+        """The file that whoever may write here has locked."""
+        return self._path / "writer.lock"
 
     def read(self, folder: str, name: str, parse: Callable[[bytes], Value]) -> Value | None:
         """Return a note, None where there is none; an unchanged one costs one ``stat``. Errors of ``parse`` pass."""
@@ -80,13 +85,15 @@ class NoteDirectory:
                     yield read[0]
 
     def take_lock(self) -> FileLock | None:
-        """Return the lock of whoever may write here, None while another process holds it."""
-        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(self._path / "writer.lock", thread_local=False)
+        """Return the lock of whoever may write here, None while another process holds it; raises `StoreError`."""
         try:
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = FileLock(self.lock_path, thread_local=False)
             lock.acquire(blocking=False)
         except Timeout:
             return None
+        except OSError as error:
+            raise not_written(self.lock_path, error) from error
         return lock
 
     def _folders(self) -> list[Path]:

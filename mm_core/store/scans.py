@@ -6,13 +6,14 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mm_core.domain.groups import Group, Scan, ScanSummary
 from mm_core.domain.sharing import Shared, with_shared_values
+from mm_core.errors import StoreCorrupt, StoreTooNew
 from mm_core.store.documents import (
     finding_document,
     finding_value,
@@ -23,7 +24,7 @@ from mm_core.store.documents import (
 )
 from mm_core.store.durable import clear_of
 from mm_core.store.sharding import shard_count_for, shard_of
-from mm_core.store.storage import read_table, write_table
+from mm_core.store.storage import read_table, table_documents, write_table
 
 GROUPS_PER_SHARD = 32
 KEPT_SCANS = 2
@@ -48,15 +49,18 @@ class ScanFiles:
         self._loaded: dict[str, dict[str, ScanIndex]] = {}
         self._loading = threading.Lock()
 
-    def load(self, model_name: str, scan_id: str) -> ScanIndex | None:
-        """Return a stored scan, None when one of its files is gone; raise `StoreCorrupt` or `StoreTooNew`."""
+    def load(self, model_name: str, scan_id: str, *, is_newest: bool = True) -> ScanIndex | None:
+        """Return a stored scan, None when one of its files is gone, damaged or of a newer version: it is made again.
+
+        One that is not the newest is remembered where there is room.
+        """
         index = self._loaded.get(model_name, {}).get(scan_id)
         if index is not None:
             return index
         with self._loading:  # two threads that ask for the same scan must not both parse it
-            return self._load(model_name, scan_id)
+            return self._load(model_name, scan_id, is_newest)
 
-    def _load(self, model_name: str, scan_id: str) -> ScanIndex | None:
+    def _load(self, model_name: str, scan_id: str, is_newest: bool) -> ScanIndex | None:
         known = self._loaded.get(model_name, {})
         if scan_id in known:
             return known[scan_id]
@@ -78,7 +82,7 @@ class ScanFiles:
         findings = tuple(finding_value(row) for row in document["findings"])
         scan = Scan(document["scanned_at"], {key: groups[key] for key in sorted(groups)}, findings)
         index = ScanIndex(scan_id, document["shard_count"], shards, scan, scan.summary())
-        self._remember(model_name, index)
+        self._remember(model_name, index, is_newest)
         return index
 
     def summary(self, model_name: str, scan_id: str) -> ScanSummary | None:
@@ -144,28 +148,44 @@ class ScanFiles:
         document = self._index(model_name, scan_id)
         return set(document["shards"].values()) if document is not None else set()
 
+    def walk(self, model_name: str, scan_id: str, read: Callable[[Path], bytes | None]) -> None:
+        """Call ``read`` for every file of a scan; what it returns says which come next."""
+        path = self._index_path(model_name, scan_id)
+        data = read(path)
+        if data is not None:
+            (document,) = table_documents(data, path, "index")
+            for name in document["shards"].values():
+                read(self.path / model_name / name)
+
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
         self._loaded.pop(model_name, None)
         shutil.rmtree(self.path / model_name, ignore_errors=True)
 
-    def _remember(self, model_name: str, index: ScanIndex) -> None:
-        known = {**self._loaded.get(model_name, {}), index.scan_id: index}
-        newest = sorted(known)[-KEPT_SCANS:]
-        self._loaded[model_name] = {scan_id: known[scan_id] for scan_id in newest}
+    def _remember(self, model_name: str, index: ScanIndex, is_newest: bool = True) -> None:
+        known = list(self._loaded.get(model_name, {}).values())
+        known.insert(len(known) if is_newest else 0, index)  # not by their ids' times: clocks are set back
+        self._loaded[model_name] = {each.scan_id: each for each in known[-KEPT_SCANS:]}
 
     def _index(self, model_name: str, scan_id: str) -> dict[str, Any] | None:
-        documents = read_table(self._index_path(model_name, scan_id), "index")
+        documents = _readable(self._index_path(model_name, scan_id), "index")
         return documents[0] if documents is not None else None
 
     def _read_shard(self, path: Path, memo: Shared) -> dict[str, Group] | None:
-        documents = read_table(path, "groups")
+        documents = _readable(path, "groups")
         if documents is None:
             return None
         return {document["group_key"]: with_shared_values(group_value(document), memo) for document in documents}
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
         return self.path / model_name / f"index-{scan_id}.json"
+
+
+def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:
+    try:
+        return read_table(path, table)
+    except (StoreCorrupt, StoreTooNew):  # `TinyDBStore.problems` tells
+        return None
 
 
 def found_the_same(before: Scan, after: Scan) -> bool:

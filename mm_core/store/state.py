@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mm_core.domain.models import DeletedModel, RegisteredModel
+from mm_core.errors import InvalidName, StoreCorrupt
 from mm_core.store.config_files import ConfigRow, ConfigShards
 from mm_core.store.documents import model_value
-from mm_core.store.storage import Tables
+from mm_core.store.storage import REMEDY, Tables, parse_tables
 
 OLD_CONFIGS, OLD_REVISIONS = "factor_configs", "factor_config_revisions"
 """Tables of the formats 1 and 2, which held configs and revisions themselves."""
@@ -70,6 +72,18 @@ class State:
 
     def _rows(self, table: str) -> list[dict[str, Any]]:
         return list(self.tables.get(table, {}).values())
+
+
+def checked_state(data: bytes, path: Path) -> State:
+    """Return the state in the bytes of a `registry.json`; raise `StoreCorrupt` or `StoreTooNew`, naming it."""
+    state = State(parse_tables(data, path))
+    try:
+        _ = state.revision, state.models, state.deleted_models, state.config_shards, state.old_configs
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidName) as error:
+        raise StoreCorrupt(
+            f"'{path}' is damaged: it holds no state ({type(error).__name__}: {error}). It was left as it is. {REMEDY}"
+        ) from error
+    return state
 
 
 def shards_document(model_name: str, shards: ConfigShards) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from mm_core.store.durable import write_durably
 
 FORMAT = 3
 """Format number of every file; older ones are read, newer ones refused."""
+
+_TABLES = b'"tables":'
+
+REMEDY = "`python -m mm_core doctor --repair` puts the last good copy back; where there is none, restore a backup."
 
 Tables = dict[str, dict[str, Any]]
 
@@ -66,36 +71,47 @@ def parse_tables(data: bytes, path: Path) -> Tables:
     try:
         document = strict_json.decode(data)
     except strict_json.NotJson as error:
-        raise StoreCorrupt(
-            f"'{path}' is damaged ({error}). It was left as it is: put a backup in its place, then start again."
-        ) from error
+        raise StoreCorrupt(f"'{path}' is damaged ({error}). It was left as it is. {REMEDY}") from error
+    digest = document.get("sha256") if isinstance(document, dict) else None
+    if digest is not None and digest != sha256(data[data.find(_TABLES) + len(_TABLES) : -1]).hexdigest():
+        raise StoreCorrupt(f"'{path}' is damaged (its digest is another one). It was left as it is. {REMEDY}")
     number = document.get("format") if isinstance(document, dict) else None
     tables = document.get("tables") if isinstance(document, dict) else None
     if not isinstance(number, int) or not isinstance(tables, dict):
-        raise StoreCorrupt(f"'{path}' is no file of this store. Put a backup in its place, then start again.")
+        raise StoreCorrupt(f"'{path}' is damaged: it is no file of this store. It was left as it is. {REMEDY}")
     if number > FORMAT:
         raise StoreTooNew(
-            f"'{path}' has format {number}, this version reads up to {FORMAT}. Use the newer version of Model Manager."
+            f"'{path}' has format {number}, this version reads up to {FORMAT}. Use the newer version of Model Manager, "
+            "or see what `python -m mm_core doctor --repair` would put back."
         )
     return tables
 
 
 def format_tables(tables: Tables) -> bytes:
     """Return the bytes of a store file."""
-    return strict_json.encode({"format": FORMAT, "tables": tables})
+    content = strict_json.encode(tables)
+    return b'{"format":%d,"sha256":"%s",%s%s}' % (FORMAT, sha256(content).hexdigest().encode(), _TABLES, content)
+
+
+def table_bytes(table: str, documents: Iterable[dict[str, Any]]) -> bytes:
+    """Return the bytes of a store file with one table."""
+    database, storage = open_tables({})
+    database.table(table).insert_multiple(documents)
+    return format_tables(storage.tables)
 
 
 def write_table(path: Path, table: str, documents: Iterable[dict[str, Any]]) -> None:
     """Write a store file with one table; raise `StoreError` when it cannot be written."""
-    database, storage = open_tables({})
-    database.table(table).insert_multiple(documents)
-    write_durably(path, format_tables(storage.tables))
+    write_durably(path, table_bytes(table, documents))
+
+
+def table_documents(data: bytes, path: Path, table: str) -> list[dict[str, Any]]:
+    """Return the documents of one table of a store file's bytes; raise like `parse_tables`."""
+    database, _ = open_tables(parse_tables(data, path))
+    return [dict(document) for document in database.table(table).all()]
 
 
 def read_table(path: Path, table: str) -> list[dict[str, Any]] | None:
     """Return the documents of one table, None when the file does not exist; raise like `parse_tables`."""
     read = read_file(path)
-    if read is None:
-        return None
-    database, _ = open_tables(parse_tables(read[0], path))
-    return [dict(document) for document in database.table(table).all()]
+    return table_documents(read[0], path, table) if read is not None else None

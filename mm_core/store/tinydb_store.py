@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mm_core.errors import StoreBusy, StoreError
+from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import ConfigFiles
-from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, write_durably
+from mm_core.store.contract import Repair
+from mm_core.store.copies import Copies
+from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, not_written, write_durably
+from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
-from mm_core.store.state import State
-from mm_core.store.storage import format_tables, identity, parse_tables, read_file
+from mm_core.store.snapshots import check_state, put_files, read_state, remove_other_models, set_all_aside
+from mm_core.store.state import State, checked_state
+from mm_core.store.storage import format_tables, identity, read_file
 from mm_core.store.views import TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
+
+REVISIONS_UNSEEN = 1_000_000
+"""What a restored state is ahead of its backup where nobody knows which revisions came after that: bots may have seen
+them, and must never take another state for theirs."""
 
 
 class TinyDBStore:
@@ -31,7 +39,9 @@ class TinyDBStore:
         self._lock_timeout = lock_timeout
         self._threads = threading.Lock()
         self._scans = ScanFiles(data_dir / "scans")
-        self._configs = ConfigFiles(data_dir / "configs")
+        self._copies = Copies(data_dir)
+        self._configs = ConfigFiles(data_dir / "configs", self._copies)
+        self._repairs = Repairs(data_dir, self._path, self._configs, self._scans, self._copies)
         self._seen: tuple[tuple[int, int, int] | None, State] = (None, State({}))
 
     def view(self) -> TinyDBView:
@@ -50,16 +60,11 @@ class TinyDBStore:
     @contextmanager
     def transaction(self) -> Iterator[TinyDBTransaction]:
         """Open a write transaction, one at a time among all threads and processes."""
-        if not self._threads.acquire(timeout=self._lock_timeout):
-            raise StoreBusy(self._busy_sentence())
-        try:
-            with self._process_lock():
-                transaction = TinyDBTransaction(self._state(), self._scans, self._configs, self._state)
-                yield transaction
-                if transaction.has_changes:
-                    self._commit(transaction)
-        finally:
-            self._threads.release()
+        with self._alone():
+            transaction = TinyDBTransaction(self._state(), self._scans, self._configs, self._state)
+            yield transaction
+            if transaction.has_changes:
+                self._commit(transaction)
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with files, permissions and space."""
@@ -75,6 +80,7 @@ class TinyDBStore:
         places = ("", "scans/*/", "configs/*/shards/", "configs/*/revisions/*/")
         leftovers = [path for place in places for path in directory.glob(f"{place}{TEMPORARY}*")]
         found += [f"'{path}' is left over from a write that never ended. Delete it." for path in sorted(leftovers)]
+        found += [repair.problem for repair in self._repairs.plan()]
         try:
             view = self.view()
             found += [
@@ -82,28 +88,96 @@ class TinyDBStore:
                 for model in view.models()
                 if view.scan_summary(model.name) is None
             ]
-            found += [
-                f"'{path}' is missing: the factor configs in it cannot be read. Put a backup in its place."
-                for name, shards in self._state().config_shards.items()
-                for path in self._configs.missing(name, shards)
-            ]
         except StoreError as error:
-            found.append(error.detail)
+            found += [error.detail] if error.detail not in found else []
         return tuple(found)
+
+    def plan_repairs(self) -> tuple[Repair, ...]:
+        """Return which files are damaged, what can be put in their places, and what is lost by that."""
+        return self._repairs.plan()
+
+    def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Do what ``plan`` says as far as it is still so, and return that; no other writer is let in meanwhile."""
+        with self._alone():
+            return self._repairs.execute(plan)
+
+    def complete_copies(self, *, again: bool = False) -> int:
+        """Make the copies that are missing, as of a state that an older version wrote; return their number.
+
+        That they are complete is noted, so that it costs nothing the next time unless they are looked at ``again``.
+        """
+        noted = self._copies.path / "complete"
+        if noted.exists() and not again:
+            return 0
+        with self._alone():
+            made = self._repairs.complete_copies(self._state())
+            if self._path.exists():
+                write_durably(noted, b"", sync=False)
+            return made
+
+    def read_files(self, keep: Callable[[str, bytes], None]) -> int:
+        """Give ``keep`` every file of the newest state by name; return its revision, 0 where there is none.
+
+        Raises `StateMoved` when newer commits took one away meanwhile, `StoreCorrupt` when one is damaged.
+        """
+        stamp = self.stamp()
+        return read_state(self._path.parent, self._configs, self._scans, lambda: self.stamp() == stamp, keep)
+
+    def check_files(self) -> tuple[int, set[str]]:
+        """Read every file of the state as the values that it holds; return its revision and the files' names.
+
+        Raises `StoreError`.
+        """
+        state, names = check_state(self._path.parent, self._configs, self._scans)
+        return state.revision, names
+
+    def put_back(self, staged: Path, kept: Path, keep: Callable[[Path], Path]) -> tuple[int | None, int, Path | None]:
+        """Make the checked files below ``staged`` the newest state; return the revisions before and after.
+
+        ``keep`` is called with ``kept`` to save the present state and returns where; where that is damaged, its files
+        are set aside there as they are. That place is the third thing returned, None where there was no state.
+        """
+        with self._alone():
+            state, _ = check_state(staged, ConfigFiles(staged / "configs", Copies(staged)), ScanFiles(staged / "scans"))
+            place: Path | None = kept
+            before: int | None = None
+            try:
+                before = self._state().revision
+                place = keep(kept) if before else None
+            except (StoreCorrupt, StoreTooNew):
+                set_all_aside(self._path.parent, kept)
+            put_files(staged, self._path.parent)
+            is_next = before is not None and before >= state.revision
+            revision = before + 1 if is_next and before is not None else state.revision + REVISIONS_UNSEEN
+            self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
+            self._repairs.complete_copies(self._state())
+            remove_other_models(self._path.parent, state)
+            return before, revision, place
 
     def _state(self) -> State:
         now = self.stamp()
-        if not now:
-            return State({})
         seen, state = self._seen
-        if seen == now:
+        if now and seen == now:
             return state
         read = read_file(self._path)
         if read is None:
+            if self._copies.of(self._path).exists() and not self._path.exists():
+                raise StoreCorrupt(lost_sentence(self._path))
             return State({})
-        state = State(parse_tables(read[0], self._path))
+        state = checked_state(read[0], self._path)
         self._seen = (read[1], state)
         return state
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep out every other writer, in this process and in others."""
+        if not self._threads.acquire(timeout=self._lock_timeout):
+            raise StoreBusy(self._busy_sentence())
+        try:
+            with self._process_lock():
+                yield
+        finally:
+            self._threads.release()
 
     @contextmanager
     def _process_lock(self) -> Iterator[None]:
@@ -114,19 +188,32 @@ class TinyDBStore:
         except Timeout as error:
             raise StoreBusy(self._busy_sentence()) from error
         except OSError as error:
-            raise StoreError(
-                f"'{self._lock_path}' cannot be locked ({error.strerror}). Give this user the data directory."
-            ) from error
+            raise not_written(self._lock_path, error) from error
         try:
             yield
         finally:
             lock.release()
 
     def _commit(self, transaction: TinyDBTransaction) -> None:
-        tables = transaction.committed_tables()
-        write_durably(self._path, format_tables(tables))
+        try:
+            tables = transaction.committed_tables()
+            self._replace(format_tables(tables))
+        finally:
+            self._configs.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
         self._seen = (identity(os.stat(self._path)), State(tables))
-        transaction.clean_up()
+        with suppress(OSError):  # what is not cleaned up now is with the next commit
+            transaction.clean_up()
+
+    def _replace(self, data: bytes) -> None:
+        """Put a state in the place of the present one; the copy never is the older of the two."""
+        is_first = not self._path.exists()
+        if not is_first:
+            self._copies.write(self._path, data)
+        self._configs.forget_written()  # a write of the state that fails may have come through all the same
+        write_durably(self._path, data)
+        if is_first:  # a copy alone means that the state was lost
+            with suppress(StoreError):
+                self._copies.write(self._path, data)
 
     def _busy_sentence(self) -> str:
         return (

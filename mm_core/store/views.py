@@ -19,7 +19,7 @@ from mm_core.store.config_files import NO_CONFIGS, ConfigFiles, ConfigGone, Conf
 from mm_core.store.contract import StoreView
 from mm_core.store.scans import ScanFiles, found_the_same
 from mm_core.store.state import OLD_CONFIGS, OLD_REVISIONS, State, shards_document
-from mm_core.store.storage import Tables, open_tables
+from mm_core.store.storage import REMEDY, Tables, open_tables
 
 KEPT_EARLIER_SCANS = 10
 
@@ -72,7 +72,7 @@ class TinyDBView:
         model = self.model(name)
         if model is None or scan_id not in {kept.scan_id for kept in model.earlier_scans}:
             return None
-        index = self._scans.load(name, scan_id)
+        index = self._scans.load(name, scan_id, is_newest=False)
         return index.scan if index is not None else None
 
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
@@ -284,7 +284,7 @@ class TinyDBTransaction(TinyDBView):
             kept = self._models[name].earlier_scans if name in self._models else ()
             self._scans.discard(name, {*scan_ids, *(scan.scan_id for scan in kept)})
         for name, shards in self._moved.items():
-            self._configs.discard(name, shards)
+            self._configs.discard(name, shards, self._base.config_shards.get(name))
 
 
 def _replace(database: TinyDB, table: str, rows: list[dict[str, Any]]) -> None:
@@ -300,7 +300,7 @@ def _plain(tables: Tables) -> Tables:
 
 
 def _missing(gone: ConfigGone) -> StoreCorrupt:
-    return StoreCorrupt(f"'{gone}' is missing. Put a backup in its place, then start again.")
+    return StoreCorrupt(f"'{gone}' is missing. {REMEDY}")
 
 
 def _stamp_of(known: ConfigRow | FactorConfigRecord) -> FactorConfigStamp:

@@ -161,6 +161,70 @@ def test_doctor_finds_a_root_that_vanished_and_orphaned_blobs(registered: Run, r
     assert (document["healthy"], "does not exist" in document["problems"][0]) == (False, True)
 
 
+def test_doctor_names_damage_and_repairs_it_after_asking(registered: Run, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "registry.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    found = registered("doctor")
+    assert (found.exit_code, f"'{path}' is damaged" in found.stdout) == (1, True)
+    refused = registered("doctor", "--repair", input="n\n")
+    assert (refused.exit_code, "Nothing: both are of revision 1." in refused.stderr) == (1, True)
+    assert path.read_bytes() == whole[:-20]
+    document = _document(registered("doctor", "--repair", "--yes", "--json"))
+    assert document["healthy"] is True
+    assert [(one["path"], one["lost"]) for one in document["repaired"]] == [
+        (str(path), "Nothing: both are of revision 1.")
+    ]
+    assert path.read_bytes() == whole
+    assert _document(registered("doctor", "--repair", "--json"))["repaired"] == []
+
+
+def test_doctor_reads_groups_again_whose_scan_was_damaged(registered: Run, tmp_path: Path) -> None:
+    next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
+    assert registered("doctor").exit_code == 1
+    assert registered("doctor", "--repair", "--yes").exit_code == 0
+    assert _document(registered("symbols", "m", "--json"))["items"][0]["symbol"] == SYMBOL
+
+
+def test_doctor_leaves_what_has_no_copy_to_a_backup(registered: Run, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.zip"
+    assert registered("backup", str(backup)).exit_code == 0
+    for place in ("data", "data/copies"):
+        (tmp_path / place / "registry.json").write_bytes(b"{")
+    left = registered("doctor", "--repair", "--yes")
+    assert (left.exit_code, "There is no good copy: restore a backup." in left.stderr) == (1, True)
+    assert registered("restore", str(backup), "--yes").exit_code == 0
+    assert registered("doctor").exit_code == 0
+
+
+def test_a_backup_is_made_checked_and_restored(registered: Run, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.zip"
+    made = _document(registered("backup", str(backup), "--json"))
+    assert (made["file"], made["revision"], made["format"], made["files"]) == (str(backup), 1, 1, 4)
+    again = registered("backup", str(backup))
+    assert (again.exit_code, "--force" in again.stderr) == (1, True)
+    assert registered("backup", str(backup), "--force").exit_code == 0
+    assert registered("delete", "m", "--yes").exit_code == 0
+    checked = _document(registered("restore", str(backup), "--dry-run", "--json"))
+    assert (checked["restored"], checked["revision"]) == (False, 1)
+    assert _document(registered("list", "--json"))["items"] == []
+    assert registered("restore", str(backup), input="n\n").exit_code == 1
+    assert _document(registered("list", "--json"))["items"] == []
+    done = _document(registered("restore", str(backup), "--yes", "--json"))
+    assert (done["restored"], done["revision_before"], done["revision_now"]) == (True, 2, 3)
+    assert Path(done["kept"]).is_file()
+    assert _document(registered("list", "--json"))["items"][0]["model_name"] == "m"
+
+
+def test_a_file_that_is_no_backup_is_one_sentence(registered: Run, tmp_path: Path) -> None:
+    path = tmp_path / "notes.zip"
+    path.write_text("no archive")
+    for more in (["--dry-run"], ["--yes"]):
+        refused = registered("restore", str(path), *more)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert "is no whole backup" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "arguments", [("show", "nope"), ("refresh", "nope"), ("register", "bad name", "."), ("check", "/nowhere")]
 )

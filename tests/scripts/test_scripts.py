@@ -5,10 +5,12 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,7 +191,7 @@ def test_scripts_parse_and_may_be_executed(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name", ["ecosystem.config.js", "deploy/model-manager.service", "deploy/model-manager-dashboard.service",
-             "deploy/Dockerfile", "start.sh"]
+             "deploy/model-manager-backup.service", "deploy/Dockerfile", "start.sh"]
 )  # fmt: skip
 def test_every_setting_named_in_a_deployment_file_exists(name: str) -> None:
     named = set(re.findall(r"MODEL_MANAGER_[A-Z_]+", (PROJECT / name).read_text(encoding="utf-8")))
@@ -208,6 +210,24 @@ def test_units_stop_by_sigterm_and_leave_time_to_drain(name: str) -> None:
     assert unit["Service"]["NoNewPrivileges"] == "yes"
     assert (unit["Service"]["User"], unit["Service"]["DynamicUser"]) == ("model-manager", "yes")
     assert unit["Service"]["StateDirectory"] == "model-manager"
+
+
+def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path) -> None:
+    """Its own lines, on other paths."""
+    unit = (PROJECT / "deploy" / "model-manager-backup.service").read_text(encoding="utf-8")
+    state = tmp_path / "state"
+    environment = {**os.environ, "MODEL_MANAGER_DATA_DIR": str(state)}
+    register = [sys.executable, "-m", "mm_core", "register", "m", str(PROJECT / "data" / "demo" / "mid_chg_1b")]
+    subprocess.run(register, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+    for _ in range(2):
+        for line in re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE):
+            line = line.replace("/opt/model-manager/.venv/bin/python", sys.executable).replace("%%", "%")
+            command = shlex.split(line.replace("/var/lib/model-manager", str(state)))
+            subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+    kept = sorted(path.name for path in (state / "backups").iterdir())
+    assert kept[1:] == ["newest.zip"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d\.zip", kept[0])
+    assert "OnCalendar=hourly" in (PROJECT / "deploy" / "model-manager-backup.timer").read_text(encoding="utf-8")
 
 
 def test_pm2_runs_both_processes_and_leaves_time_to_drain() -> None:

@@ -1,0 +1,166 @@
+"""What is wrong with the files of a state, and how the last good copies come back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
+from mm_core.store.config_files import ConfigFiles
+from mm_core.store.contract import Repair
+from mm_core.store.copies import Copies
+from mm_core.store.durable import DIRECTORY_MODE, not_written, write_durably
+from mm_core.store.scans import ScanFiles
+from mm_core.store.state import State, checked_state
+from mm_core.store.storage import REMEDY, format_tables, parse_tables, read_file
+
+SET_ASIDE = "set-aside"
+"""The directory below which damaged files are kept, each in the folder of its repair."""
+
+_REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
+
+
+class Repairs:
+    """Finds damage, and mends it from the copies; who calls `execute` holds the store's lock."""
+
+    def __init__(self, data_dir: Path, registry: Path, configs: ConfigFiles, scans: ScanFiles, copies: Copies) -> None:
+        self._data_dir = data_dir
+        self._registry = registry
+        self._configs = configs
+        self._scans = scans
+        self._copies = copies
+
+    def plan(self) -> tuple[Repair, ...]:
+        """Return a repair for each file that is missing, damaged or of a newer version; every file is read."""
+        try:
+            state, found = self._state()
+        except StoreError as error:
+            return (Repair(self._registry, error.detail, False, None, "There is no good copy: restore a backup."),)
+        for name, shards in state.config_shards.items():
+            self._configs.walk(name, shards, lambda path: self._config(path, found))
+        for model in state.models.values():
+            for scan_id in (model.scan_id, *(kept.scan_id for kept in model.earlier_scans)):
+                if scan_id is not None:
+                    self._scans.walk(model.name, scan_id, lambda path: self._scan(path, found))
+        return tuple({repair.path: repair for repair in found}.values())
+
+    def execute(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
+        """Set aside what is damaged and put the good copies in their places; return what was done."""
+        wanted = {repair.path for repair in plan}
+        folder = self._data_dir / SET_ASIDE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        done = []
+        for repair in self.plan():
+            if repair.path in wanted and repair.can_be_made:
+                set_aside(repair.path, folder / repair.path.relative_to(self._data_dir))
+                if repair.data is not None:
+                    write_durably(repair.path, repair.data)
+                    if repair.path == self._registry:
+                        self._copies.write(repair.path, repair.data)
+                else:
+                    repair.path.unlink(missing_ok=True)
+                done.append(repair)
+        return tuple(done)
+
+    def complete_copies(self, state: State) -> int:
+        """Make the copies of a state's files that are missing; return how many that were."""
+        made = 0
+
+        def complete(path: Path) -> bytes | None:
+            nonlocal made
+            data, _ = _usable(path, parse_tables)
+            if data is not None and not self._copies.of(path).exists():
+                self._copies.write(path, data)
+                made += 1
+            return data
+
+        if complete(self._registry) is not None:
+            for name, shards in state.config_shards.items():
+                self._configs.walk(name, shards, complete)
+                self._configs.clear_copies(name)
+        return made
+
+    def _state(self) -> tuple[State, list[Repair]]:
+        """Return the state to look through, and the repair that it needs; raise `StoreError` where it has no remedy."""
+        copy = self._copies.of(self._registry)
+        data, problem = _usable(self._registry, checked_state)
+        if data is not None:
+            return checked_state(data, self._registry), []
+        kept, _ = _usable(copy, checked_state)
+        if kept is None:
+            if problem is None:
+                return State({}), []
+            raise problem
+        state = checked_state(kept, copy)
+        newest = _told_revision(self._registry)
+        if newest is not None and newest > state.revision:
+            loss = (
+                f"Revision {newest} → {state.revision}, put back as revision {newest + 1}: what was saved in between."
+            )
+            tables = {**state.tables, "meta": {"1": {"revision": newest + 1}}}
+            kept = format_tables(tables)
+        elif newest == state.revision:
+            loss = f"Nothing: both are of revision {newest}."
+        else:
+            loss = f"Nothing that was acknowledged: the copy, of revision {state.revision}, is written first."
+        detail = problem.detail if problem is not None else lost_sentence(self._registry)
+        return state, [Repair(self._registry, detail, True, kept, loss)]
+
+    def _config(self, path: Path, found: list[Repair]) -> bytes | None:
+        data, problem = _usable(path, parse_tables)
+        if data is not None:
+            return data
+        kept, _ = _usable(self._copies.of(path), parse_tables)
+        detail = problem.detail if problem is not None else f"'{path}' is missing. {REMEDY}"
+        if kept is not None:
+            found.append(Repair(path, detail, True, kept, "Nothing: the copy is of the same commit."))
+        else:
+            found.append(Repair(path, detail, False, None, "There is no good copy: restore a backup."))
+        return kept
+
+    def _scan(self, path: Path, found: list[Repair]) -> bytes | None:
+        data, problem = _usable(path, parse_tables)
+        if problem is not None:
+            found.append(Repair(path, problem.detail, True, None, "Nothing: its groups are read again."))
+        return data
+
+
+def set_aside(path: Path, to: Path) -> None:
+    """Keep a file under another name as well, where it exists; raise `StoreError` when that cannot be."""
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        try:
+            os.link(path, to)
+        except PermissionError:  # a file system without hard links
+            shutil.copy2(path, to)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise not_written(to, error) from error
+
+
+def lost_sentence(path: Path) -> str:
+    """Return what to say of a state whose file is gone while its copy is there."""
+    return f"'{path}' is missing. {REMEDY} To begin anew instead, delete the whole data directory."
+
+
+def _usable(path: Path, parse: Callable[[bytes, Path], object]) -> tuple[bytes | None, StoreError | None]:
+    """Return a file's content where it can be used; why not, where there is one."""
+    try:
+        read = read_file(path)
+        if read is not None:
+            parse(read[0], path)
+    except (StoreCorrupt, StoreTooNew) as error:
+        return None, error
+    return (read[0], None) if read is not None else (None, None)
+
+
+def _told_revision(path: Path) -> int | None:
+    """Return the revision that a damaged state names, None where that cannot be read."""
+    read = read_file(path)
+    found = _REVISION.search(read[0]) if read is not None else None
+    return int(found[1]) if found is not None else None

@@ -1,0 +1,132 @@
+"""All files of a state: read while others write, checked, and put in the place of another state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+
+from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
+from mm_core.store.config_files import ConfigFiles
+from mm_core.store.durable import DIRECTORY_MODE, not_written
+from mm_core.store.repairs import set_aside
+from mm_core.store.scans import ScanFiles
+from mm_core.store.state import State, checked_state
+from mm_core.store.storage import parse_tables, read_file
+
+LARGEST_REVISION = 1 << 52
+
+
+class StateMoved(Exception):
+    """A file is gone because of newer commits: whoever reads begins again."""
+
+
+def read_state(
+    data_dir: Path,
+    configs: ConfigFiles,
+    scans: ScanFiles,
+    is_newest: Callable[[], bool],
+    keep: Callable[[str, bytes], None],
+) -> int:
+    """Give ``keep`` the name and content of every file of a state, `registry.json` first; return the revision.
+
+    Scans that are not whole are left out. Raises `StateMoved`, and `StoreCorrupt` for a file that is damaged.
+    """
+    registry = data_dir / "registry.json"
+    read = read_file(registry)
+    if read is None:
+        return 0
+    state = checked_state(read[0], registry)
+    keep("registry.json", read[0])
+
+    def of_configs(path: Path) -> bytes:
+        content = read_file(path)
+        if content is None:
+            if is_newest():
+                raise StoreCorrupt(f"'{path}' is missing. See `python -m mm_core doctor --repair`.")
+            raise StateMoved(path)
+        parse_tables(content[0], path)
+        keep(str(path.relative_to(data_dir)), content[0])
+        return content[0]
+
+    def of_scans(path: Path) -> bytes | None:
+        try:
+            content = read_file(path)
+            if content is None:
+                return None
+            parse_tables(content[0], path)
+        except StoreError:
+            return None
+        keep(str(path.relative_to(data_dir)), content[0])
+        return content[0]
+
+    for name, shards in state.config_shards.items():
+        configs.walk(name, shards, of_configs)
+    for model in state.models.values():
+        for scan_id in (model.scan_id, *(kept.scan_id for kept in model.earlier_scans)):
+            if scan_id is not None:
+                scans.walk(model.name, scan_id, of_scans)
+    return state.revision
+
+
+def check_state(data_dir: Path, configs: ConfigFiles, scans: ScanFiles) -> tuple[State, set[str]]:
+    """Return the state below a directory of which every file was read as a value, and the names of these files.
+
+    Raises `StoreError` that names a file which is damaged, or holds what no state holds.
+    """
+    registry = data_dir / "registry.json"
+    names: set[str] = set()
+    try:
+        read_state(data_dir, configs, scans, lambda: True, lambda name, _: names.add(name))
+        read = read_file(registry)
+        state = checked_state(read[0] if read is not None else b"", registry)
+        if not 0 < state.revision < LARGEST_REVISION:
+            raise StoreCorrupt(f"'{registry}' has revision {state.revision}, which no state has.")
+        for name, shards in state.config_shards.items():
+            for row in configs.rows(name, shards):
+                values = configs.record(name, row).values.values()
+                if not all(
+                    isfinite(value.mean) and isfinite(value.variance) and value.variance > 0 for value in values
+                ):
+                    raise StoreCorrupt(
+                        f"The config of '{row.symbol}' of model '{name}' has a value that none can have."
+                    )
+                configs.history(name, row)
+        for model in state.models.values():
+            if model.scan_id is not None:
+                scans.load(model.name, model.scan_id)
+    except ModelManagerError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise StoreCorrupt(f"A file below '{data_dir}' holds no values ({type(error).__name__}: {error}).") from error
+    return state, names
+
+
+def put_files(staged: Path, data_dir: Path) -> None:
+    """Move every file below ``staged`` but `registry.json` to where it belongs, and let all of it reach the disk."""
+    for path in sorted(staged.rglob("*.json")):
+        target = data_dir / path.relative_to(staged)
+        if path.name != "registry.json":
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+                os.replace(path, target)
+            except OSError as error:
+                raise not_written(target, error) from error
+    os.sync()
+
+
+def set_all_aside(data_dir: Path, folder: Path) -> None:
+    """Keep what people entered, damaged as it may be, under other names as well."""
+    for place in (data_dir / "registry.json", data_dir / "configs", data_dir / "copies"):
+        for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
+            set_aside(path, folder / path.relative_to(data_dir))
+
+
+def remove_other_models(data_dir: Path, state: State) -> None:
+    """Delete what belongs to models that a state does not have."""
+    for place in ("configs", "scans", "copies/configs"):
+        for folder in (data_dir / place).glob("*"):
+            if folder.name not in state.models:
+                shutil.rmtree(folder, ignore_errors=True)

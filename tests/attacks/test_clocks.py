@@ -1,0 +1,211 @@
+"""Clocks that are set back, stand still or were never set: nothing that is served or kept may depend on them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mm_core.registry import Registry, activity, configs, registration
+from mm_core.settings import Settings
+from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
+from mm_core.store.scans import ScanFiles
+from mm_core.wiring import open_registry
+from tests.store.test_contract import MODEL, make_scan, record
+
+NOW = time.time()
+HOUR = 3600.0
+
+
+class WallClock:
+    """A wall clock that tests set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = NOW
+        monkeypatch.setattr("mm_core.store.durable.time.time", lambda: self.seconds)
+        monkeypatch.setattr("mm_core.store.durable.time.time_ns", lambda: int(self.seconds * 1e9))
+        text = lambda: datetime.fromtimestamp(self.seconds, UTC).isoformat(timespec="milliseconds")  # noqa: E731
+        monkeypatch.setattr(configs, "_now", text)
+        monkeypatch.setattr(registration, "_now", text)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
+    """The wall clock of every part that writes."""
+    return WallClock(monkeypatch)
+
+
+@pytest.fixture
+def root(write_group: Callable[..., Path]) -> Path:
+    """Two whole groups."""
+    write_group("BTCUSDT_r")
+    return write_group("SOLUSDT_r")
+
+
+def _save(registry: Registry, mean: float) -> int:
+    document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
+    return registry.configs.save("m", "SOLUSDT", document, by="api").record.revision
+
+
+@pytest.mark.parametrize("step", [0.0, -1.0, -HOUR], ids=["stands still", "goes back", "goes back by hours"])
+def test_every_commit_has_a_stamp_of_its_own_and_every_reader_sees_it(
+    tmp_path: Path, clock: WallClock, step: float
+) -> None:
+    writer, reader, stamps = TinyDBStore(tmp_path), TinyDBStore(tmp_path), []
+    for number in range(1, 31):
+        with writer.transaction() as transaction:
+            transaction.save_model(replace(MODEL, updated_at=f"{number:04}"))  # a state of the same size each time
+        stamps.append(writer.stamp())
+        assert (reader.view().revision, reader.view().model("m").updated_at) == (number, f"{number:04}")
+        clock.seconds += step
+    assert len(set(stamps)) == 30
+    assert [stamp[1] for stamp in stamps] == sorted(stamp[1] for stamp in stamps)
+
+
+def test_each_note_is_read_as_it_was_written_last(tmp_path: Path, clock: WallClock) -> None:
+    writer, reader = NoteDirectory(tmp_path), NoteDirectory(tmp_path)
+    for number in range(100):
+        writer.write("m", "S", b"%03d" % number)
+        clock.seconds -= 1
+        assert reader.read("m", "S", int) == number
+
+
+@pytest.mark.parametrize("of_files", [NOW + 400 * 24 * HOUR, 1.0], ids=["in the future", "never set"])
+def test_nothing_that_is_named_goes_whatever_the_times_of_files_are(tmp_path: Path, of_files: float) -> None:
+    store = TinyDBStore(tmp_path)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+    for number in range(1, 6):
+        with store.transaction() as transaction:
+            transaction.save_scan("m", make_scan(number))
+            transaction.save_factor_config(*record(number, float(number)))
+        for path in tmp_path.rglob("*.json"):
+            os.utime(path, (of_files, of_files))
+    view = TinyDBStore(tmp_path).view()
+    assert view.factor_config("m", "A000") == record(5, 5.0)[0]
+    assert [one.number for one in view.factor_config_history("m", "A000")] == [1, 2, 3, 4, 5]
+    assert view.scan("m") == make_scan(5)
+    assert [view.earlier_scan("m", kept.scan_id) for kept in view.model("m").earlier_scans] == [
+        make_scan(count) for count in (1, 2, 3, 4)
+    ]
+    assert TinyDBStore(tmp_path).problems() == ()
+
+
+def test_what_is_replaced_stays_for_its_minute_after_the_clock_went_back(tmp_path: Path, clock: WallClock) -> None:
+    store = TinyDBStore(tmp_path)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_factor_config(*record(1, 1.0))
+    held = TinyDBStore(tmp_path).view()
+    for number in (2, 3):
+        clock.seconds -= HOUR
+        with store.transaction() as transaction:
+            transaction.save_factor_config(*record(number, float(number)))
+    assert held.factor_config("m", "A000") == record(1, 1.0)[0]
+
+
+def test_the_newest_scan_is_remembered_though_its_name_is_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, last, ids = ScanFiles(tmp_path), None, []
+    for number in range(1, 5):
+        monkeypatch.setattr("mm_core.store.scans.time.time_ns", lambda number=number: int(1e18) - number)
+        last = files.save("m", make_scan(number), last)
+        ids.append(last)
+    assert ids == sorted(ids, reverse=True)
+    for path in tmp_path.rglob("*.json"):
+        path.unlink()
+    loaded = files.load("m", ids[-1])
+    assert loaded is not None, "it was read from the disk again"
+    assert loaded.scan == make_scan(4)
+
+
+def test_history_stands_in_the_order_of_revisions(settings: Settings, root: Path, clock: WallClock) -> None:
+    registry = open_registry(settings)
+    registry.registrations.register("m", str(root))
+    for number in range(1, 5):
+        clock.seconds -= HOUR
+        assert _save(registry, float(number)) == number + 1
+    history = open_registry(settings).configs.history("m", "SOLUSDT")
+    assert [one.number for one in history] == [1, 2, 3, 4, 5]
+    assert [one.at for one in history] == sorted((one.at for one in history), reverse=True)
+    assert registry.configs.at_revision("m", "SOLUSDT", 4).mean_values == (3.0,) * 3
+
+
+def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
+    settings: Settings, root: Path, clock: WallClock
+) -> None:
+    registry = open_registry(settings)
+    registry.registrations.register("m", str(root))
+    registry.publisher.publish_all()
+    since, digests = registry.view().revision, set()
+    for number in range(5):
+        _save(registry, number / 4)
+        registry.publisher.publish_all()
+        clock.seconds -= HOUR * (number % 2)
+        found = registry.published.find("m", "SOLUSDT")
+        assert found is not None
+        digests.add(found.digest)
+        changes = registry.changes.since("m", since)
+        assert changes.symbols == ("SOLUSDT",)
+        since = changes.revision
+    assert len(digests) == 5
+
+
+def test_a_refresh_after_the_clock_went_back_takes_files_that_are_newer_and_older(
+    settings: Settings, root: Path, write_group: Callable[..., Path]
+) -> None:
+    registry = open_registry(settings)
+    registry.registrations.register("m", str(root))
+    for moment in (NOW + 400 * 24 * HOUR, 1.0, NOW - HOUR):
+        before = registry.view().scan("m").groups["SOLUSDT_r"].read_at
+        path = root / "SOLUSDT_r_ic.csv"
+        path.write_bytes(path.read_bytes())
+        os.utime(path, (moment, moment))
+        time.sleep(0.002)
+        assert registry.registrations.refresh_changed("m") is not None
+        assert registry.view().scan("m").groups["SOLUSDT_r"].read_at > before
+
+
+def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
+    settings: Settings, root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = open_registry(settings)
+    moments = [datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours) for hours in (0, 2, -3, -2)]
+    keys = ["AAA_r", "BBB_r", "CCC_r", "DDD_r"]
+    for moment, key in zip(moments, keys, strict=True):
+        write_group(key)
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: object = None, moment: datetime = moment) -> datetime:  # type: ignore[override]
+                return moment
+
+        monkeypatch.setattr("mm_core.artifacts.scan.datetime", Clock)
+        if key == keys[0]:
+            registry.registrations.register("m", str(root))
+        else:
+            registry.registrations.refresh("m")
+    told = [event.what for event in activity.events_since(registry.view(), moments[0] + timedelta(hours=1))]
+    assert "Groups: 1 new (BBB_r)." in told
+    assert "Groups: 1 new (CCC_r)." not in told
+
+
+def test_blobs_of_a_clock_that_was_never_set_are_made_again_and_nothing_is_served_wrong(
+    settings: Settings, root: Path
+) -> None:
+    registry = open_registry(settings)
+    registry.registrations.register("m", str(root))
+    registry.publisher.publish_all()
+    before = registry.published.find("m", "SOLUSDT")
+    blobs = settings.data_dir / "blobs"
+    for path in blobs.rglob("*"):
+        os.utime(path, (1, 1))
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert registry.published.find("m", "SOLUSDT") == before == registry.payload("m", "SOLUSDT")
+    assert list(BlobDirectory(blobs / "models").entries()), "what a scan names stays"

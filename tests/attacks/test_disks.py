@@ -1,0 +1,202 @@
+"""A disk that is full, and one that is read-only, under a server, a command line and a registry."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mm_core.errors import StoreError, StoreFull
+from mm_core.registry import Registry
+from mm_core.settings import load_settings
+from mm_core.wiring import open_registry
+from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.attacks.small_disks import SmallDisk, small_disk
+from tests.waiting import wait_until
+
+__all__ = ["start_server"]
+
+PROJECT = Path(__file__).parent.parent.parent
+CONFIG = "/api/models/m/symbols/SOLUSDT/factor-config"
+PAYLOAD = "/api/models/m/model/SOLUSDT"
+Start = Callable[..., RunningServer]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk of six megabytes."""
+    with small_disk(tmp_path) as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def root(write_group: Callable[..., Path]) -> Path:
+    """Two whole groups, on a disk that has space."""
+    write_group("BTCUSDT_r")
+    return write_group("SOLUSDT_r")
+
+
+def _registry(disk: SmallDisk) -> Registry:
+    return open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")}))
+
+
+def _values(mean: float) -> dict[str, dict[str, list[float]]]:
+    return {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
+
+
+def _mean(url: str) -> float:
+    return float(httpx.get(url + CONFIG).json()["SOLUSDT"]["mean_values"][0])
+
+
+def _files(disk: SmallDisk) -> set[str]:
+    state = disk.path / "data"
+    return {
+        str(path.relative_to(state)) for path in state.rglob("*") if path.is_file() and path.name != "registry.lock"
+    }
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
+    start_server: Start, disk: SmallDisk, root: Path, workers: str
+) -> None:
+    server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
+    assert httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=_values(0.25)).status_code == 200
+    wait_until_published(server)
+    before = httpx.get(server.url + PAYLOAD)
+    disk.fill()
+    refused = [
+        httpx.put(server.url + CONFIG, json=_values(0.5)),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.post(server.url + "/api/models/m/refresh"),
+        httpx.delete(server.url + "/api/models/m"),
+    ]
+    for answer in refused:
+        assert (answer.status_code, answer.headers["Content-Type"]) == (507, "application/problem+json"), answer.text
+        assert answer.json()["title"] == "Disk full"
+        assert "Free some space" in answer.json()["detail"]
+    for path in ("/api/health", "/api/models", "/api/models/m/symbols", "/api/models/m/manifest"):
+        assert httpx.get(server.url + path).status_code == 200, path
+    assert _mean(server.url) == 0.25
+    during = httpx.get(server.url + PAYLOAD)
+    assert (during.status_code, during.headers["ETag"], during.content) == (200, before.headers["ETag"], before.content)
+    disk.empty()
+    assert httpx.put(server.url + CONFIG, json=_values(0.75)).status_code == 200
+    assert _mean(server.url) == 0.75
+    wait_until_published(server)
+    pulled = httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
+    assert pulled == [0.75] * 3
+
+
+def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
+    start_server: Start, disk: SmallDisk, root: Path
+) -> None:
+    registry = _registry(disk)
+    registry.registrations.register("m", str(root))
+    registry.publisher.publish_all()
+    disk.fill()
+    files = _files(disk)
+    with pytest.raises(StoreFull, match="the disk is full"):
+        registry.configs.save("m", "SOLUSDT", _values(0.5), by="api")
+    with pytest.raises(StoreFull), registry.store.transaction() as transaction:
+        transaction.delete_model("m", "2026")
+    with pytest.raises(StoreFull):
+        registry.backups.create(disk.path / "data" / "backup.zip")
+    assert _files(disk) == files
+    server = start_server(DATA_DIR=str(disk.path / "data"))
+    assert httpx.get(server.url + PAYLOAD).status_code == 200
+    assert server.stop() == 0
+    disk.empty()
+    assert registry.store.plan_repairs() == ()
+    assert registry.configs.save("m", "SOLUSDT", _values(0.5), by="api").record.revision == 2
+
+
+def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, root: Path) -> None:
+    registry = _registry(disk)
+    registry.registrations.register("m", str(root))
+    disk.fill()
+    with pytest.raises(StoreFull):
+        registry.payload("m", "SOLUSDT")
+    with pytest.raises(StoreFull):
+        registry.publisher.publish_all()
+    disk.empty()
+    registry.publisher.publish_all()
+    assert registry.published.find("m", "SOLUSDT") == registry.payload("m", "SOLUSDT")
+
+
+def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
+    start_server: Start, disk: SmallDisk, root: Path
+) -> None:
+    registry = _registry(disk)
+    registry.registrations.register("m", str(root))
+    registry.publisher.publish_all()
+    disk.make_read_only()
+    server = start_server(DATA_DIR=str(disk.path / "data"))
+    assert httpx.get(server.url + PAYLOAD).status_code == 200
+    assert httpx.get(server.url + "/api/health").json()["status"] == "ok"
+    for answer in (
+        httpx.put(server.url + CONFIG, json=_values(0.5)),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.delete(server.url + "/api/models/m"),
+    ):
+        assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json"), answer.text
+        assert "read-only. Mount it writable" in answer.json()["detail"]
+    wait_until(lambda: b"read-only" in server.log.read_bytes())
+    assert b"Traceback" not in server.log.read_bytes(), server.log.read_text()
+    disk.make_writable()
+    assert httpx.put(server.url + CONFIG, json=_values(0.5)).status_code == 200
+    wait_until_published(server)
+    assert httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_write(
+    disk: SmallDisk, root: Path, tmp_path: Path, is_empty: bool
+) -> None:
+    registry = _registry(disk)
+    if not is_empty:
+        registry.registrations.register("m", str(root))
+    disk.make_read_only()
+    data_dir = str(disk.path / "data")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mm_core", "--data-dir", data_dir, *arguments]
+        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+    listed = run("list", "--json")
+    assert [item["model_name"] for item in json.loads(listed.stdout)["items"]] == ([] if is_empty else ["m"])
+    writes = [("register", "n", str(root))] if is_empty else [("delete", "m", "--yes"), ("refresh", "m")]
+    for arguments in writes:
+        refused = run(*arguments)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+        assert "read-only" in refused.stderr
+    if not is_empty:
+        assert run("backup", str(tmp_path / "backup.zip")).returncode == 0
+        assert "is not writable" in run("doctor").stdout
+
+
+def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, root: Path) -> None:
+    registry = _registry(disk)
+    registry.registrations.register("m", str(root))
+    registry.publisher.publish_all()
+    disk.make_read_only()
+    writes: dict[str, Callable[[], object]] = {
+        "save": lambda: registry.configs.save("m", "SOLUSDT", _values(0.5), by="api"),
+        "register": lambda: registry.registrations.register("n", str(root)),
+        "refresh": lambda: registry.registrations.refresh("m"),
+        "delete": lambda: registry.registrations.delete("m"),
+        "backup": lambda: registry.backups.create(disk.path / "backup.zip"),
+    }
+    raised = {}
+    for name, write in writes.items():
+        try:
+            write()
+        except StoreError as error:
+            raised[name] = "read-only. Mount it writable" in error.detail
+    assert raised == dict.fromkeys(writes, True)
+    assert registry.payload("m", "SOLUSDT") == registry.published.find("m", "SOLUSDT")
