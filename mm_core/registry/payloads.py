@@ -119,7 +119,8 @@ class Payloads:
         if coding is Coding.IDENTITY:
             return self._cache.peek((handle.key, coding))
         stored = handle.stored.get(coding)
-        return self._mapped.get(stored, "." + coding) if stored is not None else None
+        place = (handle.model_name, handle.symbol)
+        return self._mapped.get(stored, "." + coding, place) if stored is not None else None
 
     def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
         """Return a symbol's ONNX bytes: its own file, else converted from the booster.
