@@ -10,7 +10,7 @@ from mm_core.domain.models import RegisteredModel
 from mm_core.registry.activity import Event, events_since
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
-from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import PayloadHandle, Payloads
@@ -35,6 +35,7 @@ class Registry:
     changes: ChangeLog
     watcher: Watcher
     housekeeping: Housekeeping
+    cleaner: Cleaner
 
     def view(self) -> StoreView:
         """Return the newest state; what belongs to one answer should come from one view."""
