@@ -113,7 +113,6 @@ class Registrations:
             view = self._store.view()
             model = require_model(view, name)
             previous = view.scan(name)
-            now = time.time_ns()
             with self._reasons_kept(model):
                 root = checked_root(model.root_path, self._allowed_roots)
                 trusted = previous if model.refresh_error is None else None
@@ -121,6 +120,7 @@ class Registrations:
                 listing = listing or list_groups(root, self._limits)
                 restless: tuple[GroupFiles, ...] = ()
                 if previous is not None:
+                    now = time.time_ns()  # after the listing, or what changed meanwhile would seem to be of the future
                     since = now - round(quiet_seconds * 1e9)
                     listing, restless = listing.without_restless(previous, since, now, impatient_of)
                 waiting = {

@@ -11,6 +11,7 @@ import pytest
 import watchfiles
 
 from mm_core.artifacts import listing
+from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.tree import list_tree
 from mm_core.errors import DuplicateSymbols
 from mm_core.registry import Registry
@@ -167,6 +168,22 @@ def test_a_group_that_is_being_replaced_is_left_while_others_are_read(
     time.sleep(0.4)
     assert registry.registrations.refresh_changed("m", quiet_seconds=0.4).waiting == {}
     assert registry.model("m")[1].symbols() == ("BTCUSDT", "NEWUSDT", "SOLUSDT")
+
+
+def test_a_group_that_changes_while_the_root_is_listed_is_left_too(
+    registry: Registry, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+
+    def list_late(root: Path, limits: ReadingLimits) -> object:
+        _rewrite(root)
+        time.sleep(0.02)
+        return list_tree(root, limits)
+
+    monkeypatch.setattr(listing, "list_tree", list_late)
+    assert list(registry.registrations.refresh_changed("m", quiet_seconds=0.2).waiting) == [KEY]
+    assert _factors(registry) == FACTORS
 
 
 def test_a_file_whose_time_is_in_the_future_does_not_keep_its_group_back(
