@@ -175,10 +175,12 @@ def test_a_group_that_changes_while_the_root_is_listed_is_left_too(
 ) -> None:
     root = write_group()
     registry.registrations.register("m", str(root))
+    time.sleep(0.25)  # what was written for the registration rests
 
     def list_late(root: Path, limits: ReadingLimits) -> object:
+        time.sleep(0.05)
         _rewrite(root)
-        time.sleep(0.02)
+        time.sleep(0.05)
         return list_tree(root, limits)
 
     monkeypatch.setattr(listing, "list_tree", list_late)
