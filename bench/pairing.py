@@ -110,8 +110,8 @@ class Checker:
         count = len(generation.factors)
         of_group = f"{model}/{symbol}, generation {generation.number}"
         facts = {
-            "dimensions": ([dim for dim, _, _ in dims], list(range(count))),
             "factors": (tuple(name for _, name, _ in dims), generation.factors),
+            "dimensions": ([dim for dim, _, _ in dims], list(range(count))),
             "taus": (tuple(tau for _, _, tau in dims), generation.taus),
             "train_samples": (metadata["train_samples"], generation.samples),
             "feature_dim": (metadata["feature_dim"], count),

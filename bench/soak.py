@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--factors", type=int, default=100)
     parser.add_argument("--trees", type=int, default=30)
     parser.add_argument("--depth", type=int, default=4)
-    parser.add_argument("--debounce", type=float, default=1.0, help="MODEL_MANAGER_WATCH_DEBOUNCE")
+    parser.add_argument("--debounce", type=float, default=2.0, help="MODEL_MANAGER_WATCH_DEBOUNCE")
     parser.add_argument("--sample", type=float, default=5.0, help="seconds between two samples of the processes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=peers.PROJECT / "bench" / "results" / "soak.json", metavar="FILE")
@@ -101,8 +101,10 @@ def _soak(chosen: argparse.Namespace, work: Path) -> int:
         )
         for thread in threads:
             thread.start()
-        _wait(run, server, seconds)
-        run.ended.set()
+        try:
+            _wait(run, server, seconds)
+        finally:
+            run.ended.set()
         for thread in threads:
             thread.join(2 * ANSWER_SECONDS)
             if thread.is_alive():
@@ -194,8 +196,6 @@ def _report(
         "grew": grown,
     }
     print()
-    for problem in run.problems[:20]:
-        print(f"WRONG after {problem['after_seconds']} s, {problem['kind']}, {problem['who']}: {problem['detail']}")
     for name, verdict in verdicts.items():
         print(f"{name}: {verdict or 'none'}")
     document = {

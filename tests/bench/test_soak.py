@@ -24,7 +24,7 @@ FACTORS = 6
 @pytest.mark.slow
 def test_bots_writers_editors_and_refreshes_together_get_no_wrong_answer(tmp_path: Path, work_place: Path) -> None:
     figures = tmp_path / "soak.json"
-    sizes = ["--bots", "16", "--groups", "6", "--factors", "12", "--trees", "3", "--depth", "3", "--debounce", "0.3"]
+    sizes = ["--bots", "16", "--groups", "6", "--factors", "12", "--trees", "3", "--depth", "3", "--debounce", "0.8"]
     done = subprocess.run(
         [sys.executable, str(BENCH / "soak.py"), "--minutes", "0.35", "--sample", "1", *sizes, "--json", str(figures)],
         capture_output=True,
@@ -39,9 +39,9 @@ def test_bots_writers_editors_and_refreshes_together_get_no_wrong_answer(tmp_pat
     for coding in ("gzip", "identity", "zstd"):
         assert counts[f"200 {coding}"] > 20
         assert counts[f"304 {coding}"] > 20
-    for event in ("client pulls", "synced copies", "changes heard", "edits saved", "generations"):
+    for event in ("client pulls", "synced copies", "changes heard", "edits saved"):
         assert counts[event] > 10, event
-    for event in ("edits refused", "refreshes", "models registered", "models deleted"):
+    for event in ("generations", "edits refused", "refreshes", "models registered", "models deleted"):
         assert counts[event] > 0, event
     assert {line["name"] for line in written["slopes"]} >= {"memory: private to the processes", "open files"}
     assert all(sample["processes"] == 3 and sample["open_files"] > 30 for sample in written["samples"])
