@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Make .venv and install what Model Manager runs on; other requirement files may be named instead. A file that was
-# installed by this interpreter and has not changed since is left alone, so a second run is quick.
+# Make .venv and install what Model Manager runs on; other requirement files may be named instead. What is installed is
+# the file's lock below locks/: every package with its version and digests, and nothing else. A lock that was installed
+# by this interpreter and has not changed since is left alone, so a second run is quick.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -14,6 +15,7 @@ refuse() {
 
 for file in "$@"; do
     [ -f "$file" ] || refuse "there is no file '$file' to install from. Usage: ./setup.sh [REQUIREMENTS_FILE ...]"
+    [ -f "locks/$(basename "$file")" ] || refuse "'$file' has no lock below locks/. ./lock.sh makes the locks"
 done
 if [ ! -x .venv/bin/python ]; then
     command -v "$python" >/dev/null ||
@@ -30,12 +32,13 @@ if [ ! -x .venv/bin/python ]; then
 fi
 
 for file in "$@"; do
-    stamp=.venv/.installed-$(basename "$file")
-    digest=$({ .venv/bin/python --version; cat requirements.txt "$file"; } | cksum)
+    lock=locks/$(basename "$file")
+    stamp=.venv/.locked-$(basename "$file")
+    digest=$({ .venv/bin/python --version; cat "$lock"; } | cksum)
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$digest" ]; then
-        echo "setup: installing $file"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
-            refuse "the packages of $file could not be installed; pip's own words are above."
+        echo "setup: installing $lock"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock" ||
+            refuse "the packages of $lock could not be installed; pip's own words are above."
         echo "$digest" >"$stamp"
     fi
 done

@@ -18,6 +18,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 ./setup.sh requirements.txt requirements-dev.txt requirements-onnx.txt requirements-bench.txt
 
+./audit.sh
+
 echo "test: ruff"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -58,7 +58,7 @@ def write_directory(directory: Path, groups: int, shape: Shape, seed: int = 1, p
     started = time.perf_counter()
     generator = np.random.default_rng(seed)
     directory.mkdir(parents=True, exist_ok=True)
-    templates = [_train(generator, shape) for _ in range(min(TEMPLATES, groups))]
+    templates = [train(generator, shape) for _ in range(min(TEMPLATES, groups))]
     pool = [f"{FAMILIES[at % len(FAMILIES)]}_{at // len(FAMILIES) + 1}" for at in range(shape.factors + SPARE_FACTORS)]
     for number in range(1, groups + 1):
         chosen = [pool[at] for at in generator.permutation(len(pool))[: shape.factors]]
@@ -71,6 +71,18 @@ def write_directory(directory: Path, groups: int, shape: Shape, seed: int = 1, p
         model_bytes=sum(size for path, size in sizes.items() if path.name.endswith(("_model.json", "_model.pkl"))),
         seconds=time.perf_counter() - started,
     )
+
+
+def train(generator: np.random.Generator, shape: Shape) -> bytes:
+    """Return the JSON text of a booster that learned from random numbers."""
+    import xgboost  # here: it takes a second, and --help needs none of it
+
+    features = generator.standard_normal((TRAINING_ROWS, shape.factors), dtype=np.float32)
+    weights = generator.standard_normal(shape.factors) * (np.arange(shape.factors) < 25)
+    label = features @ weights + generator.standard_normal(TRAINING_ROWS)
+    parameters = {"max_depth": shape.depth, "eta": 0.05, "tree_method": "hist", "objective": "reg:squarederror"}
+    booster = xgboost.train(parameters, xgboost.DMatrix(features, label), num_boost_round=shape.trees)
+    return bytes(booster.save_raw("json"))
 
 
 def perturbed(model_json: bytes, generator: np.random.Generator) -> bytes:
@@ -99,17 +111,6 @@ def link_groups(directory: Path, smaller: Path, groups: int) -> None:
     for path in directory.iterdir():
         if path.name.rpartition("_")[0] in stems:
             os.link(path, smaller / path.name)
-
-
-def _train(generator: np.random.Generator, shape: Shape) -> bytes:
-    import xgboost  # here: it takes a second, and --help needs none of it
-
-    features = generator.standard_normal((TRAINING_ROWS, shape.factors), dtype=np.float32)
-    weights = generator.standard_normal(shape.factors) * (np.arange(shape.factors) < 25)
-    label = features @ weights + generator.standard_normal(TRAINING_ROWS)
-    parameters = {"max_depth": shape.depth, "eta": 0.05, "tree_method": "hist", "objective": "reg:squarederror"}
-    booster = xgboost.train(parameters, xgboost.DMatrix(features, label), num_boost_round=shape.trees)
-    return bytes(booster.save_raw("json"))
 
 
 def _pickled_regressor(model_json: bytes) -> bytes:

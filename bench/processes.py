@@ -32,13 +32,35 @@ def tree_of(process_id: int) -> list[int]:
 
 def memory_of(process_id: int) -> Memory:
     """Return what a process holds; nothing when it is gone."""
-    anonymous = _status_kib(process_id, "RssAnon") * KIB / 1e6
-    return Memory(_status_kib(process_id, "VmRSS") * KIB / 1e6, anonymous)
+    anonymous = _status(process_id, "RssAnon") * KIB / 1e6
+    return Memory(_status(process_id, "VmRSS") * KIB / 1e6, anonymous)
 
 
 def peak_memory_mb(process_id: int) -> float:
     """Return the largest resident memory that a process ever had, in MB."""
-    return _status_kib(process_id, "VmHWM") * KIB / 1e6
+    return _status(process_id, "VmHWM") * KIB / 1e6
+
+
+def proportional_mb(process_id: int) -> float:
+    """Return the memory of a process in MB with its share of what it has together with others; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) * KIB / 1e6 for line in lines if line.startswith("Pss:")), 0.0)
+
+
+def open_files_of(process_id: int) -> int:
+    """Return how many descriptors a process has open."""
+    try:
+        return len(os.listdir(f"/proc/{process_id}/fd"))
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def threads_of(process_id: int) -> int:
+    """Return how many threads a process has."""
+    return _status(process_id, "Threads")
 
 
 def cpu_seconds_of(process_id: int) -> float:
@@ -58,7 +80,8 @@ def is_alive(process_id: int) -> bool:
         return False
 
 
-def _status_kib(process_id: int, name: str) -> int:
+def _status(process_id: int, name: str) -> int:
+    """Return a number of a process's status, in KiB where it is memory."""
     try:
         lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

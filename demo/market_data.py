@@ -56,6 +56,4 @@ def _locate(source: Source) -> Path:
         path = Path(folder) / source.path
         if path.is_file():
             return path
-    raise FileNotFoundError(
-        f"{source.package} has no {source.path}. Install it: pip install --no-deps -r requirements-demo.txt"
-    )
+    raise FileNotFoundError(f"{source.package} has no {source.path}. Install it: ./setup.sh requirements-demo.txt")

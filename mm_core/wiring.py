@@ -8,7 +8,7 @@ from mm_core.registry import Registry
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
-from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
@@ -31,6 +31,7 @@ def open_registry(settings: Settings) -> Registry:
     notes = NoteDirectory(data_dir / "published")
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
+    housekeeping = Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots)
     return Registry(
         store=store,
         registrations=registrations,
@@ -41,6 +42,7 @@ def open_registry(settings: Settings) -> Registry:
         publisher=Publisher(store, payloads, published, notes, changes),
         changes=changes,
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
-        housekeeping=Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots),
+        housekeeping=housekeeping,
+        cleaner=Cleaner(housekeeping),
         backups=Backups(store, data_dir),
     )

@@ -28,15 +28,17 @@ log = structlog.get_logger("mm_core.server")
 
 @contextmanager
 def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
-    """Restore, watch and publish as long as the context lasts: the work of the one process that owns the state."""
+    """Restore, watch, publish and clean as long as the context lasts: the work of the process that owns the state."""
     settling = threading.Thread(target=_settle, args=(registry,), daemon=True)
     settling.start()
     if settings.watch_enabled:
         registry.watcher.start()
     registry.publisher.start()
+    registry.cleaner.start()
     try:
         yield
     finally:
+        registry.cleaner.stop()
         registry.watcher.stop()
         registry.publisher.stop()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
-from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
@@ -36,7 +37,10 @@ class GroupReading:
 
 
 def read_group(root: Path, listed: GroupFiles, limits: ReadingLimits) -> GroupReading:
-    """Return what the files of one group say; whatever cannot be used is a finding, never an exception."""
+    """Return what the files of one group say; whatever cannot be used is a finding, never an exception.
+
+    A group of which a file is not as listed when the last one was read has no model: its files may be of two runs.
+    """
     return _GroupReader(root, listed, limits).read()
 
 
@@ -54,6 +58,9 @@ class _GroupReader:
         training, info_ic = self._use(FileRole.INFO, read_training_info) or (TrainingInfo(), IcTable())
         model, model_json = self._model()
         onnx = self._use(FileRole.MODEL_ONNX, lambda data, _: data)
+        self._report_changed()
+        if is_torn(self.findings):
+            model, model_json, onnx = None, None, None
         ic = ic if len(ic) else info_ic
         symbol, return_name = self._identity(training, ic)
         names = names or training.selected_factors
@@ -126,6 +133,18 @@ class _GroupReader:
             symbol = before
         return symbol or self.listed.group_key, return_name
 
+    def _report_changed(self) -> None:
+        known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}
+        for file in self.listed.files:
+            if file.path not in known and not _is_as_listed(self.root / file.path, file):
+                self._add(
+                    Severity.ERROR,
+                    STILL_BEING_WRITTEN,
+                    file.path,
+                    "The file changed while its group was read, so the files may be of two runs.",
+                    "Nothing to do if a run is writing it: the group is read again when it is quiet.",
+                )
+
     def _report_missing(self, model: ModelSummary | None) -> None:
         for role, name in (
             (FileRole.FACTORS, "_factors.txt"),
@@ -155,3 +174,17 @@ class _GroupReader:
     def _path(self, role: FileRole) -> str | None:
         file = self.by_role.get(role)
         return file.path if file is not None else None
+
+
+def is_torn(findings: Iterable[Finding]) -> bool:
+    """Return whether a group was read while somebody wrote it: its files need not belong together."""
+    return any(finding.code == STILL_BEING_WRITTEN for finding in findings)
+
+
+def _is_as_listed(path: Path, file: ModelFile) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    now = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return now == (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
+from mm_core.artifacts.read_group import is_torn
 from mm_core.artifacts.reading_pool import read_groups
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.sharing import Shared, with_shared_values
@@ -31,10 +32,10 @@ def scan_root(
     """Return all groups below ``root``; nothing is written there.
 
     ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when it was read by the
-    same rules and path, size, times and inode of all its files are equal. ``keep(bytes, suffix)`` is given the JSON
-    text (``.json``) and ONNX content (``.onnx``) of each group that was read, before the scan is returned.
-    ``progress(done, total)`` counts groups that are read. Raises `InvalidRoot` when the root itself cannot be
-    listed.
+    same rules and path, size, times and inode of all its files are equal, and when somebody wrote them while they were
+    read. ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was
+    read, before the scan is returned. ``progress(done, total)`` counts groups that are read. Raises `InvalidRoot` when
+    the root itself cannot be listed.
     """
     limits = limits or ReadingLimits()
     listing = listing or list_groups(root, limits)
@@ -55,7 +56,9 @@ def scan_root(
                 keep(reading.model_json, ".json")
             if reading.onnx is not None:
                 keep(reading.onnx, ".onnx")
-        groups[reading.group.group_key] = with_shared_values(reading.group, shared)
+        known = before.get(reading.group.group_key)
+        is_kept = known is not None and is_torn(reading.group.findings)
+        groups[reading.group.group_key] = known if is_kept else with_shared_values(reading.group, shared)
         if progress is not None:
             progress(done, len(changed))
     read = {key: group for key, group in groups.items() if group is not None}
@@ -63,4 +66,6 @@ def scan_root(
 
 
 def _is_read(group: Group) -> bool:
-    return group.rules == READING_RULES and all(finding.code != LOST_READER for finding in group.findings)
+    """Whether a group says what its files say: it was read by today's rules, and not cut short."""
+    was_lost = is_torn(group.findings) or any(finding.code == LOST_READER for finding in group.findings)
+    return group.rules == READING_RULES and not was_lost

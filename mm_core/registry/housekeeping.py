@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from mm_core import strict_json
-from mm_core.errors import InvalidRoot
-from mm_core.registry.payloads import PayloadHandle
+from mm_core.errors import InvalidRoot, ModelManagerError
+from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.registration import Registrations
 from mm_core.registry.roots import checked_root
 from mm_core.store import BlobDirectory, BlobEntry, RegistryStore, Repair
 
 GRACE_SECONDS = 3600.0
-"""Blobs younger than this are kept: another process may be about to refer to them."""
+"""Models younger than this are kept: a scan that takes long may be about to refer to them."""
+
+PAYLOAD_GRACE_SECONDS = 600.0
+"""The same for payloads, which are published as soon as they are made."""
+
+CLEANING_SECONDS = 300.0
+IDLE_PRIORITY = 10
+"""Niceness of the thread that cleans: requests come first."""
+
+log = structlog.get_logger("mm_core.cleaning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +104,87 @@ class Housekeeping:
             self._registrations.restore_missing_scans()
         return done
 
-    def plan_cleanup(self, grace_seconds: float = GRACE_SECONDS) -> CleanupPlan:
-        """Return the blobs that no scan and no kept payload refers to, older than ``grace_seconds``."""
-        before = time.time() - grace_seconds
+    def plan_cleanup(self, grace_seconds: float | None = None) -> CleanupPlan:
+        """Return the blobs that no scan, earlier scan or published payload refers to, but for young ones.
+
+        ``grace_seconds`` is how old is not young, `GRACE_SECONDS` for models and `PAYLOAD_GRACE_SECONDS` for payloads
+        where it is not given.
+        """
+        now = time.time()
+        before = now - (GRACE_SECONDS if grace_seconds is None else grace_seconds)
         wanted = self._model_digests()
         orphans = [
             (self._models, entry)
             for entry in self._models.entries()
             if entry.modified_at < before and entry.name not in wanted
         ]
-        orphans += [(self._payloads, entry) for entry in self._stale_payloads(before)]
+        before = now - (PAYLOAD_GRACE_SECONDS if grace_seconds is None else grace_seconds)
+        orphans += [(self._payloads, entry) for entry in self._stale_payloads(before, wanted)]
         return CleanupPlan(tuple(orphans))
 
     def execute(self, plan: CleanupPlan) -> int:
-        """Remove what ``plan`` lists and is still an orphan; return how many bytes were freed."""
-        still = {entry.path for _, entry in self.plan_cleanup(0.0).orphans}
+        """Remove what ``plan`` lists, is still an orphan and was not made again; return how many bytes were freed."""
+        still = {entry.path: entry for _, entry in self.plan_cleanup(0.0).orphans}
         freed = 0
         for directory, entry in plan.orphans:
-            if entry.path in still:
+            if still.get(entry.path) == entry:
                 directory.remove(entry)
                 freed += entry.size_bytes
         return freed
 
-    def _model_digests(self) -> set[str]:
+    def _model_digests(self) -> frozenset[str]:
         view = self._store.view()
-        wanted: set[str] = set()
-        for model in view.models():
-            scan = view.scan(model.name)
-            for group in scan.groups.values() if scan is not None else ():
-                wanted |= {group.model.sha256} if group.model is not None else set()
-                wanted |= {group.onnx_sha256} if group.onnx_sha256 is not None else set()
-        return wanted
+        return frozenset[str]().union(*(view.kept_digests(model.name) for model in view.models()))
 
-    def _stale_payloads(self, before: float) -> list[BlobEntry]:
-        """Return payload blobs that are not published and of which no part was used since ``before``."""
+    def _stale_payloads(self, before: float, models: frozenset[str]) -> list[BlobEntry]:
+        """Return payload blobs that are not published, are not made of ``models`` as ONNX, and are older."""
         entries = list(self._payloads.entries())
-        fresh = {entry.name for entry in entries if entry.modified_at >= before}
+        notes_of_onnx = {onnx_note(sha256) for sha256 in models}
+        fresh = {entry.name for entry in entries if entry.modified_at >= before} | notes_of_onnx
         fresh |= {handle.key for handle in self._published.handles()}
         for entry in entries:
-            if entry.suffix == ".json" and entry.name in fresh:
+            if entry.name not in fresh:
+                continue
+            if entry.suffix == ".json":
                 note = self._payloads.get_named(entry.name, ".json")
                 try:
                     handle = strict_json.decode_as(note or b"", PayloadHandle)
                 except strict_json.NotJson:
                     continue
                 fresh |= set(handle.stored.values())
+            elif entry.suffix == ONNX_NOTE and (note := self._payloads.get_named(entry.name, ONNX_NOTE)) is not None:
+                fresh.add(note.decode("ascii", "replace"))
         return [entry for entry in entries if entry.name not in fresh]
+
+
+class Cleaner:
+    """A thread that removes what nothing refers to any more, every few minutes, when nothing else is to be done."""
+
+    def __init__(self, housekeeping: Housekeeping, every_seconds: float = CLEANING_SECONDS) -> None:
+        self._housekeeping = housekeeping
+        self._every = every_seconds
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to clean."""
+        self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a round that is under way is finished first."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)
+        while not self._stop.wait(self._every):
+            try:
+                plan = self._housekeeping.plan_cleanup()
+                freed = self._housekeeping.execute(plan) if plan.orphans else 0
+            except (ModelManagerError, OSError) as error:
+                log.warning("cleaning_waits", reason=str(error))
+            else:
+                if freed:
+                    log.info("cleaned", blobs=len(plan.orphans), bytes=freed)

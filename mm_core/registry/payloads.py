@@ -32,6 +32,9 @@ PRIVATE_BYTES = 16 << 20
 ONNX_CHECK = 2
 """Grows when conversions are checked more strictly: those that passed an older check are made again."""
 
+ONNX_NOTE = ".onnx-of"
+"""The suffix of notes that name the ONNX made of a model."""
+
 
 @dataclass(frozen=True, slots=True)
 class PayloadHandle:
@@ -119,7 +122,8 @@ class Payloads:
         if coding is Coding.IDENTITY:
             return self._cache.peek((handle.key, coding))
         stored = handle.stored.get(coding)
-        return self._mapped.get(stored, "." + coding) if stored is not None else None
+        place = (handle.model_name, handle.symbol)
+        return self._mapped.get(stored, "." + coding, place) if stored is not None else None
 
     def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
         """Return a symbol's ONNX bytes: its own file, else converted from the booster.
@@ -229,17 +233,22 @@ class Payloads:
 
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)
-        note = hashlib.sha256(f"onnx {ONNX_CHECK} {sha256}".encode()).hexdigest()
+        note = onnx_note(sha256)
         with self._turn(note):
             return self._onnx_kept_or_made(note, parts)
 
     def _onnx_kept_or_made(self, note: str, parts: PayloadParts) -> bytes:
-        known = self._payloads.get_named(note, ".onnx-of")
+        known = self._payloads.get_named(note, ONNX_NOTE)
         data = self._payloads.get(known.decode("ascii"), ".onnx") if known is not None else None
         if data is None:
             data = self._converter.convert(self._model_json(parts))
-            self._payloads.put_named(note, ".onnx-of", self._payloads.put(data, ".onnx").encode("ascii"))
+            self._payloads.put_named(note, ONNX_NOTE, self._payloads.put(data, ".onnx").encode("ascii"))
         return data
+
+
+def onnx_note(sha256: str) -> str:
+    """Return the key of the note that says which ONNX was made of a model; ``sha256`` is that of its JSON text."""
+    return hashlib.sha256(f"onnx {ONNX_CHECK} {sha256}".encode()).hexdigest()
 
 
 def _parts_of(view: StoreView, model: RegisteredModel, group: Group) -> PayloadParts:

@@ -11,7 +11,7 @@ from mm_core.registry.activity import Event, events_since
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
-from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import PayloadHandle, Payloads
@@ -37,6 +37,7 @@ class Registry:
     watcher: Watcher
     housekeeping: Housekeeping
     backups: Backups
+    cleaner: Cleaner
 
     def view(self) -> StoreView:
         """Return the newest state; what belongs to one answer should come from one view."""

@@ -9,7 +9,9 @@ which holds the values then, the revisions that led there, and the file before i
 from __future__ import annotations
 
 import shutil
+import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ SYMBOLS_PER_SHARD = 64
 REMEMBERED_SHARDS = 4096
 REMEMBERED_REVISIONS = 256
 
+REMEMBERED_OF_A_SHARD = 2
+"""Each change writes a shard anew: the one before is what a view that was just taken may still read."""
+
 Standing = dict[str, Any]
 """Values, the revisions of one commit, and what stood before: a file's name or, where that was in the row, itself."""
 
@@ -40,6 +45,10 @@ class ConfigRow(NamedTuple):
     created_at: str
     updated_at: str
     standing: str | Standing
+
+
+Shard = Mapping[str, ConfigRow]
+"""Where symbols stand, by casefolded symbol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,8 @@ class ConfigFiles:
         self._path = path
         self._copies = copies
         self._written_now: list[Path] = []
-        self._shard = lru_cache(REMEMBERED_SHARDS)(self._read_shard)
+        self._shards: OrderedDict[tuple[str, str], dict[str, Shard]] = OrderedDict()
+        self._remembering = threading.Lock()
         self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
 
     def row(self, model_name: str, shards: ConfigShards, symbol: str) -> ConfigRow | None:
@@ -195,7 +205,23 @@ class ConfigFiles:
     def _node(self, model_name: str, standing: str | Standing) -> Standing:
         return self._standing(model_name, standing) if isinstance(standing, str) else standing
 
-    def _read_shard(self, model_name: str, file: str) -> Mapping[str, ConfigRow]:
+    def _shard(self, model_name: str, file: str) -> Shard:
+        """Return a shard; of each, the newest and the one before it stay in memory."""
+        place = (model_name, file.rpartition("-")[0])
+        with self._remembering:
+            known = self._shards.get(place, {})
+            if file in known:
+                self._shards.move_to_end(place)
+                return known[file]
+        read = self._read_shard(model_name, file)
+        with self._remembering:
+            known = {**self._shards.pop(place, {}), file: read}
+            self._shards[place] = dict(list(known.items())[-REMEMBERED_OF_A_SHARD:])
+            if len(self._shards) > REMEMBERED_SHARDS:
+                self._shards.popitem(last=False)
+        return read
+
+    def _read_shard(self, model_name: str, file: str) -> Shard:
         path = self._shard_path(model_name, file)
         documents = read_table(path, "rows")
         if documents is None:

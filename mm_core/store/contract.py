@@ -78,6 +78,9 @@ class StoreView(Protocol):
         What it costs grows with what changed. ``before`` is a view of the same store.
         """
 
+    def kept_digests(self, name: str) -> frozenset[str]:
+        """Return the SHA-256 of the model JSON and the ONNX file of every group of a model, earlier scans included."""
+
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
 

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from mm_core.store.storage import read_table, table_documents, write_table
 
 GROUPS_PER_SHARD = 32
 KEPT_SCANS = 2
+REMEMBERED_SHARDS = 1024
+"""Of which the digests of models are known: shards never change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class ScanFiles:
         self.path = path
         self._loaded: dict[str, dict[str, ScanIndex]] = {}
         self._loading = threading.Lock()
+        self._digests_of = lru_cache(REMEMBERED_SHARDS)(self._read_digests)
 
     def load(self, model_name: str, scan_id: str, *, is_newest: bool = True) -> ScanIndex | None:
         """Return a stored scan, None when one of its files is gone, damaged or of a newer version: it is made again.
@@ -99,6 +103,11 @@ class ScanFiles:
         ):
             return None
         return summary_value(document["summary"])
+
+    def digests(self, model_name: str, scan_id: str) -> frozenset[str]:
+        """Return the SHA-256 of every model and ONNX file that the groups of a stored scan have."""
+        names = self._shard_names(model_name, scan_id)
+        return frozenset[str]().union(*(self._digests_of(self.path / model_name / name) for name in names))
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
@@ -176,6 +185,11 @@ class ScanFiles:
         if documents is None:
             return None
         return {document["group_key"]: with_shared_values(group_value(document), memo) for document in documents}
+
+    def _read_digests(self, path: Path) -> frozenset[str]:
+        shard = self._read_shard(path, {}) or {}
+        models = {group.model.sha256 for group in shard.values() if group.model is not None}
+        return frozenset(models | {group.onnx_sha256 for group in shard.values() if group.onnx_sha256 is not None})
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
         return self.path / model_name / f"index-{scan_id}.json"

@@ -75,6 +75,13 @@ class TinyDBView:
         index = self._scans.load(name, scan_id, is_newest=False)
         return index.scan if index is not None else None
 
+    def kept_digests(self, name: str) -> frozenset[str]:
+        """Return the SHA-256 of every model and ONNX file of a model's scan and its earlier ones."""
+        model = self.model(name)
+        scan_ids = [kept.scan_id for kept in model.earlier_scans] if model is not None else []
+        earlier = [self._scans.digests(name, scan_id) for scan_id in scan_ids]
+        return frozenset[str]().union(self._of_scan(name, self._scans.digests) or (), *earlier)
+
     def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
         """Return what is set for a symbol."""
         return self._of_symbol(name, symbol, partial(self._configs.record, name))

@@ -6,15 +6,21 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mm_core.api.process import kept_current
+from mm_core.conversion import OnnxConverter
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelNotFound, RevisionConflict, RevisionNotFound
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
+from mm_core.registry.housekeeping import Cleaner
 from mm_core.settings import Settings
+from mm_core.store import BlobDirectory
 from mm_core.wiring import open_registry
+from tests.waiting import wait_until
 
 Write = Callable[..., Path]
 
@@ -157,3 +163,86 @@ def test_blobs_in_use_survive_a_plan_made_before_they_were_needed(
     registry.registrations.register("m", str(root))
     assert registry.housekeeping.execute(plan) == 0
     assert registry.payloads.handle("m", "SOLUSDT").size_bytes > 0
+
+
+def _make_old(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        if path.is_file():
+            os.utime(path, (1, 1))
+
+
+def test_the_model_of_an_earlier_scan_that_is_kept_is_no_orphan(
+    registry: Registry, write_group: Write, settings: Settings, booster_json: bytes
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    before = registry.group("m", "SOLUSDT")[2]
+    write_group(model_json=booster_json.replace(b'"attributes":{}', b'"attributes":{"run":"2"}'))
+    registry.registrations.refresh("m")
+    _make_old(settings.data_dir / "blobs")
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert registry.payloads.model_json("m", before) == booster_json
+
+
+def test_onnx_that_was_converted_is_no_orphan_while_its_model_is_kept(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversions: list[bytes] = []
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: conversions.append(data) or b"onnx")
+    registry.registrations.register("m", str(write_group()))
+    assert registry.payloads.onnx("m", "SOLUSDT").data == b"onnx"
+    _make_old(settings.data_dir / "blobs")
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert registry.payloads.onnx("m", "SOLUSDT").data == b"onnx"
+    assert len(conversions) == 1
+    registry.registrations.delete("m")
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert [path for path in (settings.data_dir / "blobs").rglob("*") if path.is_file()] == []
+
+
+def test_a_blob_that_is_made_again_after_the_plan_stays_though_nothing_refers_to_it_yet(
+    registry: Registry, write_group: Write, settings: Settings, booster_json: bytes
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.registrations.delete("m")
+    _make_old(settings.data_dir / "blobs")
+    plan = registry.housekeeping.plan_cleanup()
+    assert len(plan.orphans) == 1
+    BlobDirectory(settings.data_dir / "blobs" / "models").put(booster_json, ".json")
+    assert registry.housekeeping.execute(plan) == 0
+
+
+def test_a_server_removes_what_nothing_refers_to_while_it_runs(
+    registry: Registry, write_group: Write, settings: Settings
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.payloads.handle("m", "SOLUSDT")
+    registry.registrations.delete("m")
+    blobs = settings.data_dir / "blobs"
+    _make_old(blobs)
+    cleaner = Cleaner(registry.housekeeping, every_seconds=0.05)
+    with kept_current(replace(registry, cleaner=cleaner), settings):
+        wait_until(lambda: not any(path.is_file() for path in blobs.rglob("*")))
+    assert "cleaner" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_cleaning_goes_on_after_a_disk_that_failed(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.registrations.delete("m")
+    blobs = settings.data_dir / "blobs"
+    _make_old(blobs)
+    failures, plan_cleanup = [OSError("the disk is away")], registry.housekeeping.plan_cleanup
+
+    def fail_once(*grace: float) -> object:
+        if failures:
+            raise failures.pop()
+        return plan_cleanup(*grace)
+
+    monkeypatch.setattr(registry.housekeeping, "plan_cleanup", fail_once)
+    cleaner = Cleaner(registry.housekeeping, every_seconds=0.02)
+    cleaner.start()
+    wait_until(lambda: not any(path.is_file() for path in blobs.rglob("*")))
+    cleaner.stop()
+    assert failures == []

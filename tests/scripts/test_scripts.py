@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hashlib
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE
 
 PROJECT = Path(__file__).parent.parent.parent
-SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", ".ci/run")
+SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", "lock.sh", "audit.sh", ".ci/run")
 
 
 def _free_port() -> int:
@@ -36,7 +38,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout of the tracked files that uses this checkout's environment of packages."""
     copy = tmp_path / "checkout"
     copy.mkdir()
-    names = ("mm_core", "pages", ".streamlit", "app.py", "payload_server.py", "requirements.txt", "data/demo")
+    names = ("mm_core", "pages", ".streamlit", "app.py", "payload_server.py", "requirements.txt", "locks", "data/demo")
     for name in (*names, *SCRIPTS[:4]):
         source = PROJECT / name
         if source.is_dir():
@@ -244,6 +246,37 @@ def test_the_container_is_not_root_and_tells_its_health() -> None:
     lines = (PROJECT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert lines.index("USER model-manager") < lines.index('CMD ["python", "payload_server.py"]')
     assert any(line.startswith("HEALTHCHECK ") and "/api/health" in line for line in lines)
+
+
+def test_requirements_without_a_lock_are_refused_with_a_sentence(checkout: Path) -> None:
+    (checkout / "mine.txt").write_text("bottle\n")
+    done = subprocess.run([str(checkout / "setup.sh"), "mine.txt"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "has no lock" in done.stderr) == (1, True)
+
+
+def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".venv").unlink()
+    (tmp_path / "wheels").mkdir()
+    wheel = tmp_path / "wheels" / "forged-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("forged.py", "")
+        archive.writestr("forged-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: forged\nVersion: 1.0\n")
+        archive.writestr("forged-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("forged-1.0.dist-info/RECORD", "")
+    (checkout / "mine.txt").write_text("forged==1.0\n")
+    lock = checkout / "locks" / "mine.txt"
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_CONFIG_FILE": os.devnull}
+
+    def set_up(sha256: str) -> subprocess.CompletedProcess[str]:
+        lock.write_text(f"forged==1.0 --hash=sha256:{sha256}\n")
+        command = [str(checkout / "setup.sh"), "mine.txt"]
+        environment = {**os.environ, **offline, "PYTHON": sys.executable}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+    refused = set_up("0" * 64)
+    assert (refused.returncode, "THESE PACKAGES DO NOT MATCH THE HASHES" in refused.stderr) == (1, True)
+    assert set_up(hashlib.sha256(wheel.read_bytes()).hexdigest()).returncode == 0
+    assert list((checkout / ".venv" / "lib").glob("*/site-packages/forged.py"))
 
 
 def test_a_python_that_cannot_make_environments_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:

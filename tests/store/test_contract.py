@@ -288,6 +288,25 @@ def test_a_replaced_scan_is_kept_where_it_had_found_something_else(open_store: C
     assert view.earlier_scan("unknown", kept[0].scan_id) is None
 
 
+def test_models_of_a_scan_and_of_the_kept_earlier_ones_are_told(open_store: Callable[[], RegistryStore]) -> None:
+    def scan_with(key: str, sha256: str, onnx_sha256: str | None) -> Scan:
+        group = make_group(key, read_at=sha256)
+        assert group.model is not None
+        model = replace(group.model, sha256=sha256)
+        return Scan("2024-01-02", {key: replace(group, model=model, onnx_sha256=onnx_sha256)})
+
+    store = open_store()
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", scan_with("A_r", "0" * 64, "f" * 64))
+    for number in range(1, 12):
+        with store.transaction() as transaction:
+            transaction.save_scan("m", scan_with("A_r", f"{number:064x}", None))
+    expected = frozenset(f"{number:064x}" for number in range(1, 12))
+    assert store.view().kept_digests("m") == open_store().view().kept_digests("m") == expected
+    assert store.view().kept_digests("unknown") == frozenset()
+
+
 def test_the_last_ten_replaced_scans_are_kept(store: RegistryStore) -> None:
     for count in range(1, 14):
         with store.transaction() as transaction:

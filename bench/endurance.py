@@ -1,0 +1,129 @@
+"""What a server holds in the course of time, and whether it grows."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from processes import memory_of, open_files_of, proportional_mb, threads_of, tree_of
+from scipy.stats import linregress
+
+LONGEST_WARM_UP_SECONDS = 300.0
+WARM_UP_SHARE = 0.3
+SHORTEST_JUDGED_SECONDS = 600.0
+"""Of a run whose slopes are verdicts: in a shorter one caches still fill, and a MB is hundreds an hour."""
+
+MEMORY_MB_AN_HOUR = 10.0
+FILES_AN_HOUR = 20.0
+THREADS_AN_HOUR = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The server's processes together, and what is below its data directory."""
+
+    at: float
+    processes: int
+    resident_mb: float
+    proportional_mb: float
+    private_mb: float
+    open_files: int
+    threads: int
+    disk_mb: float
+    disk_files: int
+    private_by_process: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """A straight line through samples: what is added in an hour, and the standard error of that."""
+
+    name: str
+    unit: str
+    first: float
+    last: float
+    an_hour: float
+    error: float
+    limit: float | None
+
+    @property
+    def is_flat(self) -> bool | None:
+        """Return whether it grows less than the limit, as far as its standard error can tell; None without a limit."""
+        return None if self.limit is None else self.an_hour - 2 * self.error < self.limit
+
+
+FIGURES: tuple[tuple[str, str, str, float | None], ...] = (
+    ("private_mb", "memory: private to the processes", "MB", MEMORY_MB_AN_HOUR),
+    ("proportional_mb", "memory: with their share of mapped files", "MB", None),
+    ("resident_mb", "memory: resident, mapped files in each of them", "MB", None),
+    ("open_files", "open files", "", FILES_AN_HOUR),
+    ("threads", "threads", "", THREADS_AN_HOUR),
+    ("disk_mb", "data directory", "MB", None),
+    ("disk_files", "files in the data directory", "", None),
+)
+
+
+def take_samples(
+    process_id: int, data: Path, every: float, ended: threading.Event, keep: Callable[[Sample], object]
+) -> None:
+    """Give ``keep`` a sample of a server every few seconds until ``ended``."""
+    began = time.monotonic()
+    while True:
+        keep(_sample(process_id, data, time.monotonic() - began))
+        if ended.wait(every):
+            return
+
+
+def _sample(process_id: int, data: Path, at: float) -> Sample:
+    processes = tree_of(process_id)
+    memory = [memory_of(number) for number in processes]
+    size, files = size_of(data)
+    return Sample(
+        round(at, 1),
+        len(processes),
+        sum(one.resident for one in memory),
+        sum(map(proportional_mb, processes)),
+        sum(one.private for one in memory),
+        sum(map(open_files_of, processes)),
+        sum(map(threads_of, processes)),
+        size / 1e6,
+        files,
+        tuple(round(one.private, 1) for one in memory),
+    )
+
+
+def size_of(directory: Path) -> tuple[int, int]:
+    """Return the bytes of the disk that a directory takes, and how many files; a file with two names counts once."""
+    seen: dict[int, int] = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(folder, name))
+            except FileNotFoundError:
+                continue
+            seen[status.st_ino] = status.st_blocks * 512
+    return sum(seen.values()), len(seen)
+
+
+def slopes(samples: Sequence[Sample], seconds: float) -> list[Slope]:
+    """Return how each figure grew after the warm-up; limits only for a run that was long enough to tell."""
+    after = min(LONGEST_WARM_UP_SECONDS, WARM_UP_SHARE * seconds)
+    judged = [sample for sample in samples if sample.at >= after]
+    found = []
+    for name, title, unit, limit in FIGURES:
+        values = [float(getattr(sample, name)) for sample in judged]
+        if len(values) < 3:
+            raise SystemExit("A slope needs three samples after the warm-up. Run longer, or sample more often.")
+        line = linregress([sample.at / 3600 for sample in judged], values)
+        given = limit if seconds >= SHORTEST_JUDGED_SECONDS else None
+        found.append(Slope(title, unit, values[0], values[-1], float(line.slope), float(line.stderr), given))
+    return found
+
+
+def as_documents(samples: Sequence[Sample]) -> list[dict[str, object]]:
+    """Return samples for JSON."""
+    return [asdict(sample) for sample in samples]

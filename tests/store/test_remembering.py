@@ -1,0 +1,60 @@
+"""What stays in memory does not grow with the number of changes, however many are made."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.models import RegisteredModel
+from mm_core.store import BlobDirectory, MappedBlobs, TinyDBStore
+
+WARM_UP, MORE = 300, 300
+SYMBOLS = 60
+
+
+def _growth(change: Callable[[int], object]) -> int:
+    """Return how many bytes more are held after ``MORE`` changes on top of those that fill what is bounded."""
+    tracemalloc.start()
+    try:
+        for number in range(WARM_UP):
+            change(number)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(WARM_UP, WARM_UP + MORE):
+            change(number)
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_saved_configs_are_forgotten_with_what_replaced_them(tmp_path: Path) -> None:
+    writer, reader = TinyDBStore(tmp_path), TinyDBStore(tmp_path)
+
+    def save(symbol: str, number: int) -> None:
+        with writer.transaction() as transaction:
+            if transaction.model("m") is None:
+                transaction.save_model(RegisteredModel("m", "/root", "2024-01-01", "2024-01-01"))
+            values = {"momentum_5": Normalization(float(number), 1.0)}
+            record = FactorConfigRecord("m", symbol, number + 1, "2024-01-01", "2024-01-01", values)
+            transaction.save_factor_config(record, FactorConfigRevision(number + 1, "2024-01-01", "api", "edit"))
+
+    for number in range(SYMBOLS):
+        save(f"S{number}", 0)
+
+    def change(number: int) -> None:
+        save("S0", number)
+        view = reader.view()
+        assert view.factor_config_stamps("m")["s0"].revision == number + 1
+
+    assert _growth(change) < 500_000, "a shard of 60 symbols has 20 kB, and each change writes one"
+
+
+def test_bodies_that_were_checked_are_forgotten_with_what_replaced_them(tmp_path: Path) -> None:
+    blobs = BlobDirectory(tmp_path / "blobs")
+    mapped = MappedBlobs(blobs, 1 << 20)
+
+    def change(number: int) -> None:
+        assert mapped.get(blobs.put(b"body %d" % number, ".gzip"), ".gzip", ("m", "SOLUSDT")) is not None
+
+    assert _growth(change) < 20_000
