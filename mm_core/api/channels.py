@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
+from contextlib import suppress
+from mmap import mmap
 from typing import Any
 
+from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
@@ -14,6 +18,8 @@ from mm_core.api.parsing import Refusal, Request
 from mm_core.api.problems import problem_parts
 
 RESET = struct.pack("ii", 1, 0)
+LINGER_SECONDS = 2.0
+"""After a refusal, for the client to read it: a close with bytes unread resets the connection, and ends the answer."""
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -38,9 +44,29 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
         self.status = f"{refusal.code} {refusal.reason}"
         self.response_headers.extend([*headers.items(), ("X-Request-Id", request_id)])
         self.set_close_on_finish()
+        self.channel.is_refused = True
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.server.refused(self.channel, self.request, refusal.code, len(body), request_id)
+
+
+class _Held:
+    """What is left to send of bytes that are kept anyway, as waitress's buffers are: nothing is copied."""
+
+    def __init__(self, rest: memoryview) -> None:
+        self._rest = rest
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def get(self, size: int) -> memoryview:
+        return self._rest[:size]
+
+    def skip(self, size: int, allow_prune: bool = False) -> None:
+        self._rest = self._rest[size:]
+
+    def close(self) -> None:
+        self._rest = memoryview(b"")
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -53,7 +79,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     behind: tuple[float, int] | None = None
     """Since when an answer waits for its reader, and what had been sent by then."""
 
+    is_refused = False
+    lingers_until: float | None = None
     _is_put_off = False
+    _discarded_bytes = 0
 
     def parser_class(self, adj: Any) -> Request:
         """Return what takes the next request."""
@@ -93,6 +122,43 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.sent_bytes += sent
         return sent
 
+    def send_now(self, head: bytes, body: bytes | mmap) -> None:
+        """Give the kernel what it takes at once, and the rest when the client has read; for the loop's thread."""
+        self.last_activity = time.time()
+        try:
+            sent = self.socket.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client is gone, or a mapped file was cut
+            self.will_close = True
+            return
+        self.sent_bytes += sent
+        if sent == len(head) + len(body):
+            return
+        with self.outbuf_lock:
+            self.outbufs[-1].append(head[sent:])
+            self.outbufs.append(_Held(memoryview(body)[max(sent - len(head), 0) :]))
+            self.outbufs.append(OverflowableBuffer(self.adj.outbuf_overflow))
+            self.current_outbuf_count = 0
+            self.total_outbufs_len += len(head) + len(body) - sent
+
+    def received(self, data: bytes) -> bool:
+        if self.lingers_until is None:
+            return bool(super().received(data))
+        self._discarded_bytes += len(data)
+        if self._discarded_bytes > self.adj.max_request_body_size:
+            self.handle_close()
+        return False
+
+    def handle_close(self) -> None:
+        if self.is_refused and self.lingers_until is None:
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            self.will_close = False
+            with suppress(OSError):  # the client may be gone, which reading tells then
+                self.socket.shutdown(socket.SHUT_WR)
+        else:
+            super().handle_close()
+
     def give_up(self, refusal: Refusal) -> None:
         """Refuse the request that is still arriving; for the loop's thread."""
         with self.requests_lock:
@@ -104,6 +170,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def drop(self) -> None:
         """End the connection at once, whatever waits to be sent; for the loop's thread."""
+        self.is_refused = False
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.handle_close()
 

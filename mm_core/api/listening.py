@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from mmap import mmap
 from typing import Any, NamedTuple
 
 import waitress
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 
 from mm_core.api.access_log import AccessLog, Application
@@ -96,6 +95,7 @@ def server_on(
         max_request_body_size=LARGEST_BODY + 1,
         clear_untrusted_proxy_headers=True,
     )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
         listener.channel_class = Channel
@@ -116,7 +116,7 @@ def _note_nothing(*_: object) -> None:
 
 
 def _note_refusal(
-    access: AccessLog, channel: HTTPChannel, request: Request, status: int, size_bytes: int, request_id: str
+    access: AccessLog, channel: Channel, request: Request, status: int, size_bytes: int, request_id: str
 ) -> None:
     method, path = getattr(request, "command", ""), getattr(request, "path", "")
     seconds = time.monotonic() - request.began
@@ -158,12 +158,12 @@ def channels(server: Any) -> list[Any]:
 class _ReadyFirst:
     """Answers pulls of ready payloads on the thread that received them; all else is for the task threads."""
 
-    def __init__(self, ready: ReadyPulls, add_task: Callable[[HTTPChannel], None]) -> None:
+    def __init__(self, ready: ReadyPulls, add_task: Callable[[Channel], None]) -> None:
         self._ready = ready
         self._add_task = add_task
         self._thread_of_loop = threading.get_ident()
 
-    def __call__(self, channel: HTTPChannel) -> None:
+    def __call__(self, channel: Channel) -> None:
         """Take the first of the channel's requests; its ``requests_lock`` is held."""
         while channel.requests:
             request = channel.requests[0]
@@ -173,25 +173,8 @@ class _ReadyFirst:
             if answer is None:
                 self._add_task(channel)
                 return
-            _send(channel, answer.head, answer.body)
+            channel.send_now(answer.head, answer.body)
             self._ready.note(request, answer, started, channel.addr[0])
             request.close()
             channel.requests.pop(0)
 
-
-def _send(channel: HTTPChannel, head: bytes, body: bytes | mmap) -> None:
-    """Give the kernel what it takes at once; the channel sends the rest when the client has read."""
-    channel.last_activity = time.time()
-    try:
-        sent = channel.socket.sendmsg((head, body))
-    except BlockingIOError:
-        sent = 0
-    except OSError:  # the client is gone, or a mapped file was cut
-        channel.will_close = True
-        return
-    if sent < len(head) + len(body):
-        rest = head[sent:] + body[:] if sent < len(head) else body[sent - len(head) :]
-        with channel.outbuf_lock:
-            channel.outbufs[-1].append(rest)
-            channel.total_outbufs_len += len(rest)
-            channel.current_outbuf_count += len(rest)

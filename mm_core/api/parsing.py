@@ -74,7 +74,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         taken: int = super().received(data)
         if self.error is not None:
             self.error = self._refusal or Refusal(self.error.code)
-        elif self.header_plus and not self.headers_finished and _has_bare_newline(self.header_plus):
+            self.expect_continue = False  # else waitress asks for the body, and waits for it
+        elif not self.headers_finished and _has_bare_newline(data, self.header_plus):
             return self._end(Refusal(400), data)
         return taken
 
@@ -106,6 +107,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self._check_codings(_CODINGS.findall(lowered))
         if not self.request_uri.startswith("/"):
             self._check_target()
+        if not self.path.isascii():
+            self._check_path()
         self._check_host()
 
     def _check_codings(self, given: list[bytes]) -> None:
@@ -123,6 +126,12 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         if self.proxy_scheme.lower() not in {"http", "https"} or not self.proxy_netloc:
             raise self._refused(Refusal(400, "The request's target is no path. Ask for one that starts with '/'."))
         self.headers["HOST"] = self.proxy_netloc  # RFC 9112, 3.2.2: the Host header does not count then
+
+    def _check_path(self) -> None:
+        try:
+            self.path.encode("latin-1").decode("utf-8")
+        except UnicodeError as error:  # bottle would leave out what it cannot read, and find another path
+            raise self._refused(Refusal(400, "The path is no UTF-8 text. Percent-encode it as UTF-8.")) from error
 
     def _check_host(self) -> None:
         host = self.headers.get("HOST")
@@ -157,5 +166,9 @@ class _Chunks(ChunkedReceiver):  # type: ignore[misc]
         return taken
 
 
-def _has_bare_newline(data: bytes) -> bool:
-    return data.count(b"\n") != data.count(b"\r\n")
+def _has_bare_newline(data: bytes, received: bytes) -> bool:
+    """Return whether a newline in ``data``, the last of what was received, has no return before it."""
+    if b"\n" not in data:
+        return False
+    recent = received[-len(data) - 1 :]
+    return recent.count(b"\n") != recent.count(b"\r\n") + recent.startswith(b"\n")

@@ -28,6 +28,10 @@ class Patience:
         idle_seconds = min(self._idle_seconds, IDLE_SECONDS_WHEN_FULL) if is_full else self._idle_seconds
         moment = time.monotonic()
         for channel in list(self._listener.active_channels.values()):
+            if channel.lingers_until is not None:
+                if moment > channel.lingers_until:
+                    channel.handle_close()
+                continue
             request = channel.request
             if channel.total_outbufs_len:
                 self._look_at_reader(channel, moment)

@@ -41,6 +41,10 @@ class Bystander:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Pull no more."""
         self._stop.set()
         self._thread.join()
 

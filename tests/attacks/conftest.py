@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.api.conftest import RunningServer, servers_below, wait_until_published
@@ -27,15 +30,42 @@ class Target:
     server: RunningServer
     root: Path
     body: bytes
+    bystander: Bystander
 
     @property
     def url(self) -> str:
         return self.server.url
 
+    def processes(self) -> list[psutil.Process]:
+        """Return the server's processes: it and its workers."""
+        first = psutil.Process(self.server.process.pid)
+        return [first, *first.children()]
+
+    def memory_bytes(self) -> int:
+        """Return what all its processes hold in memory."""
+        return sum(process.memory_info().rss for process in self.processes())
+
+    def connections(self) -> int:
+        """Return how many connections clients hold to it."""
+        port = int(self.url.rsplit(":", 1)[1])
+        return sum(
+            connection.laddr.port == port and connection.status != psutil.CONN_LISTEN
+            for process in self.processes()
+            for connection in process.net_connections("tcp")
+        )
+
+    def request_lines(self) -> list[dict[str, Any]]:
+        """Return what it logged of its requests."""
+        lines = map(json.loads, self.server.log.read_text().splitlines())
+        return [line for line in lines if line["event"] == "request"]
+
 
 @contextlib.contextmanager
 def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[Target]:
-    """Serve a published model from below ``place``; keyword arguments are settings without their prefix."""
+    """Serve a published model from below ``place``, and pull it throughout without a failure.
+
+    Keyword arguments are settings without their prefix.
+    """
     token = settings.get("WRITE_TOKEN")
     root = write_group_below(place / "root", booster_json, "SOLUSDT_mid_chg_1m")
     with servers_below(place) as start:
@@ -46,7 +76,13 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         wait_until_published(server)
         answer = httpx.get(server.url + PAYLOAD, headers={"Accept-Encoding": "identity"})
         assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
-        yield Target(server, root, answer.content)
+        with Bystander(server.url, PAYLOAD, answer.content) as bystander:
+            wait_until(lambda: bystander.told().pulls > 0)
+            yield Target(server, root, answer.content, bystander)
+        told = bystander.told()
+        print(f"\n{place.name}, workers {workers}: {told}")
+        assert told.failures == ()
+        assert "Traceback" not in server.log.read_text()
 
 
 def register(url: str, root: Path, token: str | None = None, model_name: str = "m") -> None:
@@ -60,17 +96,11 @@ def register(url: str, root: Path, token: str | None = None, model_name: str = "
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, booster_json: bytes
 ) -> Iterator[Target]:
-    """A server with the settings that the module names as ``SETTINGS``, pulled from throughout without a failure."""
+    """A server with the settings that the module names as ``SETTINGS``."""
     settings: dict[str, str] = getattr(request.module, "SETTINGS", {})
-    place = tmp_path_factory.mktemp("target")
+    place = tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2])
     with target_below(place, booster_json, WORKERS=request.param, **settings) as found:
-        with Bystander(found.url, PAYLOAD, found.body) as bystander:
-            yield found
-        told = bystander.told()
-        print(f"\n{request.node.nodeid or request.module.__name__} {request.param}: {told}")
-        assert told.failures == ()
-        assert told.pulls > 0
-        assert "Traceback" not in found.server.log.read_text()
+        yield found
 
 
 @pytest.fixture

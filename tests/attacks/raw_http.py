@@ -51,16 +51,20 @@ def request(target: str, method: str = "GET", body: bytes = b"", **headers: str 
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-def exchange(url: str, data: bytes, methods: str = "GET", seconds: float = 5.0) -> list[Answer]:
+def exchange(
+    url: str, data: bytes, methods: str = "GET", seconds: float = 5.0, *, half_close: bool = True
+) -> list[Answer]:
     """Send ``data`` on a connection of its own, then the end of it; return every answer that came before its close.
 
-    Raises ``TimeoutError`` where the server leaves the connection open, ``ValueError`` where bytes are no answer.
+    Without ``half_close`` the end is not sent, and the answers are those of ``seconds``. Raises ``TimeoutError`` where
+    the server leaves the connection open all the same, ``ValueError`` where bytes are no answer.
     """
     with connect(url, seconds=seconds) as connection:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        return answers_in(rest_of(connection, seconds), methods)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        return answers_in(rest_of(connection, seconds, must_end=half_close), methods)
 
 
 def ask(connection: socket.socket, data: bytes, method: str = "GET") -> Answer:
@@ -83,14 +87,21 @@ def next_answer(connection: socket.socket, method: str = "GET") -> Answer:
         answer.close()
 
 
-def rest_of(connection: socket.socket, seconds: float = 5.0) -> bytes:
-    """Return what comes before the end of a connection, a reset included."""
+def rest_of(connection: socket.socket, seconds: float = 5.0, *, must_end: bool = True) -> bytes:
+    """Return what comes before the end of a connection, a reset included, or in ``seconds`` unless it ``must_end``."""
     received, deadline = bytearray(), time.monotonic() + seconds
     with contextlib.suppress(ConnectionError):
-        while data := connection.recv(1 << 16):
+        while time.monotonic() < deadline:
+            connection.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                data = connection.recv(1 << 16)
+            except TimeoutError:
+                break
+            if not data:
+                return bytes(received)
             received += data
-            if time.monotonic() > deadline:
-                raise TimeoutError("the connection stays open")
+        if must_end:
+            raise TimeoutError("the connection stays open")
     return bytes(received)
 
 
