@@ -96,7 +96,7 @@ def _headers(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, value
     yield "X-Request-Id", environ[REQUEST_ID]
     yield "Connection", "close"
-    if environ.get("CONTENT_TYPE"):
+    if "CONTENT_TYPE" in environ:
         yield "Content-Type", environ["CONTENT_TYPE"]
 
 

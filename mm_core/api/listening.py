@@ -101,7 +101,7 @@ def server_on(
         listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
-        listener.hosts = AllowedHosts(None)
+        listener.hosts = None
         listener.refused = _note_nothing
         listener.maintenance = Patience(listener, settings.request_seconds, settings.idle_seconds)
         if door is not None:
@@ -177,4 +177,3 @@ class _ReadyFirst:
             self._ready.note(request, answer, started, channel.addr[0])
             request.close()
             channel.requests.pop(0)
-

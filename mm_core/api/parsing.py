@@ -56,12 +56,12 @@ class Refusal(Error):  # type: ignore[misc]
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]
-    """One request, refused as soon as it is known to be none."""
+    """One request, refused as soon as it is known to be none; without ``hosts`` it comes from a worker."""
 
     error: Any
     body_rcv: Any
 
-    def __init__(self, adj: Any, hosts: AllowedHosts) -> None:
+    def __init__(self, adj: Any, hosts: AllowedHosts | None) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
         self._hosts = hosts
@@ -109,7 +109,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self._check_target()
         if not self.path.isascii():
             self._check_path()
-        self._check_host()
+        if self._hosts is not None:
+            self._check_host(self._hosts)
 
     def _check_codings(self, given: list[bytes]) -> None:
         if self.version != "1.1" or "CONTENT_LENGTH" in self.headers:
@@ -133,7 +134,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         except UnicodeError as error:  # bottle would leave out what it cannot read, and find another path
             raise self._refused(Refusal(400, "The path is no UTF-8 text. Percent-encode it as UTF-8.")) from error
 
-    def _check_host(self) -> None:
+    def _check_host(self, hosts: AllowedHosts) -> None:
         host = self.headers.get("HOST")
         if host is None:
             if self.version == "1.1":
@@ -141,7 +142,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             return
         if host_name(host) is None:
             raise self._refused(Refusal(400, "The Host header is no name or address, or came twice. Send one."))
-        if not self._hosts.allows(host):
+        if not hosts.allows(host):
             raise self._refused(Refusal(421))
 
     def _refused(self, refusal: Refusal) -> ParsingError:

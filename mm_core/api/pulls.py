@@ -26,7 +26,7 @@ PAYLOAD_RULE = "/api/models/<model_name>/model/<symbol>"
 LONGEST_HEADER = 512
 """Of what a client accepts or has: longer ones are parsed by the application's threads."""
 
-LONGEST_PATH = 512
+LONGEST_PATH = 256
 """Longer ones name nothing, and would stay in memory."""
 
 LARGEST_BODY = 4 << 20

@@ -87,7 +87,7 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
 
 def register(url: str, root: Path, token: str | None = None, model_name: str = "m") -> None:
     """Register a root."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
     body = {"model_name": model_name, "root_path": str(root)}
     assert httpx.post(url + "/api/models", json=body, headers=headers, timeout=60).status_code == 200
 
