@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from mm_core.api.hosts import AllowedHosts, allowed_hosts
 from mm_core.errors import SettingsError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
+from tests.api.conftest import PROJECT
 from tests.api.nginx import nginx_before
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import exchange, request
@@ -215,3 +220,32 @@ def test_a_million_made_up_names_stay_in_no_memory() -> None:
 def test_a_list_of_hosts_that_makes_no_sense_stops_the_start(value: str) -> None:
     with pytest.raises(SettingsError, match="MODEL_MANAGER_ALLOWED_HOSTS"):
         load_settings({"MODEL_MANAGER_ALLOWED_HOSTS": value})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "address", "allowed"),
+    [
+        ("models.example, [fd00::1]", "0.0.0.0", {"models.example", "fd00::1", "localhost", os.uname().nodename}),
+        ("models.example", "127.0.0.1", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, "0.0.0.0", {"*"}),
+        (None, "127.0.0.1", set()),
+    ],
+)  # fmt: skip
+def test_the_dashboard_is_started_with_the_same_names(
+    tmp_path: Path, hosts: str | None, address: str, allowed: set[str]
+) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(PROJECT / "start.sh", tmp_path)
+    python = '[ "$1" != payload_server.py ] || sleep 20; printf "%s\\n" "$@" >>"$0.$2.calls"'
+    for name, program in (("setup.sh", "exit 0"), (".venv/bin/python", python)):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "MODEL_MANAGER_HTTP_HOST": address}
+    if hosts is not None:
+        environment["MODEL_MANAGER_ALLOWED_HOSTS"] = hosts
+    subprocess.run([str(tmp_path / "start.sh")], env=environment, capture_output=True, timeout=30)
+    words = (tmp_path / ".venv" / "bin" / "python.streamlit.calls").read_text().split("\n")
+    given = {value for name, value in itertools.pairwise(words) if name == "--server.allowedHosts"}
+    assert allowed <= given
+    assert ("*" in given) == (allowed == {"*"})
+    assert bool(given) == bool(allowed)
