@@ -236,7 +236,7 @@ def test_the_dashboard_is_started_with_the_same_names(
 ) -> None:
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(PROJECT / "start.sh", tmp_path)
-    python = '[ "$1" != payload_server.py ] || sleep 20; printf "%s\\n" "$@" >>"$0.$2.calls"'
+    python = '[ "$1" != payload_server.py ] || exec sleep 20; printf "%s\\n" "$@" >>"$0.$2.calls"'
     for name, program in (("setup.sh", "exit 0"), (".venv/bin/python", python)):
         (tmp_path / name).write_text(f"#!/bin/sh\n{program}\n")
         (tmp_path / name).chmod(0o755)

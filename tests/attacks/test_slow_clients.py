@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 SETTINGS = {"REQUEST_SECONDS": "1", "IDLE_SECONDS": "2", "THREADS": "4"}
 LARGE = "/api/models/large/model/LARGE"
 HUGE = "/api/models/huge/model/HUGE"
-USUAL_SECONDS = 1.0
+USUAL_SECONDS = 3.0
 """More than a pull takes beside an attack on two slow cores."""
 
 MEBIBYTE = 1 << 20
@@ -125,7 +125,7 @@ def test_readers_that_stop_are_dropped_and_hold_no_thread_and_little_memory(
             started = time.monotonic()
             for _ in range(5):
                 assert ask(bot, request("/api/models/m/symbols")).status == 200
-            assert time.monotonic() - started < 5 * USUAL_SECONDS
+            assert time.monotonic() - started < USUAL_SECONDS
         grown = target.memory_bytes() - before
         wait_until(lambda: target.connections() < 20)
     print(f"\n{readers_count} readers of {path} that stopped: {grown / MEBIBYTE:.0f} MiB more")

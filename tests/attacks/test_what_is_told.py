@@ -178,9 +178,9 @@ def test_paths_that_clients_make_up_stay_in_no_memory(target: Target) -> None:
     for _ in range(4):
         ask_for(range(100))
     before = target.memory_bytes()
-    for start in range(1000, 1800, 100):
+    for start in range(1000, 1500, 100):
         ask_for(range(start, start + 100))
-    assert target.memory_bytes() - before < 24 << 20, "48 MB were asked for"
+    assert target.memory_bytes() - before < 20 << 20, "30 MB were asked for"
 
 
 def test_an_answer_repeats_no_header_that_was_sent(target: Target) -> None:
