@@ -50,10 +50,18 @@ host=${MODEL_MANAGER_HTTP_HOST:-0.0.0.0}
 port=${MODEL_MANAGER_HTTP_PORT:-6300}
 dashboard_port=${MODEL_MANAGER_DASHBOARD_PORT:-6301}
 dashboard_options=(--server.address "$host" --server.port "$dashboard_port")
-case $host in
-    localhost | 127.0.0.1) ;;                                 # .streamlit/config.toml allows these two
-    *) dashboard_options+=(--server.allowedHosts '*') ;;      # the names that other machines use are not known here
-esac
+if [ -n "${MODEL_MANAGER_ALLOWED_HOSTS:-}" ]; then # beside these, the payload server answers by any address
+    IFS=', ' read -ra names <<<"$MODEL_MANAGER_ALLOWED_HOSTS"
+    read -ra addresses <<<"$(hostname -I 2>/dev/null || true)"
+    for name in "${names[@]}" localhost 127.0.0.1 ::1 "$(uname -n)" "$host" "${addresses[@]}"; do
+        dashboard_options+=(--server.allowedHosts "${name//[\[\]]/}")
+    done
+else
+    case $host in
+        localhost | 127.0.0.1) ;;                            # .streamlit/config.toml allows these two
+        *) dashboard_options+=(--server.allowedHosts '*') ;; # the names that other machines use are not known here
+    esac
+fi
 case $host in
     0.0.0.0) shown=127.0.0.1 ;;
     ::) shown='[::1]' ;;

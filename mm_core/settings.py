@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from mm_core.errors import SettingsError
 
 PREFIX = "MODEL_MANAGER_"
 MEBIBYTE = 1 << 20
+_HOST = re.compile(r"\*|\[[0-9a-f:.]+\]|[a-z0-9._-]+")
 
 
 def _text(value: str) -> str:
@@ -66,6 +68,13 @@ def _roots(value: str) -> tuple[Path, ...]:
     return paths
 
 
+def _hosts(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
+    if not names or not all(_HOST.fullmatch(name) for name in names):
+        raise ValueError("must be names or addresses without ports, separated by ',', or *")
+    return names
+
+
 def _log_style(value: str) -> str:
     if value not in {"json", "plain"}:
         raise ValueError("must be json or plain")
@@ -113,6 +122,14 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("WRITE_TOKEN", "write_token", None, _text, "when set, POST, PUT and DELETE need `Authorization: Bearer`"),
     Setting(
+        "ALLOWED_HOSTS",
+        "allowed_hosts",
+        None,
+        _hosts,
+        "`,`-separated names that requests may have in `Host`, beside addresses, `localhost` and the machine's own; not "
+        "set: any, those alone where a write token is set; `*`: any",
+    ),
+    Setting(
         "WORKERS",
         "workers",
         "1",
@@ -125,6 +142,21 @@ TABLE: tuple[Setting, ...] = (
         "8",
         _count,
         "threads that answer what is not a ready payload; 1 to 32 answer as many a second, more than one while one waits",
+    ),
+    Setting(
+        "REQUEST_SECONDS",
+        "request_seconds",
+        "30",
+        _seconds,
+        "seconds before a request that is still arriving, or an answer that is still being read, has to have moved at "
+        "4 KiB a second on average",
+    ),
+    Setting(
+        "IDLE_SECONDS",
+        "idle_seconds",
+        "120",
+        _seconds,
+        "seconds before a connection that asks nothing is closed; 5 where all 3,000 are taken",
     ),
     Setting(
         "CACHE_MB",
@@ -152,8 +184,11 @@ class Settings:
     data_dir: Path
     artifact_roots: tuple[Path, ...] | None
     write_token: str | None
+    allowed_hosts: tuple[str, ...] | None
     workers: int
     threads: int
+    request_seconds: float
+    idle_seconds: float
     cache_bytes: int
     max_model_bytes: int
     max_file_bytes: int

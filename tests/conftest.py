@@ -46,27 +46,31 @@ def write_group(tmp_path: Path, booster_json: bytes) -> Callable[..., Path]:
     """Write a whole group below ``tmp_path/root``; keyword arguments replace a file's content, None leaves it out."""
 
     def write(key: str = "SOLUSDT_mid_chg_1m", folder: str = ".", **files: bytes | None) -> Path:
-        symbol = key.split("_")[0]
-        return_name = key.partition("_")[2]
-        rows = "".join(f"{symbol},{name},{return_name},{0.01 * (at + 1):.2f}\n" for at, name in enumerate(FACTORS))
-        info = {"symbol": symbol, "return_name": return_name, "train_samples": 1234, "train_end_date": "2024-05-01"}
-        whole: dict[str, bytes | None] = {
-            "factors_txt": "\n".join(FACTORS).encode() + b"\n",
-            "ic_csv": b"symbol,factor_name,return_name,Kendall_tau\n" + rows.encode(),
-            "info_pkl": pickle.dumps(info, protocol=4),
-            "model_json": booster_json,
-            "model_pkl": None,
-            **files,
-        }
-        root = tmp_path / "root"
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        for role, content in whole.items():
-            if content is not None:
-                stem, _, suffix = role.rpartition("_")
-                (root / folder / f"{key}_{stem}.{suffix}").write_bytes(content)
-        return root
+        return write_group_below(tmp_path / "root", booster_json, key, folder, **files)
 
     return write
+
+
+def write_group_below(root: Path, booster_json: bytes, key: str, folder: str = ".", **files: bytes | None) -> Path:
+    """Write a whole group below ``root``; keyword arguments replace a file's content, None leaves it out."""
+    symbol = key.split("_")[0]
+    return_name = key.partition("_")[2]
+    rows = "".join(f"{symbol},{name},{return_name},{0.01 * (at + 1):.2f}\n" for at, name in enumerate(FACTORS))
+    info = {"symbol": symbol, "return_name": return_name, "train_samples": 1234, "train_end_date": "2024-05-01"}
+    whole: dict[str, bytes | None] = {
+        "factors_txt": "\n".join(FACTORS).encode() + b"\n",
+        "ic_csv": b"symbol,factor_name,return_name,Kendall_tau\n" + rows.encode(),
+        "info_pkl": pickle.dumps(info, protocol=4),
+        "model_json": booster_json,
+        "model_pkl": None,
+        **files,
+    }
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for role, content in whole.items():
+        if content is not None:
+            stem, _, suffix = role.rpartition("_")
+            (root / folder / f"{key}_{stem}.{suffix}").write_bytes(content)
+    return root
 
 
 @pytest.fixture

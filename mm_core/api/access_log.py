@@ -17,6 +17,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 ROUTE = "mm.route"
 """Where an application that has no routes of its own says which one answered."""
 
+LONGEST_METHOD = 32
+LONGEST_PATH = 1000
+"""Characters of a path in the log: a request may have sixty times as many."""
+
 log = structlog.get_logger("mm_core.access")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -68,11 +72,11 @@ class AccessLog:
         client: str,
     ) -> None:
         """Count an answered request and write its line."""
-        self._metrics.count(method[:16], route, status, seconds)
+        self._metrics.count(method, route, status, seconds)
         log.info(
             "request",
             request_id=request_id,
-            method=method,
+            method=method[:LONGEST_METHOD],
             path=_as_text(path),
             route=route,
             status=status,
@@ -88,8 +92,14 @@ def request_id_of(given: str) -> str:
 
 
 def _as_text(path: str) -> str:
-    """Return a path as UTF-8 means it: WSGI has each byte as a Latin letter until a router has read it."""
+    """Return a path as UTF-8 means it: WSGI has each byte as a Latin letter until a router has read it.
+
+    What a terminal or a reader of lines would act on is written as Python would, and long ones are cut.
+    """
     try:
-        return path.encode("latin-1").decode("utf-8")
+        text = path.encode("latin-1").decode("utf-8")
     except UnicodeError:
-        return path
+        text = path
+    if len(text) > LONGEST_PATH:
+        text = text[:LONGEST_PATH] + "…"
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

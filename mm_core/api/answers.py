@@ -9,6 +9,7 @@ from typing import Any
 from bottle import HTTPResponse, request
 
 from mm_core import strict_json
+from mm_core.api.incoming import header
 from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, is_not_modified
 from mm_core.payloads import BoundedCache, Coding, compress, entity_tag
 
@@ -48,7 +49,7 @@ def prepared_answer(
     """Answer a GET with bytes that ``body`` has ready in every coding; a 304 never asks for them."""
     coding = Coding.IDENTITY
     if size_bytes >= SMALLEST_COMPRESSED:
-        coding = chosen_coding(request.get_header("Accept-Encoding"))
+        coding = chosen_coding(header("Accept-Encoding"))
     tag = entity_tag(digest, coding)
     head = {"ETag": tag, "Vary": "Accept-Encoding", "Cache-Control": "no-cache", **(headers or {})}
     if is_not_modified(request.environ, tag):

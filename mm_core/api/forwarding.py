@@ -6,7 +6,7 @@ import http.client
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from mm_core.api.access_log import ROUTE, Application
 from mm_core.api.problems import REQUEST_ID, problem_parts
@@ -83,8 +83,9 @@ class Owned:
 def _target(environ: dict[str, Any]) -> str:
     """Return the request's target as it came, what is no ASCII percent-encoded."""
     target: str = environ["REQUEST_URI"]
-    if not target.startswith("/"):
-        target = environ["PATH_INFO"] + (f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else "")
+    if not target.startswith("/"):  # with scheme and host, or '*'
+        parts = urlsplit(target)
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     return quote(target, safe="".join(map(chr, range(0x21, 0x7F))), encoding="latin-1")
 
 
@@ -95,7 +96,7 @@ def _headers(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, value
     yield "X-Request-Id", environ[REQUEST_ID]
     yield "Connection", "close"
-    if environ.get("CONTENT_TYPE"):
+    if "CONTENT_TYPE" in environ:
         yield "Content-Type", environ["CONTENT_TYPE"]
 
 

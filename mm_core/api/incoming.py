@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from bottle import request
 from werkzeug.http import parse_options_header
@@ -18,18 +17,52 @@ LARGEST_BODY = 8 << 20
 Wanted = TypeVar("Wanted")
 
 
+def header(name: str) -> str | None:
+    """Return a header as it came, each byte a Latin letter: bottle's own way ends in an error where it is no UTF-8."""
+    value: str | None = request.headers.raw(name)
+    return value
+
+
 def check_write(write_token: str | None) -> None:
-    """Let a write pass; raise `Forbidden` for another site's page and `Unauthorized` for a missing or wrong token."""
-    origin = request.get_header("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != (request.get_header("Host") or "").lower():
+    """Let a write pass that no page of another site can have sent.
+
+    Raises `Forbidden` for another site's page, `Unauthorized` for a missing or wrong token, and `UnsupportedMediaType`
+    for a body that is not declared as JSON: what forms send, and pages without asking first, is always another.
+    """
+    if _is_of_another_site():
         raise Forbidden("A page of another site may not write here. Send the request without a browser.")
-    if request.get_header("Sec-Fetch-Site") in {"cross-site", "same-site"}:
-        raise Forbidden("A page of another site may not write here. Send the request without a browser.")
-    if write_token is None:
-        return
-    scheme, _, given = (request.get_header("Authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), write_token.encode()):
-        raise Unauthorized("Writes need a token here. Send 'Authorization: Bearer …' with MODEL_MANAGER_WRITE_TOKEN.")
+    if write_token is not None:
+        scheme, _, given = (header("Authorization") or "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode("latin-1"), write_token.encode())
+        if scheme.lower() != "bearer" or not same:
+            raise Unauthorized(
+                "Writes need a token here. Send 'Authorization: Bearer …' with MODEL_MANAGER_WRITE_TOKEN."
+            )
+    content_type = header("Content-Type")
+    if content_type is not None or request.content_length > 0:
+        _check_media_type(content_type or "")
+
+
+def _is_of_another_site() -> bool:
+    fetch_site = header("Sec-Fetch-Site")
+    if fetch_site is not None and fetch_site not in {"same-origin", "none"}:
+        return True
+    origin = header("Origin")
+    if origin is None:
+        return False
+    scheme, _, host = origin.lower().partition("://")
+    if host != (header("Host") or "").lower():
+        return True
+    return scheme != "http" and not (scheme == "https" and fetch_site == "same-origin")  # TLS ends before this server
+
+
+def _check_media_type(content_type: str) -> None:
+    media_type, _ = parse_options_header(content_type)
+    if media_type.lower() != "application/json":
+        raise UnsupportedMediaType(
+            f"The body's media type is '{media_type[:80]}'. Send JSON with 'Content-Type: application/json'; where no "
+            "body is needed, send none and no type."
+        )
 
 
 def json_body() -> Any:
@@ -51,11 +84,7 @@ def json_body_as(wanted: type[Wanted], example: str) -> Wanted:
 
 
 def _body() -> bytes:
-    media_type, _ = parse_options_header(request.get_header("Content-Type"))
-    if media_type.lower() != "application/json":
-        raise UnsupportedMediaType(
-            f"The body's media type is '{media_type[:80]}'. Send JSON with 'Content-Type: application/json'."
-        )
+    _check_media_type(header("Content-Type") or "")
     if request.content_length > LARGEST_BODY:
         raise BodyTooLarge(f"The body has {request.content_length:,} bytes, at most {LARGEST_BODY:,} are taken.")
     data: bytes = request.environ["wsgi.input"].read(LARGEST_BODY + 1)

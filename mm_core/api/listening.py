@@ -1,26 +1,28 @@
-"""Sockets, and waitress on them: the only home of waitress beside the pulls."""
+"""Sockets, and waitress on them."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from mmap import mmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import waitress
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
-from waitress.task import WSGITask
 
-from mm_core.api.access_log import Application
+from mm_core.api.access_log import AccessLog, Application
+from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
+from mm_core.api.hosts import AllowedHosts
 from mm_core.api.incoming import LARGEST_BODY
+from mm_core.api.parsing import LARGEST_HEAD, Request
+from mm_core.api.patience import Patience
 from mm_core.api.pulls import ReadyPulls
 from mm_core.errors import SettingsError
 from mm_core.settings import Settings
@@ -68,29 +70,57 @@ def _bound(settings: Settings, *, shared: bool) -> list[socket.socket]:
     return sockets
 
 
+class FrontDoor(NamedTuple):
+    """What stands between clients and the application where anybody may connect."""
+
+    hosts: AllowedHosts
+    access: AccessLog
+    ready: ReadyPulls
+
+
 def server_on(
-    sockets: Sequence[socket.socket], application: Application, threads: int, ready: ReadyPulls | None = None
+    sockets: Sequence[socket.socket], application: Application, settings: Settings, door: FrontDoor | None = None
 ) -> Any:
     """Return a waitress server on bound sockets; the thread that calls this must be the one that runs it."""
     server = waitress.create_server(
         application,
         sockets=list(sockets),
-        threads=threads,
+        threads=settings.threads,
         ident=None,
         backlog=BACKLOG,
         connection_limit=CONNECTIONS,
+        cleanup_interval=1,
         send_bytes=SEND_BYTES,
-        max_request_body_size=LARGEST_BODY * 2,
+        max_request_header_size=LARGEST_HEAD,
+        max_request_body_size=LARGEST_BODY + 1,
         clear_untrusted_proxy_headers=True,
     )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
-        listener.channel_class = _Channel
+        listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
-        if ready is not None:
-            listener.add_task = _ReadyFirst(ready, listener.add_task)
+        listener.hosts = None
+        listener.refused = _note_nothing
+        listener.maintenance = Patience(listener, settings.request_seconds, settings.idle_seconds)
+        if door is not None:
+            listener.hosts = door.hosts
+            listener.refused = partial(_note_refusal, door.access)
+            listener.add_task = _ReadyFirst(door.ready, listener.add_task)
     return server
+
+
+def _note_nothing(*_: object) -> None:
+    """Leave the note to whoever passed the request on."""
+
+
+def _note_refusal(
+    access: AccessLog, channel: Channel, request: Request, status: int, size_bytes: int, request_id: str
+) -> None:
+    method, path = getattr(request, "command", ""), getattr(request, "path", "")
+    seconds = time.monotonic() - request.began
+    access.note(request_id, method, path, "refused", status, size_bytes, seconds, channel.addr[0])
 
 
 def run(server: Any) -> None:
@@ -125,43 +155,15 @@ def channels(server: Any) -> list[Any]:
     return [channel for listener in listeners(server) for channel in list(listener.active_channels.values())]
 
 
-class _Task(WSGITask):  # type: ignore[misc]
-    """Keeps a connection open after 304: waitress closes it for want of a Content-Length that 304 must not have."""
-
-    def set_close_on_finish(self) -> None:
-        asked = self.request.headers.get("CONNECTION", "").lower()
-        if self.status.startswith("304") and self.version == "1.1" and asked != "close":
-            return
-        super().set_close_on_finish()
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """Tells the loop what happens to a connection outside of it."""
-
-    task_class = _Task
-
-    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
-        super().add_channel(map)
-        self.server.loop.opened(self._fileno)
-
-    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
-        self.server.loop.closed(self._fileno)
-        super().del_channel(map)
-
-    def service(self) -> None:
-        with self.server.loop.working_for(self._fileno):
-            super().service()
-
-
 class _ReadyFirst:
     """Answers pulls of ready payloads on the thread that received them; all else is for the task threads."""
 
-    def __init__(self, ready: ReadyPulls, add_task: Callable[[HTTPChannel], None]) -> None:
+    def __init__(self, ready: ReadyPulls, add_task: Callable[[Channel], None]) -> None:
         self._ready = ready
         self._add_task = add_task
         self._thread_of_loop = threading.get_ident()
 
-    def __call__(self, channel: HTTPChannel) -> None:
+    def __call__(self, channel: Channel) -> None:
         """Take the first of the channel's requests; its ``requests_lock`` is held."""
         while channel.requests:
             request = channel.requests[0]
@@ -171,25 +173,7 @@ class _ReadyFirst:
             if answer is None:
                 self._add_task(channel)
                 return
-            _send(channel, answer.head, answer.body)
+            channel.send_now(answer.head, answer.body)
             self._ready.note(request, answer, started, channel.addr[0])
             request.close()
             channel.requests.pop(0)
-
-
-def _send(channel: HTTPChannel, head: bytes, body: bytes | mmap) -> None:
-    """Give the kernel what it takes at once; the channel sends the rest when the client has read."""
-    channel.last_activity = time.time()
-    try:
-        sent = channel.socket.sendmsg((head, body))
-    except BlockingIOError:
-        sent = 0
-    except OSError:  # the client is gone, or a mapped file was cut
-        channel.will_close = True
-        return
-    if sent < len(head) + len(body):
-        rest = head[sent:] + body[:] if sent < len(head) else body[sent - len(head) :]
-        with channel.outbuf_lock:
-            channel.outbufs[-1].append(rest)
-            channel.total_outbufs_len += len(rest)
-            channel.current_outbuf_count += len(rest)

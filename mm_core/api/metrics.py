@@ -15,6 +15,9 @@ from prometheus_client.samples import Sample
 from mm_core.payloads import CacheState
 from mm_core.registry import Registry
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+"""Those that are counted by name: clients may make up as many as they like, and each would stay in memory."""
+
 
 class Metrics:
     """Counts requests by route, and reads the registry's own figures when it is asked for them.
@@ -55,7 +58,7 @@ class Metrics:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(method, route, str(status)).inc()
+        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def tell_memory(self) -> None:

@@ -21,7 +21,8 @@ GIVEN_BACK_BYTES = 1 << 20
 """Buffers from here on are given back when they are freed: models that are built into payloads have more, the
 compressed bodies of most payloads less, and at 256 KiB each of those cost its request twice the processor time."""
 
-OPEN_FILES = 4096
+OPEN_FILES = 10_000
+"""Of a connection and the two files that its request and its answer may be kept in, as many as there may be."""
 
 log = structlog.get_logger("mm_core.server")
 

@@ -26,6 +26,9 @@ PAYLOAD_RULE = "/api/models/<model_name>/model/<symbol>"
 LONGEST_HEADER = 512
 """Of what a client accepts or has: longer ones are parsed by the application's threads."""
 
+LONGEST_PATH = 256
+"""Longer ones name nothing, and would stay in memory."""
+
 LARGEST_BODY = 4 << 20
 """Larger bodies are sent by a thread, so that reading one keeps no other bot waiting."""
 
@@ -99,6 +102,7 @@ def _is_plain(request: HTTPRequestParser) -> bool:
         and request.command in ("GET", "HEAD")
         and request.version == "1.1"
         and not request.query
+        and len(request.path) <= LONGEST_PATH
         and request.body_rcv is None
         and headers.get("CONNECTION", "keep-alive").lower() == "keep-alive"
         and "EXPECT" not in headers

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from urllib.parse import quote
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
 from mm_core import strict_json
 from mm_core.api.answers import bytes_answer, document_answer, prepared_answer, result_answer
-from mm_core.api.incoming import check_write, json_body
+from mm_core.api.incoming import check_write, header, json_body
 from mm_core.api.negotiation import if_match_allows
 from mm_core.api.routes_models import asked_group_key
 from mm_core.domain.configs import FactorConfig
@@ -49,7 +49,7 @@ def add_payload_routes(app: Bottle, registry: Registry, cache: BoundedCache, wri
         group_key = asked_group_key()
         document = json_body()
         current = registry.configs.get(model_name, symbol, group_key)
-        condition = request.get_header("If-Match")
+        condition = header("If-Match")
         if not if_match_allows(condition, _digest(current.config)):
             raise RevisionConflict(
                 f"The factor config of '{current.config.symbol}' is not the one that If-Match names: it is at revision "

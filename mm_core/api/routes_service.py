@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
 from mm_core import __version__
 from mm_core.api.answers import bytes_answer, document_answer
+from mm_core.api.hosts import host_name
+from mm_core.api.incoming import header
 from mm_core.api.metrics import Metrics
 from mm_core.domain.findings import Severity
 from mm_core.payloads import BoundedCache
@@ -91,7 +92,6 @@ def add_service_routes(
         return _to_dashboard("/config")
 
     def _to_dashboard(path: str) -> HTTPResponse:
-        host = urlsplit("//" + (request.get_header("Host") or "127.0.0.1")).hostname or "127.0.0.1"
-        host = f"[{host}]" if ":" in host else host
+        host = host_name(header("Host") or "") or "127.0.0.1"
         headers = {"Location": f"http://{host}:{dashboard_port}{path}", "Cache-Control": "no-store"}
         return HTTPResponse(b"", status=307, headers=headers)

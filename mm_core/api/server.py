@@ -8,7 +8,8 @@ import structlog
 
 from mm_core.api.app import create_app
 from mm_core.api.draining import StopSignals
-from mm_core.api.listening import bound_sockets, run, server_on
+from mm_core.api.hosts import allowed_hosts
+from mm_core.api.listening import FrontDoor, bound_sockets, run, server_on
 from mm_core.api.process import allow_many_files, give_freed_memory_back, kept_current
 from mm_core.api.pulls import ReadyPulls
 from mm_core.api.supervisor import supervise
@@ -33,7 +34,8 @@ def serve(settings: Settings) -> int:
     registry = open_registry(settings)
     draining = threading.Event()
     application = create_app(registry, settings, draining.is_set)
-    server = server_on(sockets[0], application, settings.threads, ReadyPulls(registry, application))
+    door = FrontDoor(allowed_hosts(settings), application, ReadyPulls(registry, application))
+    server = server_on(sockets[0], application, settings, door)
     stop = StopSignals(server, draining)
     with kept_current(registry, settings), stop:
         log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))

@@ -51,7 +51,7 @@ def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) ->
         metrics = Metrics(registry, figures)
         workers = _Workers(sockets, directory / "owner", figures, metrics.forget)
         application = Owned(create_routes(registry, settings, metrics, draining.is_set, workers.running))
-        server = server_on([_owner_socket(directory / "owner")], application, settings.threads)
+        server = server_on([_owner_socket(directory / "owner")], application, settings)
         stop = StopSignals(server, draining, workers.stop)
         stack.enter_context(kept_current(registry, settings))
         stack.enter_context(stop)

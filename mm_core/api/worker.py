@@ -14,7 +14,8 @@ import structlog
 from mm_core.api.access_log import AccessLog
 from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Forwarding
-from mm_core.api.listening import run, server_on
+from mm_core.api.hosts import allowed_hosts
+from mm_core.api.listening import FrontDoor, run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import allow_many_files, give_freed_memory_back
 from mm_core.api.pulls import ReadyPulls
@@ -38,7 +39,8 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     metrics = Metrics(registry)
     application = AccessLog(Forwarding(owner_socket), metrics)
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-    server = server_on(sockets, application, settings.threads, ReadyPulls(registry, application))
+    door = FrontDoor(allowed_hosts(settings), application, ReadyPulls(registry, application))
+    server = server_on(sockets, application, settings, door)
     stop = StopSignals(server, threading.Event())
     threading.Thread(target=_tell_while_owned, args=(owner, metrics), daemon=True).start()
     with stop:

@@ -97,7 +97,7 @@ class Payloads:
         if revision != view.revision:
             resolved = {}
             self._resolved = (view.revision, resolved)
-        asked = (model_name, symbol, group_key)
+        asked = (model_name, symbol.casefold(), group_key)  # one entry, however many ways to write it
         found = resolved.get(asked)
         if found is None:
             found = resolved[asked] = self._made(self._parts(view, model_name, symbol, group_key))

@@ -18,6 +18,9 @@ from mm_core.store.storage import identity, read_file
 Value = TypeVar("Value")
 
 NAMES_KEPT = 65_536
+LONGEST_KEPT = 256
+"""Characters of a folder and a name whose place is remembered: whoever asks makes names up, of any length."""
+
 SUFFIX = ".json"
 
 
@@ -39,7 +42,8 @@ class NoteDirectory:
 
     def read(self, folder: str, name: str, parse: Callable[[bytes], Value]) -> Value | None:
         """Return a note, None where there is none; an unchanged one costs one ``stat``. Errors of ``parse`` pass."""
-        path = self._locate(folder, name)
+        is_short = len(folder) + len(name) <= LONGEST_KEPT
+        path = self._locate(folder, name) if is_short else self._location(folder, name)
         try:
             now = identity(os.stat(path))
         except FileNotFoundError:

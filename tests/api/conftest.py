@@ -62,6 +62,13 @@ class RunningServer:
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Start real servers; keyword arguments are settings without their prefix."""
+    with servers_below(tmp_path) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def servers_below(place: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Start real servers that keep state and logs below ``place``, and end them; see `start_server`."""
     running: list[RunningServer] = []
 
     def start(**settings: str) -> RunningServer:
@@ -69,17 +76,17 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
         given = {
             "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
             "MODEL_MANAGER_HTTP_PORT": str(port),
-            "MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"),
+            "MODEL_MANAGER_DATA_DIR": str(place / "data"),
             "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
             **{f"MODEL_MANAGER_{name}": value for name, value in settings.items()},
         }
         clean = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
-        log = tmp_path / f"server-{port}.log"
+        log = place / f"server-{port}.log"
         with open(log, "wb") as output:
             process = subprocess.Popen(
                 [sys.executable, str(PROJECT / "payload_server.py")],
                 env={**clean, **given},
-                cwd=tmp_path,
+                cwd=place,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -93,11 +100,13 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
             time.sleep(0.02)
         raise AssertionError(log.read_text())
 
-    yield start
-    for server in running:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+    try:
+        yield start
+    finally:
+        for server in running:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
 
 
 def wait_until_published(server: RunningServer, model_name: str = "m", seconds: float = 20.0) -> None:

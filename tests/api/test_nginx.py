@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import PROJECT, RunningServer, free_port, wait_until_published
+from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.nginx import nginx_before
 
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 PAYLOAD = "/api/models/m/model/SOLUSDT"
 PER_ANSWER = {"date", "server", "connection", "x-request-id", "accept-ranges", "last-modified"}
 
@@ -33,42 +29,8 @@ def server(start_server: Callable[..., RunningServer], model_root: Path) -> Runn
 @pytest.fixture
 def front(server: RunningServer, tmp_path: Path) -> Iterator[str]:
     """The address of nginx in front of it, with deploy/nginx.conf."""
-    port = free_port()
-    text = (PROJECT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    for before, after in (
-        ("127.0.0.1:6300", server.url.removeprefix("http://")),
-        ("listen 6380", f"listen 127.0.0.1:{port}"),
-        ("root /srv/model-manager/data/", f"root {tmp_path / 'data'}/"),
-    ):
-        assert text.count(before) == 1, before
-        text = text.replace(before, after)
-    home = tmp_path / "nginx"
-    home.mkdir()
-    (home / "site.conf").write_text(text, encoding="utf-8")
-    user = "user root;" if os.geteuid() == 0 else ""
-    (home / "nginx.conf").write_text(
-        f"{user} worker_processes 1; daemon off; pid {home}/pid; error_log {home}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log {home}/access.log; client_body_temp_path {home}/body;\n"
-        f"proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/f; uwsgi_temp_path {home}/u;\n"
-        f"scgi_temp_path {home}/s; include {home}/site.conf; }}\n",
-        encoding="utf-8",
-    )
-    process = subprocess.Popen([NGINX, "-p", str(home), "-c", str(home / "nginx.conf")], stderr=subprocess.PIPE)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                httpx.get(url + "/api/health")
-                break
-            except httpx.TransportError:
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+    with nginx_before(server.url, tmp_path / "data", tmp_path) as url:
         yield url
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.communicate(timeout=10)
 
 
 def _headers(answer: httpx.Response) -> dict[str, str]:

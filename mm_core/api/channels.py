@@ -1,0 +1,178 @@
+"""Connections: what waitress does for each of them, and how it ends for those who misuse theirs."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from contextlib import suppress
+from mmap import mmap
+from typing import Any
+
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask, WSGITask
+
+from mm_core.api.access_log import request_id_of
+from mm_core.api.parsing import Refusal, Request
+from mm_core.api.problems import problem_parts
+
+RESET = struct.pack("ii", 1, 0)
+LINGER_SECONDS = 2.0
+"""After a refusal, for the client to read it: a close with bytes unread resets the connection, and ends the answer."""
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Keeps a connection open after 304: waitress closes it for want of a Content-Length that 304 must not have."""
+
+    def set_close_on_finish(self) -> None:
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        if self.status.startswith("304") and self.version == "1.1" and asked != "close":
+            return
+        super().set_close_on_finish()
+
+
+class _RefusalTask(ErrorTask):  # type: ignore[misc]
+    """Answers what never became a request: a problem document, a line in the log, and the end of the connection."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        refusal = error if isinstance(error, Refusal) else Refusal(error.code)
+        request_id = request_id_of(self.request.headers.get("X_REQUEST_ID", ""))
+        path = getattr(self.request, "path", "")
+        body, headers = problem_parts(refusal.code, refusal.reason, refusal.body, path, request_id)
+        self.status = f"{refusal.code} {refusal.reason}"
+        self.response_headers.extend([*headers.items(), ("X-Request-Id", request_id)])
+        self.set_close_on_finish()
+        self.channel.is_refused = True
+        self.content_length = len(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+        self.channel.server.refused(self.channel, self.request, refusal.code, len(body), request_id)
+
+
+class _Held:
+    """What is left to send of bytes that are kept anyway, as waitress's buffers are: nothing is copied."""
+
+    def __init__(self, rest: memoryview) -> None:
+        self._rest = rest
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def get(self, size: int) -> memoryview:
+        return self._rest[:size]
+
+    def skip(self, size: int, allow_prune: bool = False) -> None:
+        self._rest = self._rest[size:]
+
+    def close(self) -> None:
+        self._rest = memoryview(b"")
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """Tells the loop what happens to a connection elsewhere, and holds no thread for a client that does not read."""
+
+    request: Any
+    task_class = _Task
+    error_task_class = _RefusalTask
+    sent_bytes = 0
+    behind: tuple[float, int] | None = None
+    """Since when an answer waits for its reader, and what had been sent by then."""
+
+    is_refused = False
+    lingers_until: float | None = None
+    _is_put_off = False
+    _discarded_bytes = 0
+
+    def parser_class(self, adj: Any) -> Request:
+        """Return what takes the next request."""
+        return Request(adj, self.server.hosts)
+
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
+        super().add_channel(map)
+        self.server.loop.opened(self._fileno)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
+        self.server.loop.closed(self._fileno)
+        super().del_channel(map)
+
+    def service(self) -> None:
+        with self.server.loop.working_for(self._fileno):
+            if self.connected and self.total_outbufs_len > self.adj.outbuf_high_watermark:
+                self._is_put_off = True
+                self.server.pull_trigger()
+            else:
+                super().service()
+
+    def writable(self) -> bool:
+        return bool(self._is_put_off or super().writable())
+
+    def handle_write(self) -> None:
+        if self.requests and self.total_outbufs_len:  # an answer does not wait for the one behind it
+            self._flush_exception(self._flush_some_if_lockable)
+        super().handle_write()
+        if self._is_put_off and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            self._is_put_off = False
+            with self.requests_lock:
+                if self.connected and self.requests:
+                    self.server.add_task(self)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent: int = super().send(data, do_close)
+        self.sent_bytes += sent
+        return sent
+
+    def send_now(self, head: bytes, body: bytes | mmap) -> None:
+        """Give the kernel what it takes at once, and the rest when the client has read; for the loop's thread."""
+        self.last_activity = time.time()
+        try:
+            sent = self.socket.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client is gone, or a mapped file was cut
+            self.will_close = True
+            return
+        self.sent_bytes += sent
+        if sent == len(head) + len(body):
+            return
+        with self.outbuf_lock:
+            self.outbufs[-1].append(head[sent:])
+            self.outbufs.append(_Held(memoryview(body)[max(sent - len(head), 0) :]))
+            self.outbufs.append(OverflowableBuffer(self.adj.outbuf_overflow))
+            self.current_outbuf_count = 0
+            self.total_outbufs_len += len(head) + len(body) - sent
+
+    def received(self, data: bytes) -> bool:
+        if self.lingers_until is None:
+            return bool(super().received(data))
+        self._discarded_bytes += len(data)
+        if self._discarded_bytes > self.adj.max_request_body_size:
+            self.handle_close()
+        return False
+
+    def handle_close(self) -> None:
+        if self.is_refused and self.lingers_until is None:
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            self.will_close = False
+            with suppress(OSError):  # the client may be gone, which reading tells then
+                self.socket.shutdown(socket.SHUT_WR)
+        else:
+            super().handle_close()
+
+    def give_up(self, refusal: Refusal) -> None:
+        """Refuse the request that is still arriving; for the loop's thread."""
+        with self.requests_lock:
+            if self.request is not None and not self.requests:
+                self.request.end(refusal)
+                self.requests.append(self.request)
+                self.request = None
+                self.server.add_task(self)
+
+    def drop(self) -> None:
+        """End the connection at once, whatever waits to be sent; for the loop's thread."""
+        self.is_refused = False
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.handle_close()
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Let no thread wait for a reader: what one task makes is kept, in files where it is large; see `service`."""
