@@ -22,8 +22,11 @@ from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
 from mm_core.errors import UnreadableArtifact
+from mm_core.spelling import code_points, is_visible, mixes_look_alikes
 
 Value = TypeVar("Value")
+
+LONGEST_SYMBOL = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +117,23 @@ class _GroupReader:
         before, _, after = self.listed.group_key.partition("_")
         symbol = training.symbol or next((text for text in ic.symbols if text), "") or before
         return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
-        if symbol and not (symbol.isprintable() and "/" not in symbol and len(symbol) <= 128):
+        if symbol and not _is_addressable(symbol):
             self._add(
                 Severity.ERROR,
                 "bad-symbol",
                 self.listed.files[0].path,
                 f"Symbol {symbol[:60]!r} cannot be part of an address; the start of the file name is used.",
-                "Write a symbol of printable characters without '/'.",
+                "Write a symbol of at most 128 visible characters without '/'.",
             )
             symbol = before
+        if mixes_look_alikes(symbol):
+            self._add(
+                Severity.WARNING,
+                "look-alike-name",
+                self.listed.files[0].path,
+                f"Symbol '{symbol}' has letters that look Latin and are not: {code_points(symbol)}.",
+                "Write the symbol with the letters that bots ask with.",
+            )
         return symbol or self.listed.group_key, return_name
 
     def _report_missing(self, model: ModelSummary | None) -> None:
@@ -154,3 +165,8 @@ class _GroupReader:
     def _path(self, role: FileRole) -> str | None:
         file = self.by_role.get(role)
         return file.path if file is not None else None
+
+
+def _is_addressable(symbol: str) -> bool:
+    """Return whether a symbol can be a part of a path; dots are steps for clients, however they are quoted."""
+    return is_visible(symbol) and "/" not in symbol and symbol not in (".", "..") and len(symbol) <= LONGEST_SYMBOL

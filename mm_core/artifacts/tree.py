@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.domain.findings import Finding, Severity
+from mm_core.spelling import is_visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ class _Walker:
             if not _is_text(entry.name):
                 self._report(
                     "file-name",
-                    path.encode("utf-8", "backslashreplace").decode(),
-                    "The name is not printable UTF-8 text.",
+                    path,
+                    "The name is not UTF-8 text of visible characters.",
                     "Rename the file.",
                 )
                 continue
@@ -165,4 +166,4 @@ def _is_text(name: str) -> bool:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return name.isprintable()
+    return is_visible(name)

@@ -16,6 +16,10 @@ def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
         root = Path(os.path.realpath(Path(root_path).expanduser()))
     except (OSError, RuntimeError) as error:
         raise InvalidRoot(f"Root '{root_path[:500]}' cannot be resolved ({error}). Give an absolute path.") from error
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise InvalidRoot(f"The path of root '{root}' is not UTF-8 text. Rename the directory.") from None
     if allowed is not None and not any(_is_below(root, Path(os.path.realpath(base))) for base in allowed):
         listed = ", ".join(str(base) for base in allowed)
         raise InvalidRoot(
