@@ -32,6 +32,29 @@ class Listing:
             or any(scan.groups[files.group_key].files != files.files for files in self.groups)
         )
 
+    def without_restless(
+        self, previous: Scan, since_ns: int, now_ns: int, impatient_of: Collection[str]
+    ) -> tuple[Listing, tuple[GroupFiles, ...]]:
+        """Return this listing with those groups as they were in ``previous`` of which a file changed between
+        ``since_ns`` and ``now_ns`` (nanoseconds since the epoch), and these groups; ``impatient_of`` names exceptions.
+
+        Later times are those of file servers whose clocks differ: they tell nothing.
+        """
+        kept, restless = [], []
+        for files in self.groups:
+            known = previous.groups.get(files.group_key)
+            if (
+                files.group_key in impatient_of
+                or (known is not None and known.files == files.files)
+                or not any(since_ns < file.changed_ns <= now_ns for file in files.files)
+            ):
+                kept.append(files)
+                continue
+            restless.append(files)
+            if known is not None:
+                kept.append(GroupFiles(files.group_key, known.files))
+        return Listing(tuple(kept), self.findings), tuple(restless)
+
 
 def list_groups(root: Path, limits: ReadingLimits) -> Listing:
     """Return the files of every group below ``root``; raise `InvalidRoot` when the root itself cannot be listed."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +17,16 @@ from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.names import is_symbol
 from mm_core.artifacts.readers.report import FileReport
-from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
 from mm_core.errors import UnreadableArtifact
-from mm_core.spelling import code_points, is_visible, mixes_look_alikes
+from mm_core.spelling import code_points, mixes_look_alikes
 
 Value = TypeVar("Value")
-
-LONGEST_SYMBOL = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ class GroupReading:
 
 
 def read_group(root: Path, listed: GroupFiles, limits: ReadingLimits) -> GroupReading:
-    """Return what the files of one group say; whatever cannot be used is a finding, never an exception."""
+    """Return what the files of one group say; whatever cannot be used is a finding, never an exception.
+
+    A group of which a file is not as listed when the last one was read has no model: its files may be of two runs.
+    """
     return _GroupReader(root, listed, limits).read()
 
 
@@ -57,6 +60,9 @@ class _GroupReader:
         training, info_ic = self._use(FileRole.INFO, read_training_info) or (TrainingInfo(), IcTable())
         model, model_json = self._model()
         onnx = self._use(FileRole.MODEL_ONNX, lambda data, _: data)
+        self._report_changed()
+        if is_torn(self.findings):
+            model, model_json, onnx = None, None, None
         ic = ic if len(ic) else info_ic
         symbol, return_name = self._identity(training, ic)
         names = names or training.selected_factors
@@ -117,7 +123,7 @@ class _GroupReader:
         before, _, after = self.listed.group_key.partition("_")
         symbol = training.symbol or next((text for text in ic.symbols if text), "") or before
         return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
-        if symbol and not _is_addressable(symbol):
+        if symbol and not is_symbol(symbol):
             self._add(
                 Severity.ERROR,
                 "bad-symbol",
@@ -135,6 +141,18 @@ class _GroupReader:
                 "Write the symbol with the letters that bots ask with.",
             )
         return symbol or self.listed.group_key, return_name
+
+    def _report_changed(self) -> None:
+        known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}
+        for file in self.listed.files:
+            if file.path not in known and not _is_as_listed(self.root / file.path, file):
+                self._add(
+                    Severity.ERROR,
+                    STILL_BEING_WRITTEN,
+                    file.path,
+                    "The file changed while its group was read, so the files may be of two runs.",
+                    "Nothing to do if a run is writing it: the group is read again when it is quiet.",
+                )
 
     def _report_missing(self, model: ModelSummary | None) -> None:
         for role, name in (
@@ -167,6 +185,15 @@ class _GroupReader:
         return file.path if file is not None else None
 
 
-def _is_addressable(symbol: str) -> bool:
-    """Return whether a symbol can be a part of a path; dots are steps for clients, however they are quoted."""
-    return is_visible(symbol) and "/" not in symbol and symbol not in (".", "..") and len(symbol) <= LONGEST_SYMBOL
+def is_torn(findings: Iterable[Finding]) -> bool:
+    """Return whether a group was read while somebody wrote it: its files need not belong together."""
+    return any(finding.code == STILL_BEING_WRITTEN for finding in findings)
+
+
+def _is_as_listed(path: Path, file: ModelFile) -> bool:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    now = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return now == (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
+from mm_core.artifacts.read_group import is_torn
 from mm_core.artifacts.reading_pool import read_groups
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.sharing import Shared, with_shared_values
@@ -31,8 +32,9 @@ def scan_root(
     """Return all groups below ``root``; nothing is written there.
 
     ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when path, size, times
-    and inode of all its files are equal. ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content
-    (``.onnx``) of each group that was read, before the scan is returned. ``progress(done, total)`` counts groups that
+    and inode of all its files are equal, and when somebody wrote them while they were read. ``keep(bytes, suffix)`` is
+    given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was read, before the scan is
+    returned. ``progress(done, total)`` counts groups that
     are read. Raises `InvalidRoot` when the root itself cannot be listed.
     """
     limits = limits or ReadingLimits()
@@ -42,7 +44,7 @@ def scan_root(
     changed = []
     for files in listing.groups:
         known = before.get(files.group_key)
-        if known is not None and known.files == files.files and not _was_lost(known):
+        if known is not None and known.files == files.files and not _was_not_read(known):
             groups[files.group_key] = known
         else:
             groups[files.group_key] = None  # holds the place in the order of keys
@@ -54,12 +56,14 @@ def scan_root(
                 keep(reading.model_json, ".json")
             if reading.onnx is not None:
                 keep(reading.onnx, ".onnx")
-        groups[reading.group.group_key] = with_shared_values(reading.group, shared)
+        known = before.get(reading.group.group_key)
+        is_kept = known is not None and is_torn(reading.group.findings)
+        groups[reading.group.group_key] = known if is_kept else with_shared_values(reading.group, shared)
         if progress is not None:
             progress(done, len(changed))
     read = {key: group for key, group in groups.items() if group is not None}
     return Scan(datetime.now(UTC).isoformat(timespec="milliseconds"), read, listing.findings)
 
 
-def _was_lost(group: Group) -> bool:
-    return any(finding.code == LOST_READER for finding in group.findings)
+def _was_not_read(group: Group) -> bool:
+    return is_torn(group.findings) or any(finding.code == LOST_READER for finding in group.findings)

@@ -12,6 +12,9 @@ from mm_core.errors import UnreadableArtifact
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.05
 
+STILL_BEING_WRITTEN = "still-being-written"
+"""The finding that goes by itself: what has it is read again when it rests."""
+
 
 def read_stable(root: Path, path: str, limit: int) -> bytes:
     """Return the whole content of the regular file ``path`` below ``root``.
@@ -53,7 +56,7 @@ def read_stable(root: Path, path: str, limit: int) -> bytes:
         if _identity(before) == _identity(after) and len(data) == before.st_size:
             return data
     raise UnreadableArtifact(
-        "still-being-written",
+        STILL_BEING_WRITTEN,
         "The file changed while it was read.",
         "Nothing to do if a run is writing it: it is read again when it is quiet. Write to another name, then rename.",
     )

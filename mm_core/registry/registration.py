@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.scan import scan_root
@@ -29,6 +33,17 @@ class Registered:
 
     model: RegisteredModel
     scan: Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a look at a root found: None where nothing is new in service.
+
+    ``waiting`` has the groups that somebody was writing, with the absolute paths of their files: they are as before.
+    """
+
+    registered: Registered | None
+    waiting: Mapping[str, tuple[str, ...]]
 
 
 class Registrations:
@@ -69,42 +84,54 @@ class Registrations:
         When the root cannot be read or a symbol has several groups, the last good scan stays in service, the reason is
         kept with the registration, and `InvalidRoot` or `DuplicateSymbols` is raised.
         """
-        registered = self._refreshed(name, None, progress, only_changes=False)
-        assert registered is not None
-        return registered
-
-    def refresh_changed(self, name: str, paths: Collection[str] | None = None) -> Registered | None:
-        """Put what changed below a registered root into service; return None where nothing did.
-
-        ``paths`` are the absolute ones that changed, None where that is not known. Raises like `refresh`.
-        """
-        return self._refreshed(name, paths, None, only_changes=True)
-
-    def _refreshed(
-        self, name: str, paths: Collection[str] | None, progress: Progress | None, *, only_changes: bool
-    ) -> Registered | None:
         while True:
             view = self._store.view()
             model = require_model(view, name)
             previous = view.scan(name)
-            try:
+            with self._reasons_kept(model):
+                root = checked_root(model.root_path, self._allowed_roots)
+                scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
+            registered = self._put_on_top(model, scan)
+            if registered is not None:
+                return registered
+
+    def refresh_changed(
+        self,
+        name: str,
+        paths: Collection[str] | None = None,
+        *,
+        quiet_seconds: float = 0.0,
+        impatient_of: Collection[str] = (),
+    ) -> Changed:
+        """Put what changed below a registered root into service, whole groups that rest.
+
+        ``paths`` are the absolute ones that changed, None where that is not known. A group of which a file changed in
+        the last ``quiet_seconds`` stays as it is, unless ``impatient_of`` names it: who replaces files one after the
+        other may be between two of them. Raises like `refresh`.
+        """
+        while True:
+            view = self._store.view()
+            model = require_model(view, name)
+            previous = view.scan(name)
+            now = time.time_ns()
+            with self._reasons_kept(model):
                 root = checked_root(model.root_path, self._allowed_roots)
                 trusted = previous if model.refresh_error is None else None
                 listing = look_again(root, trusted, paths) if trusted is not None and paths is not None else None
                 listing = listing or list_groups(root, self._limits)
-                if only_changes and trusted is not None and not listing.differs_from(trusted):
-                    return None
-                scan = self._scan(name, root, previous, listing, progress)
-            except (InvalidRoot, DuplicateSymbols) as error:
-                self._keep_reason(model, error.detail)
-                raise
-            with self._store.transaction() as transaction:
-                current = require_model(transaction, name)
-                if current.scan_id != model.scan_id or current.root_path != model.root_path:
-                    continue  # another process was faster: look again, on top of what it found
-                return self._put_into_service(
-                    transaction, replace(current, updated_at=_now(), refresh_error=None), scan
-                )
+                restless: tuple[GroupFiles, ...] = ()
+                if previous is not None:
+                    since = now - round(quiet_seconds * 1e9)
+                    listing, restless = listing.without_restless(previous, since, now, impatient_of)
+                waiting = {
+                    group.group_key: tuple(os.path.join(root, file.path) for file in group.files) for group in restless
+                }
+                if trusted is not None and not listing.differs_from(trusted):
+                    return Changed(None, waiting)
+                scan = self._scan(name, root, previous, listing, None)
+            registered = self._put_on_top(model, scan)
+            if registered is not None:
+                return Changed(registered, waiting)
 
     def delete(self, name: str) -> None:
         """Forget a registration with its configs; artifacts stay. Raises `ModelNotFound`."""
@@ -159,6 +186,23 @@ class Registrations:
         if duplicates:
             raise DuplicateSymbols(name, duplicates)
         return scan
+
+    @contextmanager
+    def _reasons_kept(self, model: RegisteredModel) -> Iterator[None]:
+        """Keep with a registration why its root cannot be put into service."""
+        try:
+            yield
+        except (InvalidRoot, DuplicateSymbols) as error:
+            self._keep_reason(model, error.detail)
+            raise
+
+    def _put_on_top(self, model: RegisteredModel, scan: Scan) -> Registered | None:
+        """Put a scan into service; return None where another process was faster: look again on top of that."""
+        with self._store.transaction() as transaction:
+            current = require_model(transaction, model.name)
+            if current.scan_id != model.scan_id or current.root_path != model.root_path:
+                return None
+            return self._put_into_service(transaction, replace(current, updated_at=_now(), refresh_error=None), scan)
 
     def _put_into_service(self, transaction: StoreTransaction, model: RegisteredModel, scan: Scan) -> Registered:
         previous = transaction.scan(model.name)

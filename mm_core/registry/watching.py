@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -64,6 +65,7 @@ class Watcher:
         self._first_change: dict[str, float] = {}
         self._last_change: dict[str, float] = {}
         self._paths: dict[str, set[str] | None] = {}
+        self._restless: dict[str, dict[str, float]] = {}
         self._last_poll = 0.0
 
     def start(self) -> None:
@@ -166,9 +168,19 @@ class Watcher:
                 self._refresh(name, self._paths.pop(name))
 
     def _refresh(self, name: str, paths: set[str] | None) -> None:
+        """Read the groups of a model that rest; others are looked at again, and at last read all the same."""
         started = self._clock()
+        since = self._restless.pop(name, {})
+        longest = self._debounce * LONGEST_DEBOUNCES
+        impatient_of = {key for key, first in since.items() if started - first >= longest}
         try:
-            if self._registrations.refresh_changed(name, paths) is None:
+            changed = self._registrations.refresh_changed(
+                name, paths, quiet_seconds=self._debounce, impatient_of=impatient_of
+            )
+            if changed.waiting:
+                self._restless[name] = {key: since.get(key, started) for key in changed.waiting}
+                self._note_change(name, self._clock(), set(chain.from_iterable(changed.waiting.values())))
+            if changed.registered is None:
                 return
         except ModelNotFound:
             return

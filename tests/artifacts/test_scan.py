@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.scan import scan_root
+from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.findings import Severity
 from mm_core.errors import InvalidRoot
 
@@ -210,3 +212,49 @@ def test_many_groups_read_by_children_equal_those_read_here(write_group: Write, 
         together.training,
     )
     assert alone.model == together.model
+
+
+@pytest.fixture
+def replace_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, bytes], None]:
+    """Have a file renamed into place as soon as the next other file of a scan was read."""
+    plans: list[tuple[Path, bytes]] = []
+
+    def read(root: Path, path: str, limit: int) -> bytes:
+        data = read_stable(root, path, limit)
+        if plans and not plans[0][0].samefile(root / path):
+            target, content = plans.pop()
+            beside = target.with_name(".beside")
+            beside.write_bytes(content)
+            beside.replace(target)
+        return data
+
+    monkeypatch.setattr("mm_core.artifacts.read_group.read_stable", read)
+    return lambda target, content: plans.append((target, content))
+
+
+def test_files_of_two_runs_are_never_paired_though_one_is_replaced_while_the_others_are_read(
+    write_group: Write, replace_while_reading: Callable[[Path, bytes], None], booster_json: bytes
+) -> None:
+    before = scan_root(write_group())
+    root = write_group(factors_txt=b"a\nb\nc\n")
+    newer = booster_json.replace(b'"attributes":{}', b'"attributes":{"run":"2"}')
+    replace_while_reading(root / f"{KEY}_model.json", newer)
+    kept: list[tuple[bytes, str]] = []
+    torn = scan_root(root, before, keep=lambda data, suffix: kept.append((data, suffix)))
+    assert torn.groups[KEY] is before.groups[KEY], "the last whole group stays in service"
+    assert kept == []
+    whole = scan_root(root, torn).groups[KEY]
+    assert (whole.factors.names, whole.findings) == (("a", "b", "c"), ())
+    assert whole.model is not None
+    assert whole.model.sha256 == hashlib.sha256(newer).hexdigest()
+
+
+def test_a_new_group_that_changes_while_it_is_read_has_no_payload_until_it_rests(
+    write_group: Write, replace_while_reading: Callable[[Path, bytes], None]
+) -> None:
+    root = write_group()
+    replace_while_reading(root / f"{KEY}_ic.csv", b"symbol,factor_name,return_name,Kendall_tau\n")
+    torn = scan_root(root)
+    assert not torn.groups[KEY].payload_ready
+    assert ("still-being-written", f"{KEY}_ic.csv") in {(one.code, one.file) for one in torn.all_findings()}
+    assert scan_root(root, torn).groups[KEY].payload_ready

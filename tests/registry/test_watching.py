@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mm_core.artifacts.tree import list_tree
 from mm_core.errors import DuplicateSymbols
 from mm_core.registry import Registry
 from mm_core.registry.watching import Watcher
+from tests.conftest import FACTORS
 from tests.waiting import wait_until
 
 KEY = "SOLUSDT_mid_chg_1m"
@@ -92,8 +94,8 @@ def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, write_
     root = write_group()
     registry.registrations.register("m", str(root))
     before = registry.view().revision
-    assert registry.registrations.refresh_changed("m") is None
-    assert registry.registrations.refresh_changed("m", [str(root / f"{KEY}_ic.csv")]) is None
+    assert registry.registrations.refresh_changed("m").registered is None
+    assert registry.registrations.refresh_changed("m", [str(root / f"{KEY}_ic.csv")]).registered is None
     assert registry.view().revision == before
 
 
@@ -139,6 +141,70 @@ def test_a_root_that_is_being_written_is_left_until_it_rests(
         time.sleep(0.05)
     assert watcher.state().refreshes == 0
     wait_until(lambda: watcher.state().refreshes == 1)
+
+
+def test_a_group_that_is_being_replaced_is_left_while_others_are_read(
+    registry: Registry, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTCUSDT_mid_chg_1m")
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    _rewrite(root)
+    time.sleep(0.5)
+    half = root / "BTCUSDT_mid_chg_1m_factors.txt"
+    half.write_text("x\ny\nz\n")
+    write_group("NEWUSDT_mid_chg_1m")
+    done = registry.registrations.refresh_changed("m", quiet_seconds=0.4)
+    assert done.registered is not None
+    assert sorted(done.waiting) == ["BTCUSDT_mid_chg_1m", "NEWUSDT_mid_chg_1m"]
+    assert str(half) in done.waiting["BTCUSDT_mid_chg_1m"]
+    assert _factors(registry) == ("x", "y", "z")
+    assert registry.group("m", "BTCUSDT")[2].factors.names == FACTORS
+    assert registry.model("m")[1].symbols() == ("BTCUSDT", "SOLUSDT")
+    again = registry.registrations.refresh_changed("m", quiet_seconds=0.4, impatient_of={"BTCUSDT_mid_chg_1m"})
+    assert sorted(again.waiting) == ["NEWUSDT_mid_chg_1m"]
+    assert registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z")
+    time.sleep(0.4)
+    assert registry.registrations.refresh_changed("m", quiet_seconds=0.4).waiting == {}
+    assert registry.model("m")[1].symbols() == ("BTCUSDT", "NEWUSDT", "SOLUSDT")
+
+
+def test_a_file_whose_time_is_in_the_future_does_not_keep_its_group_back(
+    registry: Registry, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    _rewrite(root)
+    an_hour_ago = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr("mm_core.registry.registration.time.time_ns", lambda: an_hour_ago)
+    assert registry.registrations.refresh_changed("m", quiet_seconds=60.0).waiting == {}
+    assert _factors(registry) == ("x", "y", "z"), "clocks of file servers differ from ours"
+
+
+def test_in_a_root_that_never_rests_whole_groups_are_read_and_one_that_never_rests_later_all_the_same(
+    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+) -> None:
+    write_group("BTCUSDT_mid_chg_1m")
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    watcher = watch(interval=60.0, debounce=0.15)
+    wait_until(lambda: watcher.state().mode == "events")
+    _rewrite(root)
+    restless, ended = root / "BTCUSDT_mid_chg_1m_factors.txt", threading.Event()
+
+    def write_on() -> None:
+        while not ended.wait(0.02):
+            restless.write_text("x\ny\nz\n")
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+        assert registry.group("m", "BTCUSDT")[2].factors.names == FACTORS
+        wait_until(lambda: registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z"))
+    finally:
+        ended.set()
+        writer.join()
 
 
 def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(

@@ -6,11 +6,17 @@ from mm_core.artifacts.readers.report import FileReport
 from mm_core.spelling import code_points, is_visible, mixes_look_alikes
 
 LONGEST_NAME = 512
+LONGEST_SYMBOL = 128
 
 
 def is_name(text: str) -> bool:
     """Return whether a factor, symbol or return may be called ``text``: it hides nothing, and it ends."""
     return bool(text) and len(text) <= LONGEST_NAME and is_visible(text)
+
+
+def is_symbol(text: str) -> bool:
+    """Return whether a symbol can be a part of an address; dots are steps for clients, however they are quoted."""
+    return is_visible(text) and "/" not in text and text not in (".", "..") and len(text) <= LONGEST_SYMBOL
 
 
 def warn_of_look_alikes(what: str, name: str, report: FileReport, line: int | None = None) -> None:
