@@ -117,7 +117,8 @@ class _GroupReader:
         return value
 
     def _bytes_of(self, file: ModelFile) -> bytes:
-        return read_stable(self.root, file.path, self.limits.bytes_for(file.role))
+        listed = (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
+        return read_stable(self.root, file.path, self.limits.bytes_for(file.role), listed)
 
     def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
         before, _, after = self.listed.group_key.partition("_")

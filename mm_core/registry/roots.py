@@ -39,5 +39,14 @@ def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
     return root
 
 
+def root_identity(root: Path) -> tuple[int, int]:
+    """Return what tells a directory from one that took its name; raise `InvalidRoot` where there is none any more."""
+    try:
+        status = os.lstat(root)
+    except OSError as error:
+        raise InvalidRoot(f"Root '{root}' vanished while it was read ({error.strerror}). Restore it.") from error
+    return status.st_dev, status.st_ino
+
+
 def _is_below(path: Path, base: Path) -> bool:
     return path == base or base in path.parents

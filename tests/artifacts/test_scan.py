@@ -8,6 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -219,8 +220,8 @@ def replace_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, by
     """Have a file renamed into place as soon as the next other file of a scan was read."""
     plans: list[tuple[Path, bytes]] = []
 
-    def read(root: Path, path: str, limit: int) -> bytes:
-        data = read_stable(root, path, limit)
+    def read(root: Path, path: str, *arguments: Any) -> bytes:
+        data = read_stable(root, path, *arguments)
         if plans and not plans[0][0].samefile(root / path):
             target, content = plans.pop()
             beside = target.with_name(".beside")
