@@ -40,16 +40,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mm_core.spelling import visible
+
 
 class ModelManagerError(Exception):
-    """An error with a sentence for people and a status for machines."""
+    """An error with a sentence for people and a status for machines.
+
+    Names of others that stand in ``detail`` show the characters that they hide.
+    """
 
     status = 500
     title = "Internal error"
 
     def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        super().__init__(visible(detail))
+        self.detail = visible(detail)
 
 
 class SettingsError(ModelManagerError):
@@ -97,7 +102,7 @@ class InvalidFactorConfig(BadRequest):
     title = "Invalid factor config"
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(visible, problems))
         super().__init__(
             f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
         )

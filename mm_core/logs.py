@@ -6,6 +6,8 @@ import sys
 
 import structlog
 
+from mm_core.spelling import visible
+
 
 def configure_logs(style: str) -> None:
     """Send every log line to standard output in ``style``, ``json`` or ``plain``."""
@@ -16,7 +18,10 @@ def configure_logs(style: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     if style == "plain":
-        last: list[structlog.types.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        last: list[structlog.types.Processor] = [
+            _visible_texts,
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+        ]
     else:
         last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -24,3 +29,8 @@ def configure_logs(style: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+def _visible_texts(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Keep what clients and files say from beginning lines of their own or steering a terminal."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in event.items()}

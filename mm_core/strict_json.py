@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
+
+from mm_core.spelling import is_visible
 
 Decoded = TypeVar("Decoded")
 
 RawJson = msgspec.Raw
 """The type of a part of a document that is checked to be JSON and left undecoded."""
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 
 
 class NotJson(ValueError):
@@ -22,8 +28,17 @@ def encode(value: Any) -> bytes:
 
 
 def encode_for_people(value: Any) -> bytes:
-    """Return ``value`` as indented UTF-8 JSON that ends with a line feed."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    """Return ``value`` as indented UTF-8 JSON that ends with a line feed; characters nobody sees are escapes."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return (text if text.isascii() else _NOT_ASCII.sub(_visible_or_escaped, text)).encode() + b"\n"
+
+
+def _visible_or_escaped(character: re.Match[str]) -> str:
+    text = character[0]
+    if is_visible(text):
+        return text
+    pairs = text.encode("utf-16-be").hex()
+    return "".join(f"\\u{pairs[at : at + 4]}" for at in range(0, len(pairs), 4))
 
 
 def decode(data: bytes) -> Any:

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "mm_core"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "settings", "strict_json", "logs", "client", "probe", ""}),
+    frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", ""}),
     frozenset({"domain"}),
     frozenset({"artifacts", "store", "payloads", "conversion", "evaluation"}),
     frozenset({"registry"}),
@@ -123,7 +123,7 @@ def test_domain_uses_the_standard_library_alone() -> None:
             name
             for name in _imports(path)
             if name.split(".")[0] not in sys.stdlib_module_names
-            and not name.startswith(("mm_core.domain", "mm_core.errors"))
+            and not name.startswith(("mm_core.domain", "mm_core.errors", "mm_core.spelling"))
         }
         assert outside == set(), path
 

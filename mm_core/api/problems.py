@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from bottle import HTTPError, HTTPResponse, request
 
@@ -86,5 +87,5 @@ def problem_parts(
 
 def _answer(status: int, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]) -> HTTPResponse:
     request_id = request.environ.get(REQUEST_ID, "")
-    body, usual = problem_parts(status, title, detail, request.path, request_id, extra)
+    body, usual = problem_parts(status, title, detail, quote(request.path), request_id, extra)
     return HTTPResponse(body, status=status, headers={**usual, **headers})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Siblings
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
-from mm_core.artifacts.tree import ListedFile, list_tree, listed_file
+from mm_core.artifacts.tree import UNREADABLE, ListedFile, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.errors import InvalidRoot
@@ -25,12 +25,26 @@ class Listing:
     findings: tuple[Finding, ...]
 
     def differs_from(self, scan: Scan) -> bool:
-        """Return whether names, sizes or times differ from those that a scan read, or it read by older rules."""
+        """Return whether names, sizes or times differ from those that a scan read, or it read by older rules.
+
+        What is hidden does not differ.
+        """
+        hidden = self.hidden_of(scan)
+        shown = {files.group_key: files for files in self.groups if files.group_key not in hidden}
         return (
             self.findings != scan.findings
-            or [files.group_key for files in self.groups] != list(scan.groups)
-            or any(scan.groups[files.group_key].files != files.files for files in self.groups)
-            or any(group.rules != READING_RULES for group in scan.groups.values())
+            or list(shown) != [key for key in scan.groups if key not in hidden]
+            or any(scan.groups[key].files != files.files for key, files in shown.items())
+            or any(scan.groups[key].rules != READING_RULES for key in shown)
+        )
+
+    def hidden_of(self, scan: Scan) -> frozenset[str]:
+        """Return the keys of a scan's groups of which a file is in a directory that cannot be listed just now."""
+        closed = tuple(one.file.rstrip("/") + "/" for one in self.findings if one.code == UNREADABLE)
+        if not closed:
+            return frozenset()
+        return frozenset(
+            key for key, group in scan.groups.items() if any(file.path.startswith(closed) for file in group.files)
         )
 
     def without_restless(

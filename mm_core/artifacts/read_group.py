@@ -17,12 +17,14 @@ from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
+from mm_core.artifacts.readers.names import is_symbol
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
 from mm_core.errors import UnreadableArtifact
+from mm_core.spelling import code_points, mixes_look_alikes
 
 Value = TypeVar("Value")
 
@@ -116,21 +118,30 @@ class _GroupReader:
         return value
 
     def _bytes_of(self, file: ModelFile) -> bytes:
-        return read_stable(self.root, file.path, self.limits.bytes_for(file.role))
+        listed = (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
+        return read_stable(self.root, file.path, self.limits.bytes_for(file.role), listed)
 
     def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
         before, _, after = self.listed.group_key.partition("_")
         symbol = training.symbol or next((text for text in ic.symbols if text), "") or before
         return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
-        if symbol and not (symbol.isprintable() and "/" not in symbol and len(symbol) <= 128):
+        if symbol and not is_symbol(symbol):
             self._add(
                 Severity.ERROR,
                 "bad-symbol",
                 self.listed.files[0].path,
                 f"Symbol {symbol[:60]!r} cannot be part of an address; the start of the file name is used.",
-                "Write a symbol of printable characters without '/'.",
+                "Write a symbol of at most 128 visible characters without '/'.",
             )
             symbol = before
+        if mixes_look_alikes(symbol):
+            self._add(
+                Severity.WARNING,
+                "look-alike-name",
+                self.listed.files[0].path,
+                f"Symbol '{symbol}' has letters that look Latin and are not: {code_points(symbol)}.",
+                "Write the symbol with the letters that bots ask with.",
+            )
         return symbol or self.listed.group_key, return_name
 
     def _report_changed(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.read_group import is_torn
 from mm_core.artifacts.reading_pool import read_groups
+from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.sharing import Shared, with_shared_values
 
@@ -32,18 +34,22 @@ def scan_root(
     """Return all groups below ``root``; nothing is written there.
 
     ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when it was read by the
-    same rules and path, size, times and inode of all its files are equal, and when somebody wrote them while they were
-    read. ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was
-    read, before the scan is returned. ``progress(done, total)`` counts groups that are read. Raises `InvalidRoot` when
-    the root itself cannot be listed.
+    same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
+    read, and when they cannot be read or listed just now. ``keep(bytes, suffix)`` is given the JSON text (``.json``)
+    and ONNX content (``.onnx``) of each group that was read, before the scan is returned. ``progress(done, total)``
+    counts groups that are read. Raises `InvalidRoot` when the root itself cannot be listed.
     """
     limits = limits or ReadingLimits()
     listing = listing or list_groups(root, limits)
     before = previous.groups if previous is not None else {}
     groups: dict[str, Group | None] = {}
     changed = []
+    hidden = listing.hidden_of(previous) if previous is not None else frozenset()
+    groups.update((key, before[key]) for key in hidden)
     for files in listing.groups:
         known = before.get(files.group_key)
+        if files.group_key in hidden:
+            continue
         if known is not None and known.files == files.files and _is_read(known):
             groups[files.group_key] = known
         else:
@@ -58,14 +64,33 @@ def scan_root(
                 keep(reading.onnx, ".onnx")
         known = before.get(reading.group.group_key)
         is_kept = known is not None and is_torn(reading.group.findings)
-        groups[reading.group.group_key] = known if is_kept else with_shared_values(reading.group, shared)
+        group = known if is_kept else with_shared_values(reading.group, shared)
+        if not is_kept and known is not None and known.payload_ready and _is_unread(reading.group):
+            group = _still_serving(known, reading.group)
+        groups[reading.group.group_key] = group
         if progress is not None:
             progress(done, len(changed))
-    read = {key: group for key, group in groups.items() if group is not None}
+    read = {key: group for key in sorted(groups) if (group := groups[key]) is not None}
     return Scan(datetime.now(UTC).isoformat(timespec="milliseconds"), read, listing.findings)
 
 
 def _is_read(group: Group) -> bool:
-    """Whether a group says what its files say: it was read by today's rules, and not cut short."""
-    was_lost = is_torn(group.findings) or any(finding.code == LOST_READER for finding in group.findings)
-    return group.rules == READING_RULES and not was_lost
+    """Return whether a group says what its files say: it was read by today's rules, and nothing came between."""
+    hindered = any(finding.code in (LOST_READER, UNREADABLE) for finding in group.findings)
+    return group.rules == READING_RULES and not hindered and not is_torn(group.findings)
+
+
+def _is_unread(group: Group) -> bool:
+    """Return whether a file of a group is there and could not be read: that says nothing about its content."""
+    return any(finding.code == UNREADABLE for finding in group.findings)
+
+
+def _still_serving(known: Group, unread: Group) -> Group:
+    """Return what was read of a group before, with what keeps its files from being read now."""
+    reasons = tuple(
+        replace(finding, remedy=f"{finding.remedy} What was read at {known.read_at} stays in service.")
+        for finding in unread.findings
+        if finding.code == UNREADABLE
+    )
+    earlier = tuple(finding for finding in known.findings if finding.code != UNREADABLE)
+    return replace(known, files=unread.files, findings=(*reasons, *earlier))

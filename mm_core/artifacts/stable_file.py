@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from pathlib import Path
 
+from mm_core.artifacts.opening import open_file
 from mm_core.errors import UnreadableArtifact
 
 ATTEMPTS = 3
@@ -16,15 +18,20 @@ STILL_BEING_WRITTEN = "still-being-written"
 """The finding that goes by itself: what has it is read again when it rests."""
 
 
-def read_stable(root: Path, path: str, limit: int) -> bytes:
-    """Return the whole content of the regular file ``path`` below ``root``.
+Identity = tuple[int, int, int, int]
+"""Inode, size in bytes, times of modification and change in nanoseconds."""
+
+
+def read_stable(root: Path, path: str, limit: int, listed: Identity | None = None) -> bytes:
+    """Return the whole content of the regular file ``path`` below ``root``, which is a path without links.
 
     The file is opened without blocking; its size, times and inode must be equal before and after the read, else it is
     read again. Raises `UnreadableArtifact` for a file above ``limit`` bytes, one that leaves the root, one that is no
-    regular file, one that cannot be read, and one that goes on changing.
+    regular file, one that cannot be read, one that goes on changing, and one that is not as ``listed``: whatever takes
+    its place for a moment only was never beside the others.
     """
     full_path = root / path
-    real_root = os.path.realpath(root)
+    real_root = os.path.abspath(root)
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
@@ -34,14 +41,22 @@ def read_stable(root: Path, path: str, limit: int) -> bytes:
                 raise UnreadableArtifact(
                     "link-leaves-root", "The file is outside the registered root.", "Copy it below the root."
                 )
-            descriptor = os.open(real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_file(real_path)
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR) and attempt + 1 < ATTEMPTS:
+                continue  # a part of the path became a link meanwhile: look again where it leads
             raise UnreadableArtifact(
                 "unreadable", f"The file cannot be opened ({error.strerror}).", "Check that it exists and is readable."
             ) from error
         before = os.fstat(descriptor)
         try:
             _check(before, limit)
+            if listed is not None and _identity(before) != listed:
+                raise UnreadableArtifact(
+                    STILL_BEING_WRITTEN,
+                    "The file changed after it was listed.",
+                    "Nothing to do if a run is writing it: it is read again when it is quiet.",
+                )
         except UnreadableArtifact:
             os.close(descriptor)
             raise
@@ -73,5 +88,5 @@ def _check(status: os.stat_result, limit: int) -> None:
         )
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+def _identity(status: os.stat_result) -> Identity:
     return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

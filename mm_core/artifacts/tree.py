@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.opening import open_directory
 from mm_core.domain.findings import Finding, Severity
+from mm_core.spelling import is_visible
+
+MOST_OF_ONE_CODE = 200
+UNREADABLE = "unreadable"
+"""The finding that hides what may still be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +44,31 @@ def listed_file(path: str, name: str, status: os.stat_result) -> ListedFile:
 
 
 def list_tree(root: Path, limits: ReadingLimits) -> Tree:
-    """Return every regular file below ``root``; hidden entries are passed over in silence.
+    """Return every regular file below ``root``, a path without links; hidden entries are passed over in silence.
 
     Links to files inside the root count as files. Links that leave it, broken links, loops, FIFOs, sockets, devices,
     unreadable directories and names that are no text are findings. Raises ``OSError`` when the root itself cannot be
     listed.
     """
     walker = _Walker(root, limits)
-    with os.scandir(root) as entries:
-        top = sorted(entries, key=lambda entry: entry.name)
-    walker.take(top, "", 0)
+    place = open_directory(walker.real_root)
+    try:
+        walker.take(_listed(place), place, "", 0)
+    finally:
+        os.close(place)
     walker.files.sort(key=lambda file: file.path)
-    return Tree(tuple(walker.files), tuple(walker.findings))
+    return Tree(tuple(walker.files), walker.report.findings())
 
 
 class _Walker:
     def __init__(self, root: Path, limits: ReadingLimits) -> None:
-        self.real_root = os.path.realpath(root)
+        self.real_root = os.path.abspath(root)
         self.limits = limits
         self.files: list[ListedFile] = []
-        self.findings: list[Finding] = []
+        self.report = _Report()
         self.seen = 0
 
-    def take(self, entries: list[os.DirEntry[str]], folder: str, depth: int) -> None:
+    def take(self, entries: list[os.DirEntry[str]], place: int, folder: str, depth: int) -> None:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
@@ -77,29 +86,30 @@ class _Walker:
             if not _is_text(entry.name):
                 self._report(
                     "file-name",
-                    path.encode("utf-8", "backslashreplace").decode(),
-                    "The name is not printable UTF-8 text.",
+                    path,
+                    "The name is not UTF-8 text of visible characters.",
                     "Rename the file.",
                 )
                 continue
             try:
-                self._take_entry(entry, path, depth)
+                self._take_entry(entry, place, path, depth)
             except OSError as error:
                 self._report(
-                    "unreadable", path, f"The entry cannot be looked at ({error.strerror}).", "Check its permissions."
+                    UNREADABLE, path, f"The entry cannot be looked at ({error.strerror}).", "Check its permissions."
                 )
 
-    def _take_entry(self, entry: os.DirEntry[str], path: str, depth: int) -> None:
+    def _take_entry(self, entry: os.DirEntry[str], place: int, path: str, depth: int) -> None:
         if entry.is_symlink():
-            self._take_link(entry, path)
+            self._take_link(path, entry.name)
         elif entry.is_dir(follow_symlinks=False):
-            self._descend(entry.path, path, depth)
+            self._descend(entry.name, place, path, depth)
         else:
             self._take_file(path, entry.name, entry.stat(follow_symlinks=False))
 
-    def _take_link(self, entry: os.DirEntry[str], path: str) -> None:
+    def _take_link(self, path: str, name: str) -> None:
+        link = os.path.join(self.real_root, path)
         try:
-            target = os.path.realpath(entry.path, strict=True)
+            target = os.path.realpath(link, strict=True)
             status = os.stat(target)
         except FileNotFoundError:
             self._report("broken-link", path, "The link points to nothing.", "Remove it or restore its target.")
@@ -115,7 +125,7 @@ class _Walker:
                 "Copy the file below the root, or register the directory that holds it.",
             )
         elif stat.S_ISDIR(status.st_mode):
-            if entry.path.startswith(target + os.sep) or os.path.realpath(os.path.dirname(entry.path)) == target:
+            if link.startswith(target + os.sep):
                 self._report("link-loop", path, "The link leads to a directory that holds it.", "Remove it.")
             else:
                 self._report(
@@ -126,7 +136,7 @@ class _Walker:
                     Severity.INFO,
                 )
         else:
-            self._take_file(path, entry.name, status)
+            self._take_file(path, name, status)
 
     def _take_file(self, path: str, name: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -134,7 +144,7 @@ class _Walker:
             return
         self.files.append(listed_file(path, name, status))
 
-    def _descend(self, real_path: str, path: str, depth: int) -> None:
+    def _descend(self, name: str, parent: int, path: str, depth: int) -> None:
         if depth + 1 > self.limits.tree_depth:
             self._report(
                 "tree-too-deep",
@@ -143,21 +153,52 @@ class _Walker:
                 "Move the artifacts up.",
             )
             return
+        place = None
         try:
-            with os.scandir(real_path) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+            place = open_directory(name, parent)
+            self.take(_listed(place), place, path + "/", depth + 1)
         except OSError as error:
             self._report(
-                "unreadable",
+                UNREADABLE,
                 path,
                 f"The directory cannot be listed ({error.strerror}).",
                 "Make it readable for the user of this service.",
             )
-            return
-        self.take(listed, path + "/", depth + 1)
+        finally:
+            if place is not None:
+                os.close(place)
 
     def _report(self, code: str, path: str, detail: str, remedy: str, severity: Severity = Severity.WARNING) -> None:
-        self.findings.append(Finding(severity, code, path, detail, remedy))
+        self.report.add(Finding(severity, code, path, detail, remedy))
+
+
+class _Report:
+    """Findings of a tree; of one code `MOST_OF_ONE_CODE` are kept, the rest are counted."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+        self._counts: Counter[str] = Counter()
+
+    def add(self, finding: Finding) -> None:
+        self._counts[finding.code] += 1
+        if self._counts[finding.code] <= MOST_OF_ONE_CODE or finding.code == UNREADABLE:
+            self._findings.append(finding)
+
+    def findings(self) -> tuple[Finding, ...]:
+        rest = {code: count - MOST_OF_ONE_CODE for code, count in self._counts.items() if code != UNREADABLE}
+        return (
+            *self._findings,
+            *(
+                Finding(Severity.WARNING, code, ".", f"{count:,} more of '{code}'.", "See the first.")
+                for code, count in rest.items()
+                if count > 0
+            ),
+        )
+
+
+def _listed(place: int) -> list[os.DirEntry[str]]:
+    with os.scandir(place) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
 
 
 def _is_text(name: str) -> bool:
@@ -165,4 +206,4 @@ def _is_text(name: str) -> bool:
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return name.isprintable()
+    return is_visible(name)

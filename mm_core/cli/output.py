@@ -11,8 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from mm_core import strict_json
+from mm_core.spelling import visible
 
 WIDE = 240
 """Columns of a table that goes into a pipe: names are never cut there."""
@@ -27,18 +29,19 @@ def print_json(document: Any) -> None:
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headers; None shows as a hyphen."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """Print rows under headers, letter by letter; None shows as a hyphen."""
+    table = Table(title=_as_it_stands(title), title_justify="left", header_style="bold")
     for header in headers:
         table.add_column(header, overflow="fold", justify="right" if header.startswith("#") else "left")
     for row in rows:
-        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+        table.add_row(*(_as_it_stands("-" if cell is None else str(cell)) for cell in row))
     _console().print(table)
 
 
 def print_text(text: str) -> None:
-    """Print text as it is."""
-    _console().print(text, markup=False, highlight=False)
+    """Print lines of text letter by letter."""
+    for line in text.split("\n"):
+        _console().print(_as_it_stands(line), soft_wrap=True)
 
 
 @contextmanager
@@ -54,6 +57,11 @@ def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total, visible=late)
 
         yield report
+
+
+def _as_it_stands(text: str) -> Text:
+    """Return text in which rich reads no markup and no emoji, and a terminal no escape sequence."""
+    return Text(visible(text))
 
 
 def _console() -> Console:

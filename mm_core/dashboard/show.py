@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ import streamlit as st
 
 from mm_core import strict_json
 from mm_core.dashboard.words import plain
+from mm_core.spelling import visible
 
 CHART_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC", help="UTC")
@@ -24,6 +26,12 @@ ROW_PIXELS = 31
 TAU = st.column_config.NumberColumn(format="%+.4f")
 CHANGE = st.column_config.NumberColumn(format="%+.6g")
 SHARE = st.column_config.NumberColumn(format="percent")
+
+
+_MAY_RUN = re.compile(r"[=+\-@\t\n＝＋－＠]")
+"""How cells begin that a sheet takes for formulas, full width included: some sheets read those alike."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Metric(NamedTuple):
@@ -90,7 +98,9 @@ def show_table(
 def draw_table(
     table: pd.DataFrame, key: str, alt: str, *, config: Mapping[str, Any] | None = None, height: int | None = None
 ) -> None:
-    """Show a table without its index; what is missing is a dash."""
+    """Show a table without its index; what is missing is a dash, and what texts hide is an escape."""
+    for name in table.select_dtypes(["object", "string"]):
+        table = table.assign(**{str(name): table[name].map(_seen)})
     st.dataframe(
         table,
         hide_index=True,
@@ -153,13 +163,12 @@ def offer_exports(table: pd.DataFrame, name: str) -> None:
 def csv_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as CSV; numbers keep every digit, times are ISO 8601.
 
-    Text that a sheet would run as a formula gets an apostrophe before it.
+    Text that a sheet would run as a formula gets an apostrophe before it, in headers too.
     """
-    plain_table = _for_export(table)
-    texts = plain_table.select_dtypes(["object", "string"])
-    return (
-        plain_table.assign(**{str(name): texts[name].map(_no_formula) for name in texts}).to_csv(index=False).encode()
-    )
+    harmless = _for_export(table)
+    for name in harmless.select_dtypes(["object", "string", "category"]):
+        harmless[name] = harmless[name].astype(object).map(_no_formula)
+    return harmless.rename(columns=_no_formula).to_csv(index=False).encode()
 
 
 def json_bytes(table: pd.DataFrame) -> bytes:
@@ -168,14 +177,15 @@ def json_bytes(table: pd.DataFrame) -> bytes:
     return strict_json.encode_for_people(plain.where(plain.notna(), None).to_dict("records"))
 
 
+def _seen(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
+
+
 def _no_formula(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@")):
+    if not isinstance(value, str):
         return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
+    value = value.replace("\r\n", "\n").replace("\r", "\n")  # the csv module would leave a lone one unquoted
+    return f"'{value}" if _MAY_RUN.match(value) and not _NUMBER.fullmatch(value) else value
 
 
 def _for_export(table: pd.DataFrame) -> pd.DataFrame:

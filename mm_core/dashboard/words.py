@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from mm_core.errors import ModelManagerError
+from mm_core.spelling import visible
 
-_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]()#+-.!|<>~$:=@^&"} | {"\n": " ", "\r": " ", "\t": " "})
+_MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]()#+-.!|<>~$:=@^&"})
+_BLANKS = str.maketrans("\n\r\t", "   ")
 
 
 def plain(text: str) -> str:
     """Return ``text`` so that markdown shows each character as itself: no images, hidden links, colours or HTML.
 
     An address that stands there bare may still become a link to itself. Line feeds and tabs become blanks, as they
-    would end a paragraph or begin a block of code.
+    would end a paragraph or begin a block of code; what else nobody sees is shown as an escape.
     """
-    return text.translate(_MARKS)
+    return visible(text.translate(_BLANKS)).translate(_MARKS)
 
 
 def error_sentence(error: ModelManagerError) -> str:

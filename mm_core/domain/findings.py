@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mm_core.spelling import visible
+
 
 class Severity(StrEnum):
     """How much a finding costs: an error means that something cannot be used, a warning that it may be wrong."""
@@ -16,7 +18,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One defect of one file: ``file`` is relative to the root (POSIX separators), ``line`` is 1-based."""
+    """One defect of one file: ``file`` is relative to the root (POSIX separators), ``line`` is 1-based.
+
+    What the file says and hides is shown as escapes: a finding is read in terminals, pages and logs.
+    """
 
     severity: Severity
     code: str
@@ -24,6 +29,10 @@ class Finding:
     detail: str
     remedy: str
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("file", "detail", "remedy"):
+            object.__setattr__(self, name, visible(getattr(self, name)))
 
     @property
     def sentence(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any
 
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
+from mm_core.spelling import code_points, drawn_as
 
 
 class FileRole(StrEnum):
@@ -123,8 +124,12 @@ class Scan:
     findings: tuple[Finding, ...] = ()
 
     def all_findings(self) -> tuple[Finding, ...]:
-        """Return the root's findings, then each group's."""
-        return self.findings + tuple(finding for group in self.groups.values() for finding in group.findings)
+        """Return the root's findings, then those of its symbols, then each group's."""
+        return (
+            self.findings
+            + self.look_alikes
+            + tuple(finding for group in self.groups.values() for finding in group.findings)
+        )
 
     def summary(self) -> ScanSummary:
         """Return the scan's figures."""
@@ -151,11 +156,30 @@ class Scan:
         }
 
     @cached_property
+    def look_alikes(self) -> tuple[Finding, ...]:
+        """A finding for each set of symbols that readers cannot tell apart."""
+        drawn: dict[str, list[str]] = {}
+        for symbol in self.symbols():
+            drawn.setdefault(drawn_as(symbol), []).append(symbol)
+        return tuple(_look_alike(symbols) for symbols in drawn.values() if len(symbols) > 1)
+
+    @cached_property
     def _by_symbol(self) -> Mapping[str, list[Group]]:
         found: dict[str, list[Group]] = {}
         for group in self.groups.values():
             found.setdefault(group.symbol.casefold(), []).append(group)
         return found
+
+
+def _look_alike(symbols: Sequence[str]) -> Finding:
+    named = "; ".join(f"'{one}'" + (f" ({code_points(one)})" if not one.isascii() else "") for one in symbols)
+    return Finding(
+        Severity.WARNING,
+        "look-alike-symbols",
+        ".",
+        f"Symbols of this model look alike and are not the same: {named}.",
+        "Keep the one that bots ask for.",
+    )
 
 
 def preferred_group(groups: Iterable[Group]) -> Group:

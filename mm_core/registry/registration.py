@@ -21,7 +21,7 @@ from mm_core.domain.models import RegisteredModel, checked_model_name
 from mm_core.errors import DuplicateSymbols, InvalidRoot, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
-from mm_core.registry.roots import checked_root
+from mm_core.registry.roots import checked_root, root_identity
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
 Progress = Callable[[int, int], object]
@@ -160,14 +160,15 @@ class Registrations:
         return found
 
     def has_changed(self, name: str) -> bool:
-        """Return whether a registered root differs from its scan by names, sizes or times.
+        """Return whether a registered root differs from its scan by names, sizes or times, or was refused before.
 
         Raises `InvalidRoot` when the root cannot be listed.
         """
         view = self._store.view()
-        listing = list_groups(checked_root(require_model(view, name).root_path, self._allowed_roots), self._limits)
+        model = require_model(view, name)
+        listing = list_groups(checked_root(model.root_path, self._allowed_roots), self._limits)
         scan = view.scan(name)
-        return scan is None or listing.differs_from(scan)
+        return scan is None or model.refresh_error is not None or listing.differs_from(scan)
 
     def restore_missing_scans(self) -> tuple[str, ...]:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
@@ -181,7 +182,10 @@ class Registrations:
         return tuple(failed)
 
     def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
+        before = root_identity(root)
         scan = scan_root(root, previous, listing, keep=self._blobs.put, limits=self._limits, progress=progress)
+        if root_identity(root) != before:
+            raise InvalidRoot(f"Root '{root}' was replaced while it was read. Refresh again when it rests.")
         duplicates = scan.duplicate_symbols()
         if duplicates:
             raise DuplicateSymbols(name, duplicates)

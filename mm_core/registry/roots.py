@@ -16,6 +16,10 @@ def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
         root = Path(os.path.realpath(Path(root_path).expanduser()))
     except (OSError, RuntimeError) as error:
         raise InvalidRoot(f"Root '{root_path[:500]}' cannot be resolved ({error}). Give an absolute path.") from error
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise InvalidRoot(f"The path of root '{root}' is not UTF-8 text. Rename the directory.") from None
     if allowed is not None and not any(_is_below(root, Path(os.path.realpath(base))) for base in allowed):
         listed = ", ".join(str(base) for base in allowed)
         raise InvalidRoot(
@@ -33,6 +37,15 @@ def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
     if not os.access(root, os.R_OK | os.X_OK):
         raise InvalidRoot(f"Root '{root}' is not readable. Grant read and execute to the user of this service.")
     return root
+
+
+def root_identity(root: Path) -> tuple[int, int]:
+    """Return what tells a directory from one that took its name; raise `InvalidRoot` where there is none any more."""
+    try:
+        status = os.lstat(root)
+    except OSError as error:
+        raise InvalidRoot(f"Root '{root}' vanished while it was read ({error.strerror}). Restore it.") from error
+    return status.st_dev, status.st_ino
 
 
 def _is_below(path: Path, base: Path) -> bool:

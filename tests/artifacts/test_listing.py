@@ -147,7 +147,7 @@ def _remove(root: Path, path: str) -> list[Path]:
 
 
 def _link_to(root: Path, path: str) -> list[Path]:
-    if not (root / path).exists():
+    if not os.path.lexists(root / path):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).symlink_to(root / "BBB_r_ic.csv")
     return [root / path]

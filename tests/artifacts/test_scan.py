@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -230,8 +231,8 @@ def replace_while_reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, by
     """Have a file renamed into place as soon as the next other file of a scan was read."""
     plans: list[tuple[Path, bytes]] = []
 
-    def read(root: Path, path: str, limit: int) -> bytes:
-        data = read_stable(root, path, limit)
+    def read(root: Path, path: str, *arguments: Any) -> bytes:
+        data = read_stable(root, path, *arguments)
         if plans and not plans[0][0].samefile(root / path):
             target, content = plans.pop()
             beside = target.with_name(".beside")

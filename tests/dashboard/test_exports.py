@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_core.dashboard.show import csv_bytes, json_bytes
+from tests.dashboard.conftest import PROJECT
 
 NUMBERS = [0.1, 1e-7, 1.2345678901234567, -0.0, 5e-324, 1.7976931348623157e308, 0.1 + 0.2]
 TEXTS = ["x,y", 'a "b"', "two\nlines", "τ × 测试", "=1+1", " padded "]
@@ -52,14 +53,48 @@ def test_quotes_marks_and_line_feeds_stay_in_their_cell() -> None:
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text[0] in "=+-@" and not re.fullmatch(r"[+-](\d+|inf|infinity|nan)", text, re.I) else text
+    return (
+        f"'{text}"
+        if text[0] in "=+-@\t\r\n＝＋－＠" and not re.fullmatch(r"[+-](\d+\.?\d*|\.\d+)", text, re.A)
+        else text
+    )
 
 
-@pytest.mark.parametrize(
-    ("text", "cell"), [("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"), ("@x", "'@x"), ("-x", "'-x"), ("-0.07", "-0.07")]
-)
+RUN = ("=cmd|' /C calc'!A0", "+1+1", "-x", "-1+cmd", "@sum(1)", "\t=1+1", "\n=1+1", "＝1+1", "＋1", "－1", "＠x",
+       "-inf", "+nan", "-1_0", "+１", "-0x10", "--1")  # fmt: skip
+NOT_RUN = ("-0.12", "+0.5", "-1e-07", "-.5", "-3.", "0.1", "a=b", "x-1", "'=1", " =1", "1+1", "")
+
+
+@pytest.mark.parametrize(("text", "cell"), [*((text, f"'{text}") for text in RUN), *((text, text) for text in NOT_RUN)])
 def test_what_a_sheet_would_run_is_text(text: str, cell: str) -> None:
-    assert [row["factor"] for row in _csv(pd.DataFrame({"factor": [text]}))] == [cell]
+    assert [row["factor"] for row in _csv(pd.DataFrame({"factor": [text], "dim": [0]}))] == [cell]
+
+
+@pytest.mark.parametrize("text", RUN)
+def test_a_column_that_a_sheet_would_run_is_text_and_json_keeps_its_name(text: str) -> None:
+    table = pd.DataFrame({"factor": ["a"], text: [-0.12]})
+    assert _csv(table) == [{"factor": "a", f"'{text}": "-0.12"}]
+    assert _json(table) == [{"factor": "a", text: -0.12}]
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_a_carriage_return_begins_no_row(end: str) -> None:
+    table = pd.DataFrame({"factor": [f"a{end}=1+1", f"{end}=1+1"], f"b{end}=1": [1, 2]})
+    assert _csv(table) == [{"factor": "a\n=1+1", "b\n=1": "1"}, {"factor": "'\n=1+1", "b\n=1": "2"}]
+
+
+def test_taus_stay_numbers_beside_names_that_are_formulas() -> None:
+    table = pd.DataFrame({"factor": ["=1+1", "-a"], "τ": [-0.12, 0.5], "category": pd.Categorical(["=1", "-0.12"])})
+    assert csv_bytes(table).decode() == "factor,τ,category\n'=1+1,-0.12,'=1\n'-a,0.5,-0.12\n"
+
+
+def test_every_table_of_the_dashboard_is_exported_through_the_one_that_escapes() -> None:
+    sources = {path: path.read_text() for path in (PROJECT / "mm_core").rglob("*.py") if path.name != "show.py"}
+    sources |= {path: path.read_text() for path in (PROJECT / "pages").glob("*.py")}
+    assert [path for path, text in sources.items() if ".to_csv(" in text or "csv.writer" in text] == []
+    offered = [path.name for path, text in sources.items() if "download_button(" in text]
+    assert sorted(offered) == ["bulk.py", "for_bots.py"], "both are JSON"
+    assert 'aria-label^="Download as CSV"' in (PROJECT / "mm_core/dashboard/static/page.css").read_text()
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])

@@ -9,6 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mm_core.dashboard.palette import Palette
+from mm_core.spelling import visible
 
 LONGEST_LABEL = 40
 BAR_PIXELS = 18
@@ -35,7 +36,7 @@ def framed(figure: go.Figure, colors: Palette, height: int, *, x: str = "", y: s
 
 def shown(name: str) -> str:
     """Return a name as plotly shows it letter by letter: it would read tags and entities."""
-    return html.escape(name, quote=False)
+    return html.escape(visible(name), quote=False)
 
 
 def shortened(name: str) -> str:

@@ -139,7 +139,7 @@ def findings_of(models: Iterable[tuple[RegisteredModel, Scan]]) -> list[tuple[st
     """Return all findings of models, as `findings_table` takes them."""
     found = []
     for model, scan in models:
-        found += [(model.name, "", finding) for finding in scan.findings]
+        found += [(model.name, "", finding) for finding in (*scan.findings, *scan.look_alikes)]
         found += [(model.name, group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
     return found
 
