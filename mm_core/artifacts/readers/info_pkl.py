@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,8 +45,8 @@ def read_training_info(data: bytes, report: FileReport) -> tuple[TrainingInfo, I
 
 
 def _without_duplicates(names: Sequence[str], report: FileReport) -> tuple[str, ...]:
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        report.warn("duplicate-factor", f"selected_factors names '{name}' twice; it counts once.", REMEDY)
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
+        report.warn("duplicate-factor", f"selected_factors names {name[:80]!r} twice; it counts once.", REMEDY)
     return tuple(dict.fromkeys(names))
 
 
