@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -32,8 +33,10 @@ from tests.attacks.hostile_pickles import BY_HAND, DAMAGED, attacks_of  # noqa: 
 
 SCANNERS = ("picklescan", "modelscan", "fickling")
 OURS = "Model Manager"
-SECONDS = 20
+SECONDS = 3
 MEMORY = 4 << 30
+"""What a scanner may take for a file, of processor time and of address space; beyond, it has failed to answer."""
+
 EVERY = 40
 """Of the damaged fixtures, only so many: scanners take some milliseconds a file."""
 
@@ -48,9 +51,10 @@ def main() -> None:
     python = arguments.parse_args().scanners
     with tempfile.TemporaryDirectory() as directory:
         rows = _write_files(Path(directory))
-        answers = {OURS: _ask(sys.executable, OURS, directory)}
-        for scanner in SCANNERS:
-            answers[scanner] = _ask(python, scanner, directory)
+        with ThreadPoolExecutor() as asking:
+            said = {one: asking.submit(_ask, python, one, directory) for one in SCANNERS}
+            said[OURS] = asking.submit(_ask, sys.executable, OURS, directory)
+            answers = {one: future.result() for one, future in said.items()}
     _print_table(rows, answers)
 
 
@@ -101,7 +105,7 @@ def _cell(counts: Counter[str]) -> str:
 
 
 def _answer_all(scanner: str, directory: str) -> None:
-    """Print what ``scanner`` says of each file: flags, passes, or fails (an error of its own, or no end in time)."""
+    """Print what ``scanner`` says of each file: flags, passes, or fails (an error, or no end in time or memory)."""
     flags = _asking(scanner)
     said = {"version": OURS if scanner == OURS else f"{scanner} {metadata.version(scanner)}"}
     for path in sorted(Path(directory).iterdir()):
@@ -141,7 +145,7 @@ def _in_a_fork(flags: Callable[[], bool]) -> str:
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             os._exit(1 if flags() else 0)
         except BaseException:  # noqa: BLE001 - whatever a scanner raises is its answer

@@ -146,6 +146,7 @@ def _boosters_that_promise() -> Iterator[Attack]:
         "escapes": b'"' + b"\\u0001" * 800_000 + b'"',
         "half surrogate pairs": b'"\\ud800"',
         "NaN": b"NaN",
+        "empty objects and NaN": b"[" + b"{}," * 1_500_000 + b"NaN]",
     }.items():
         content = b'{"learner":' + text_of + b',"version":[3,2,0]}'
         yield Attack(f"JSON booster of {label}", booster(data(content)), Answer.REFUSED, Answer.ANY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 import tracemalloc
@@ -19,6 +20,7 @@ from mm_core.errors import UnreadableArtifact
 from tests.attacks.assembling import (
     array,
     block,
+    booster,
     call,
     categorical,
     columns_from,
@@ -148,3 +150,24 @@ def test_a_small_file_takes_a_small_buffer_whatever_the_limit(tmp_path: Path) ->
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("tail", "is_read"), [(b"0", True), (b"NaN", False)])
+def test_json_of_a_booster_takes_some_copies_of_memory(tail: bytes, is_read: bool) -> None:
+    model = b'{"learner":[' + b"{}," * 2_100_000 + tail + b"]}"
+    content = booster(data(b'{"Model":' + model + b"}"))
+    read = None
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(UnreadableArtifact):
+            read = read_model_json(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(content)
+    assert read == (model if is_read else None)
+
+
+def test_json_of_a_booster_with_nan_is_still_read() -> None:
+    model = b'{"learner":{"a":[NaN,1.5]},"version":[1,5,0]}'
+    assert read_model_json(booster(data(b'{"Config":{},"Model":' + model + b"}"))) == model
