@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.attacks import calling, damage, expansion, gadgets, memos, shapes, sizes
+from tests.attacks import arrow_and_times, calling, damage, expansion, gadgets, memos, other_callables, shapes, sizes
 from tests.attacks.assembling import Attack
 
 Make = Callable[[], Iterator[Attack]]
@@ -13,7 +13,7 @@ Make = Callable[[], Iterator[Attack]]
 BY_HAND: dict[str, tuple[Make, ...]] = {
     "instructions that name or call": (calling.by_every_instruction,),
     "a call in every place": (calling.in_every_place,),
-    "other callables": (calling.by_other_callables,),
+    "other callables": (other_callables.by_other_callables,),
     "names with tricks": (calling.by_names_with_tricks,),
     "gadgets": (gadgets.by_attributes, gadgets.by_functions_that_call, gadgets.through_reconstructors),
     "states of honest classes": (gadgets.through_states,),
@@ -23,7 +23,13 @@ BY_HAND: dict[str, tuple[Make, ...]] = {
     "slow paths": (expansion.that_meet_slow_paths,),
     "sizes": (sizes.that_promise_sizes,),
     "nesting and cycles": (expansion.that_nest_or_hold_themselves,),
-    "shapes": (shapes.of_every_constructor, shapes.of_arrays, shapes.of_frames, shapes.of_arrow, shapes.of_times),
+    "shapes": (
+        shapes.of_every_constructor,
+        shapes.of_arrays,
+        shapes.of_frames,
+        arrow_and_times.of_arrow,
+        arrow_and_times.of_times,
+    ),
 }
 DAMAGED: dict[str, tuple[Make, ...]] = {"cut fixtures": (damage.cut,), "flipped bits": (damage.flipped,)}
 CATEGORIES = {**BY_HAND, **DAMAGED}
