@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent.parent
 ARCHIVES = (TESTS / "fixtures" / "pickles.tar.xz", TESTS / "artifacts" / "pickles" / "more_generations.tar.xz")
 GOLDEN = TESTS / "artifacts" / "golden" / "flat-groups"
 CUTS = 7
-FLIPS = 6
+FLIPS = 5
 
 
 def honest() -> Iterator[tuple[str, bytes]]:

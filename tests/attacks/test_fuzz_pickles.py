@@ -13,7 +13,7 @@ import pytest
 from tests.attacks.fuzz_targets import FEWEST_SEEDS, SELF_TEST, TARGETS, seeds_of
 
 SCRIPT = Path(__file__).with_name("fuzz_pickles.py")
-SECONDS = 5
+SECONDS = 4
 
 
 def _fuzz(target: str, keep: Path) -> tuple[int, dict[str, Any], str]:
