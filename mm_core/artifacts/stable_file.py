@@ -62,7 +62,7 @@ def read_stable(root: Path, path: str, limit: int, listed: Identity | None = Non
             raise
         with os.fdopen(descriptor, "rb") as file:
             try:
-                data = file.read(limit + 1)
+                data = file.read(before.st_size + 1)  # a buffer of this size is taken, however little follows
             except OSError as error:
                 raise UnreadableArtifact(
                     "unreadable", f"The file cannot be read ({error.strerror}).", "Check the disk and its permissions."

@@ -76,8 +76,9 @@ def _raw_values(
     if data_type.path == "pyarrow.lib.dictionary":
         codes = _raw_values(decoding, _as_type(alias), length, offset, buffers, None)
         meanings = decoding.deeper(lambda: _array(decoding, dictionary))
-        whole = [code if isinstance(code, int) else 0 for code in codes]
-        return [meanings[code] if 0 <= code < len(meanings) else None for code in whole]
+        # A missing value has any code; the bitmap decides.
+        known = [code if isinstance(code, int) and code < len(meanings) else -1 for code in codes]
+        return decoding.chosen(meanings, known)
     if data_type.path == "pyarrow.lib.timestamp":
         unit, *zone = data_type.arguments
         return _timestamps(

@@ -118,8 +118,7 @@ def _categories(decoding: Decoding, parts: Pairs) -> tuple[tuple[int, ...], list
     named = dtype.arguments[0] if dtype.arguments else decoding.field(dtype.state, "categories")
     meanings = _category_values(decoding, named)
     codes = array_of(decoding, decoding.field(parts, "_codes", "_ndarray"))
-    decoding.spend(len(codes.values))
-    return codes.shape, [meanings[code] if code >= 0 else None for code in whole_numbers(codes)]
+    return codes.shape, decoding.chosen(meanings, whole_numbers(codes))
 
 
 def _category_values(decoding: Decoding, index: object) -> list[object]:

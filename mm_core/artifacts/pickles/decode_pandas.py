@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mm_core.artifacts.pickles.decode_columns import row_lists, values_of
 from mm_core.artifacts.pickles.decode_numpy import array_of, whole_numbers
 from mm_core.artifacts.pickles.decode_times import NOT_A_TIME, seconds, timestamp_text, zone_of
-from mm_core.artifacts.pickles.decoding import TIME_CELLS, CannotDecode, Decoding
+from mm_core.artifacts.pickles.decoding import TIME_CELLS, CannotDecode, Decoding, written_cells
 from mm_core.artifacts.pickles.nodes import Call, Global
 
 _INDEX_MAKERS = frozenset(["pandas._new_Index", "pandas._new_DatetimeIndex", "pandas._new_TimedeltaIndex"])
@@ -49,7 +49,7 @@ def decode_frame(decoding: Decoding, call: Call) -> list[dict[str, object]]:
     if None in values:
         raise CannotDecode("a frame has a column without values")
     named = _index_columns(index) + [(name, column or ()) for name, column in zip(names, values, strict=True)]
-    decoding.spend(len(index) * (1 + len(named)))
+    decoding.spend(len(index) * (1 + sum(written_cells(name) for name, _ in named)))
     return [{name: column[row] for name, column in named} for row in range(len(index))]
 
 
@@ -218,8 +218,7 @@ def _several_levels(decoding: Decoding, described: object) -> Index:
     chosen = [whole_numbers(array_of(decoding, places)) for places in codes]
     columns: list[list[object]] = []
     for meanings, places in zip(labels, chosen, strict=True):
-        decoding.spend(len(places))
-        columns.append([meanings[place] if place >= 0 else None for place in places])
+        columns.append(decoding.chosen(meanings, places))
     if len({len(column) for column in columns}) != 1:
         raise CannotDecode("the levels of an index have different lengths")
     if not isinstance(names, (list, tuple)) or len(names) != len(columns):

@@ -14,7 +14,7 @@ from mm_core.artifacts.pickles.decode_pandas import (
     decode_timestamp,
 )
 from mm_core.artifacts.pickles.decode_times import decode_date, decode_datetime, decode_time, decode_timedelta
-from mm_core.artifacts.pickles.decoding import CannotDecode, Decoder, Decoding, decoded_buffer
+from mm_core.artifacts.pickles.decoding import BYTES_PER_CELL, CannotDecode, Decoder, Decoding, decoded_buffer
 from mm_core.artifacts.pickles.nodes import Call, Items, Pairs, PickleLimits
 
 
@@ -82,7 +82,7 @@ def _decode_complex(decoding: Decoding, call: Call) -> str:
 def _decode_bytes(decoding: Decoding, call: Call) -> str:
     """Return bytes as Python writes them."""
     data = bytes(decoded_buffer(decoding, call))
-    decoding.spend(len(data) // 16)
+    decoding.spend(len(data) // BYTES_PER_CELL)
     return repr(data)
 
 

@@ -18,7 +18,14 @@ from mm_core.artifacts.pickles.refusals import too_large
 UNSUPPORTED = "unsupported value"
 """What stands in the place of a value that no decoder reads."""
 
-CHARACTERS_PER_CELL = 64
+CHARACTERS_PER_CELL = 16
+"""Text that is written as JSON may take six bytes a character, and a cell stands for some hundred bytes."""
+
+BYTES_PER_CELL = 8
+"""Bytes are written as Python writes them, four characters a byte and more in JSON."""
+
+BUFFER_BYTES_PER_CELL = 64
+BITS_PER_CELL = 64
 CALL_CELLS = 6
 TIME_CELLS = 6
 """What a decoder's work and a time's text cost beside the values: a cell is some 0.3 microseconds."""
@@ -60,8 +67,11 @@ class Decoding:
 
     def plain(self, node: object) -> object:
         """Return ``node`` as text, numbers, lists and dicts with text keys, all of which JSON can say."""
-        if node is None or isinstance(node, (bool, int)):
+        if node is None:
             self.spend(1)
+            return node
+        if isinstance(node, int):
+            self.spend(1 + node.bit_length() // BITS_PER_CELL)
             return node
         if isinstance(node, float):
             return self.number(node)
@@ -110,8 +120,18 @@ class Decoding:
         """Return a dict key or a label as text."""
         value = self.plain(node)
         if isinstance(value, int):
-            self.spend(value.bit_length() // CHARACTERS_PER_CELL)  # the digits of a long integer take time
+            self.spend(value.bit_length() // BITS_PER_CELL)  # the digits of a long integer take time
         return value if isinstance(value, str) else str(value)
+
+    def chosen(self, meanings: Sequence[object], codes: Sequence[int]) -> list[object]:
+        """Return the meaning of each code, None for negative ones; raise `IndexError` beyond the last.
+
+        Every use of a meaning costs what it would cost by itself: it takes its place once in memory, and each time
+        when it is written.
+        """
+        sizes = [written_cells(meaning) for meaning in meanings]
+        self.spend(sum(sizes[code] for code in codes if code >= 0))
+        return [meanings[code] if code >= 0 else None for code in codes]
 
     def unreadable(self) -> str:
         """Count a value that no decoder reads, and return what stands for it."""
@@ -152,7 +172,7 @@ class Decoding:
         if isinstance(node, Items):
             return self.plain_list(node.entries)
         if isinstance(node, (bytes, bytearray)):
-            self.spend(1 + len(node) // (CHARACTERS_PER_CELL // 4))
+            self.spend(1 + len(node) // BYTES_PER_CELL)
             return repr(bytes(node))
         if isinstance(node, Call):
             return self._decoded(node)
@@ -172,9 +192,22 @@ class Decoding:
             return self.unreadable()
 
 
+def written_cells(value: object) -> int:
+    """Return what it costs to write a plain value once more."""
+    if isinstance(value, str):
+        return 1 + len(value) // CHARACTERS_PER_CELL
+    if isinstance(value, int):
+        return 1 + value.bit_length() // BITS_PER_CELL
+    if isinstance(value, list):
+        return 1 + sum(map(written_cells, value))
+    if isinstance(value, dict):
+        return 1 + sum(written_cells(key) + written_cells(held) for key, held in value.items())
+    return 1
+
+
 def decoded_buffer(decoding: Decoding, node: object) -> bytes | bytearray:
     """Return what `buffer_of` does, paid from the budget."""
-    decoding.spend(1 + _buffer_size(node) // CHARACTERS_PER_CELL)
+    decoding.spend(1 + _buffer_size(node) // BUFFER_BYTES_PER_CELL)
     return buffer_of(node)
 
 

@@ -66,6 +66,9 @@ class _Machine:
             if self._below or len(self._stack) != 1:
                 raise broken("it does not end with one value") from None
             return self._stack[0]
+        finally:
+            # They refer to this machine: what a hostile file piled up would stay until the garbage collector comes.
+            self._actions = []
         raise too_large(f"it has more than {self._limits.opcodes} instructions")
 
     def _instructions(self) -> dict[bytes, Callable[[], None]]:
@@ -255,7 +258,7 @@ class _Machine:
             raise too_large(f"it refers to more than {self._limits.names} names")
         known = known_name(module, name)
         if known is None or (known.role is Role.SCRIPT and not self._script_names):
-            raise unsafe(f"{module}.{name}"[:200], "which no honest file of its kind needs")
+            raise unsafe(f"{module}.{name}", "which no honest file of its kind needs")
         return Global(known)
 
     def _stack_global(self) -> Global:

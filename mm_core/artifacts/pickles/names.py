@@ -110,6 +110,7 @@ _PANDAS_CONSTRUCTOR_NAMES = (
 _PANDAS_CONSTRUCTORS = frozenset(_PANDAS_CONSTRUCTOR_NAMES.split())
 _PANDAS_REFERENCES = frozenset(["NA", "NaT"])
 
+_MODULE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*\Z")
 _CLASS = re.compile(r"_{0,2}(?:pyx_unpickle_)?[A-Z][A-Za-z0-9_]*\Z")
 _FUNCTION = re.compile(r"_?[a-z][a-z0-9_]*\Z")
 _CLASS_PACKAGES = frozenset(["xgboost", "sklearn", "lightgbm", "catboost", "imblearn"])
@@ -154,6 +155,8 @@ def _known_pandas_name(name: str) -> KnownName | None:
 
 
 def _known_class(module: str, name: str) -> KnownName | None:
+    if not _MODULE.match(module):
+        return None
     if _CLASS.match(name):
         return KnownName(f"{module}.{name}", Role.CONSTRUCTOR)
     if module.startswith("sklearn.metrics") and _FUNCTION.match(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mm_core.errors import UnreadableArtifact
 
+MOST_OF_A_NAME = 200
 SAVE_PLAINLY = "Pickle plain Python, NumPy or pandas data again, or save a model as XGBoost JSON."
 SAVE_AS_JSON = (
     "Load the model where it was trained, with XGBoost 1.3 to 3.0 or later, and save it with "
@@ -18,9 +19,11 @@ def broken(detail: str) -> UnreadableArtifact:
 
 def unsafe(callable_name: str, reason: str) -> UnreadableArtifact:
     """Return the refusal of a pickle that refers to a callable which no honest file needs."""
+    # A name of the file may hold anything: line ends, what moves a terminal's cursor, half surrogate pairs.
+    written = ascii(callable_name[:MOST_OF_A_NAME])
     return UnreadableArtifact(
         "unsafe-pickle",
-        f"The pickle refers to '{callable_name}', {reason}. Nothing of it was run.",
+        f"The pickle refers to {written}, {reason}. Nothing of it was run.",
         f"Do not load this file. {SAVE_PLAINLY}",
     )
 

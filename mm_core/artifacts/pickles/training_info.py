@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,9 +166,11 @@ def _importance(value: object, info: dict[str, object]) -> _Converted:
 
 
 def _named_rows(rows: list[dict[str, object]]) -> list[tuple[str, object]]:
-    columns = list(rows[0])
-    texts = [name for name in columns if all(isinstance(row.get(name), str) for row in rows)]
-    numbers = [name for name in columns if name not in texts and any(_is_number(row.get(name)) for row in rows)]
+    # One walk over what the rows have: columns times rows would be far more where rows differ.
+    text_counts = Counter(name for row in rows for name, value in row.items() if isinstance(value, str))
+    numeric = {name for row in rows for name, value in row.items() if _is_number(value)}
+    texts = [name for name in rows[0] if text_counts[name] == len(rows)]
+    numbers = [name for name in rows[0] if name in numeric and text_counts[name] < len(rows)]
     if not texts or not numbers:
         raise _WrongType("It is a table without a column of names and one of numbers.")
     return [(str(row[texts[0]]), row.get(numbers[0])) for row in rows]
@@ -190,6 +193,8 @@ def _rows(value: object, _: dict[str, object]) -> _Converted:
         value = _rows_of_columns(value)
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise _WrongType(f"It is {_said(value)}, not a table.")
+    if any(row.keys() != value[0].keys() for row in value):
+        raise _WrongType("It is a table whose rows have different columns.")
     return value, ""
 
 

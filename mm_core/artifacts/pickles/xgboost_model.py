@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import NoReturn
 
+from mm_core import strict_json
 from mm_core.artifacts.pickles.decoding import CannotDecode, buffer_of
 from mm_core.artifacts.pickles.interpreter import DEFAULT_LIMITS, read_pickle
 from mm_core.artifacts.pickles.nodes import Call, Global, Items, Pairs
-from mm_core.artifacts.pickles.refusals import SAVE_AS_JSON
+from mm_core.artifacts.pickles.refusals import SAVE_AS_JSON, too_large
 from mm_core.artifacts.pickles.ubjson import ubjson_to_json
 from mm_core.errors import UnreadableArtifact
 
@@ -18,6 +19,8 @@ _WRAPPERS = frozenset(
 )
 _DASK_WRAPPERS = frozenset(f"Dask{name}" for name in _WRAPPERS)
 _MODEL = "Model"
+MOST_JSON_VALUES = 4_000_000
+"""A value takes some hundred bytes of memory, and two or three of the text."""
 
 
 def read_model_json(data: bytes) -> bytes:
@@ -102,13 +105,31 @@ def _json_of(handle: bytes | bytearray) -> bytes:
 
 
 def _unwrapped(text: bytes) -> bytes:
-    """Return JSON text, or its entry ``Model``, re-written compactly; doubles keep the value of their text."""
+    """Return JSON text, or its entry ``Model``, as it was written; with NaN or Infinity, as it is written anew."""
+    try:
+        text.decode("utf-8")
+        document = strict_json.decode_as(text, dict[str, strict_json.RawJson])
+        model = document.get(_MODEL)
+        kept = text if model is None else bytes(model)
+        entries = strict_json.decode_as(kept, dict[str, strict_json.RawJson])
+    except (strict_json.NotJson, UnicodeDecodeError) as error:
+        if b"NaN" in text or b"Infinity" in text:
+            return _rewritten(text)
+        raise _damaged(error) from None
+    if "learner" not in entries:
+        _refuse("a Booster whose bytes hold no model")
+    return kept
+
+
+def _rewritten(text: bytes) -> bytes:
+    """Return what `_unwrapped` does for text that strict JSON refuses; doubles keep the value of their text."""
+    values = sum(map(text.count, (b",", b"[", b"{")))
+    if values > MOST_JSON_VALUES:
+        raise too_large(f"its booster has {values} values, {MOST_JSON_VALUES} are read where some are not finite")
     try:
         document = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UnreadableArtifact(
-            "broken-pickle", f"The booster's JSON is damaged ({str(error)[:80]}).", SAVE_AS_JSON
-        ) from None
+        raise _damaged(error) from None
     model = document.get(_MODEL, document)
     if not isinstance(model, dict) or "learner" not in model:
         _refuse("a Booster whose bytes hold no model")
@@ -116,6 +137,11 @@ def _unwrapped(text: bytes) -> bytes:
         return json.dumps(model, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     except (ValueError, RecursionError):
         _refuse("a Booster whose JSON cannot be written again")
+
+
+def _damaged(error: Exception) -> UnreadableArtifact:
+    detail = str(error)[:80].encode("ascii", "backslashreplace").decode("ascii")
+    return UnreadableArtifact("broken-pickle", f"The booster's JSON is damaged ({detail}).", SAVE_AS_JSON)
 
 
 def _what(node: object) -> str:

@@ -71,7 +71,7 @@ def _factor_names(names: Sequence[str], report: FileReport) -> tuple[str, ...]:
         if not is_name(name):
             report.warn("bad-factor-name", f"selected_factors has '{name[:60]}', which is left out.", REMEDY)
         elif count > 1:
-            report.warn("duplicate-factor", f"selected_factors names '{name}' twice; it counts once.", REMEDY)
+            report.warn("duplicate-factor", f"selected_factors names '{name[:80]}' twice; it counts once.", REMEDY)
     return tuple(name for name in dict.fromkeys(names) if is_name(name))
 
 

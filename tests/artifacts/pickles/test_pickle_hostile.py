@@ -11,6 +11,7 @@ import pytest
 
 from mm_core.artifacts.pickles import read_info, read_model_json
 from mm_core.errors import UnreadableArtifact
+from tests.attacks.assembling import array, entry, name, text
 
 FORBIDDEN_EVENTS = ("import", "exec", "compile", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pickle.")
 MOST_SECONDS = 5.0
@@ -46,20 +47,6 @@ def refusal_of(read: Callable[[bytes], object], data: bytes) -> UnreadableArtifa
     assert set(sys.modules) == modules
     assert refusal is None or refusal.remedy
     return refusal
-
-
-def text(value: str) -> bytes:
-    raw = value.encode()
-    return b"X" + struct.pack("<I", len(raw)) + raw
-
-
-def name(module: str, attribute: str) -> bytes:
-    return b"c" + module.encode() + b"\n" + attribute.encode() + b"\n"
-
-
-def entry(value: bytes, key: str = "config") -> bytes:
-    """A pickled dict with one entry, whose value is what ``value`` pushes."""
-    return b"\x80\x04}" + text(key) + value + b"s."
 
 
 RUN = name("os", "system")
@@ -155,25 +142,6 @@ LAUGHS = (
 )
 CYCLE = b"]q\x00h\x00a"
 INDEX = name("pandas.core.indexes.base", "_new_Index") + name("pandas", "Index")
-DATE_TYPE = b"K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"
-
-
-def array(dtype: str, shape: bytes, content: bytes) -> bytes:
-    return (
-        name("numpy.core.multiarray", "_reconstruct")
-        + name("numpy", "ndarray")
-        + b"K\x00\x85C\x01b\x87R(K\x01"
-        + shape
-        + name("numpy", "dtype")
-        + text(dtype)
-        + b"\x89\x88\x87R("
-        + DATE_TYPE
-        + b"b\x89"
-        + content
-        + b"tb"
-    )
-
-
 BOMBS = {
     "truncated long": b"\x8b\xff\xff\xff\x7f",
     "negative long": b"\x8b\xff\xff\xff\xff",

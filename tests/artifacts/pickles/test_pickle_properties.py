@@ -32,7 +32,7 @@ def honest(unpacked: Path) -> list[bytes]:
 
 
 def _read_both(data: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for read in (read_info, read_model_json):
         try:
             result: Any = read(data)
@@ -40,7 +40,7 @@ def _read_both(data: bytes) -> None:
             continue
         if read is read_info:
             json.dumps(result.values, allow_nan=False).encode("utf-8")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @PATIENT

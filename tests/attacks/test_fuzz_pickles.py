@@ -1,0 +1,45 @@
+"""A minute of the fuzz that a person runs for ten: the opcode reader and every decoder, guided by coverage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.attacks.fuzz_targets import FEWEST_SEEDS, SELF_TEST, TARGETS, seeds_of
+
+SCRIPT = Path(__file__).with_name("fuzz_pickles.py")
+SECONDS = 4
+
+
+def _fuzz(target: str, keep: Path) -> tuple[int, dict[str, Any], str]:
+    command = [sys.executable, str(SCRIPT), "--target", target, "--seconds", str(SECONDS), "--keep", str(keep)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_fuzzed_bytes_become_a_value_or_a_refusal(target: str, tmp_path: Path) -> None:
+    status, said, output = _fuzz(target, tmp_path)
+    assert status == 0, output
+    assert list(tmp_path.iterdir()) == []
+    assert said["inputs"] > len(seeds_of(target)), "not even its seeds were tried"
+    assert said["edges"][-1] >= said["edges"][0] > 50
+
+
+def test_the_fuzzer_finds_a_defect_and_keeps_its_input(tmp_path: Path) -> None:
+    status, said, output = _fuzz(SELF_TEST, tmp_path)
+    assert status == 1
+    assert "the fuzzer finds what it shall find" in output
+    assert [Path(path).parent for path in said["kept"]] == [tmp_path]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_has_seeds_of_its_own(target: str) -> None:
+    seeds = seeds_of(target)
+    assert len(seeds) >= FEWEST_SEEDS
+    assert len(set(seeds)) == len(seeds)
