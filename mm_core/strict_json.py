@@ -11,6 +11,9 @@ from mm_core.spelling import is_visible
 
 Decoded = TypeVar("Decoded")
 
+Record = msgspec.Struct
+"""A typed object of which a part may be `RawJson`; a dataclass may have that in lists alone."""
+
 RawJson = msgspec.Raw
 """The type of a part of a document that is checked to be JSON and left undecoded."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -307,6 +308,19 @@ def test_a_tree_may_be_deep_and_the_check_takes_time_in_proportion(models: dict[
         read_booster(data, FileReport("x_model.json"))
         seconds.append(time.process_time() - begin)
     assert seconds[1] < 40 * max(seconds[0], 0.001)  # ten times the size; a square would take a hundred times as long
+
+
+@pytest.mark.parametrize("piece", ["{},", "[],", "1,", '"",'])
+def test_trees_that_are_none_take_no_memory(piece: str, models: dict[str, bytes]) -> None:
+    count = 15_000_000 // len(piece)
+    data = models["plain"].replace(b'"trees":[', b'"trees":[' + piece.encode() * count, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableArtifact):
+            read_booster(data, FileReport("x_model.json"))
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["plain", "vector leaves"])

@@ -34,21 +34,18 @@ def check_categories(categories: Categories, features: int) -> None:
         if categories.enc or order:
             _refuse("they belong to no feature")
         return
-    if len(categories.enc) != features or not _divides(segments, features, len(order)):
+    if len(categories.enc) != features or not divides(segments, features, len(order)):
         _refuse(f"they are divided otherwise than into the model's {features} features")
     for feature, (encoding, (begin, end)) in enumerate(zip(categories.enc, pairwise(segments), strict=True)):
         size = end - begin
-        offsets = encoding.offsets
-        if offsets is None:
-            sound = len(encoding.values) == size
-        else:
-            sound = _divides(offsets or [0], size, len(encoding.values))
+        values, offsets = len(encoding.values), encoding.offsets
+        sound = values == size if offsets is None else divides(offsets or [0], size, values)
         if not sound or sorted(order[begin:end]) != list(range(size)):
             _refuse(f"those of feature {feature} do not fit each other")
 
 
-def _divides(places: Sequence[int], parts: int, length: int) -> bool:
-    """Whether ``places`` divide ``length`` things into so many parts, one after the other."""
+def divides(places: Sequence[int], parts: int, length: int) -> bool:
+    """Return whether ``places`` divide ``length`` things into so many parts, one after the other."""
     return (
         len(places) == parts + 1
         and places[0] == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -12,8 +13,16 @@ from mm_core.artifacts.readers.model_categories import Categories
 from mm_core.artifacts.readers.model_refusals import bad
 from mm_core.artifacts.readers.model_trees import Number, Tree, TreeParameters
 
-OUT_OF_RANGE = 1e300
-"""What stands for NaN and infinity in the typed values: no float32 is that large."""
+OUT_OF_RANGE = b"1e300"
+"""What stands for NaN and infinity, which XGBoost writes and strict JSON has not: no float32 is that large."""
+
+LARGEST_ODD_TREE = 16 << 20
+"""Bytes of a tree whose names have to be looked at one by one, which takes many times its size."""
+
+_NUMBER_TOKEN = re.compile(rb"(?<=[\[,:\s])(?:NaN|-?Infinity)(?=[\],}\s])")
+_BETWEEN_TREES = re.compile(rb"\}\s*,\s*\{")
+_COLUMNS = tuple(column.name for column in fields(Tree))
+_PARAMETERS = len(fields(TreeParameters))
 
 
 @dataclass(slots=True)
@@ -24,12 +33,11 @@ class TreesParameters:
     num_parallel_tree: str = "1"
 
 
-@dataclass(slots=True)
-class Model:
+class Model(strict_json.Record):
     """``model`` of a booster of trees, or of a linear one, which has ``weights`` alone."""
 
     gbtree_model_param: TreesParameters | None = None
-    trees: list[strict_json.RawJson] = field(default_factory=list)
+    trees: strict_json.RawJson = strict_json.RawJson()
     tree_info: list[int] | None = None
     iteration_indptr: list[int] | None = None
     cats: Categories | None = None
@@ -102,11 +110,11 @@ class Document:
         raise bad(f"The booster is of the kind {booster.name[:40]!r} or cut; gbtree, dart and gblinear are read.")
 
 
-def decode_model(data: bytes) -> tuple[Document, list[Tree]]:
-    """Return the document in ``data`` and its trees; raise `UnreadableArtifact` for anything XGBoost does not write.
+def decode_model(data: bytes) -> tuple[Document, memoryview]:
+    """Return the document in ``data`` and the text of its trees; see `decoded_trees` for these.
 
-    A name that stands twice in one object is refused, as readers differ in which of the two they take. NaN and infinity
-    become `OUT_OF_RANGE`.
+    Raises `UnreadableArtifact` for anything XGBoost does not write, and for a name that stands twice in one object, as
+    readers differ in which of the two they take. NaN and infinity become `OUT_OF_RANGE`.
     """
     try:
         data.decode("utf-8")
@@ -115,42 +123,43 @@ def decode_model(data: bytes) -> tuple[Document, list[Tree]]:
         except strict_json.NotJson:
             if not (b"NaN" in data or b"Infinity" in data):
                 raise
-            data = _without_number_tokens(data)
+            data = _NUMBER_TOKEN.sub(OUT_OF_RANGE, data)
             document = strict_json.decode_as(data, Document)
-        texts = [bytes(tree) for tree in document.model.trees]
-        trees = [strict_json.decode_as(text, Tree) for text in texts]
-        json.loads(_with_doubtful_names(data, texts, trees), object_pairs_hook=_unique)
+        trees = memoryview(document.model.trees)
+        if trees and trees[0] != ord("["):
+            raise ValueError("trees are no array")
+        begin = data.find(trees) if trees else len(data)
+        json.loads(data[:begin] + b"[]" * bool(trees) + data[begin + len(trees) :], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise bad(f"The file is no XGBoost JSON ({error}).") from error
     return document, trees
 
 
-def _without_number_tokens(data: bytes) -> bytes:
-    """XGBoost writes and reads NaN and Infinity, which strict JSON has not."""
-    return strict_json.encode(json.loads(data, parse_constant=lambda _: OUT_OF_RANGE, object_pairs_hook=_unique))
+def decoded_trees(text: memoryview) -> Iterator[Tree]:
+    """Yield the trees of a model one after the other; raise `UnreadableArtifact` as `decode_model`."""
+    for number, tree in enumerate(_texts(text)):
+        try:
+            decoded = strict_json.decode_as(tree, Tree)
+            # Each object has as many colons as names; where they are more, a name is unknown or stands twice.
+            names = _PARAMETERS + sum(getattr(decoded, column) is not None for column in _COLUMNS)
+            if tree.count(b":") != names:
+                if len(tree) > LARGEST_ODD_TREE:
+                    raise ValueError(f"{len(tree):,} bytes with names that are not known")
+                json.loads(tree, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            raise bad(f"Tree {number} of the file is no XGBoost JSON ({error}).") from error
+        yield decoded
 
 
-_COLUMNS = tuple(column.name for column in fields(Tree))
-_PARAMETERS = len(fields(TreeParameters))
-
-
-def _with_doubtful_names(data: bytes, texts: Sequence[bytes], trees: Sequence[Tree]) -> bytes:
-    """Return the part of ``data`` in which a name could stand twice in one object, as a document of its own.
-
-    The trees hold nearly all of the bytes. They are left out where they have as many colons as known names.
-    """
-    if not trees:
-        return data
-    begin = data.find(texts[0])
-    end = begin
-    for text, tree in zip(texts, trees, strict=True):
-        place = data.find(b"{", end)
-        names = _PARAMETERS + sum(getattr(tree, column) is not None for column in _COLUMNS)
-        between = data[end:place].strip()
-        if text.count(b":") != names or between not in {b"", b","} or not data.startswith(text, place):
-            return data
-        end = place + len(text)
-    return data[:begin] + data[end:]
+def _texts(text: memoryview) -> Iterator[bytes]:
+    """Yield the text of each tree; a tree has one object in it, which is never followed by another."""
+    if not bytes(text[1:-1]).strip():
+        return
+    begin = 1
+    for between in _BETWEEN_TREES.finditer(text):
+        yield bytes(text[begin : between.start() + 1])
+        begin = between.end() - 1
+    yield bytes(text[begin:-1])
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

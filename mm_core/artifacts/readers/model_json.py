@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 
-from mm_core.artifacts.readers.model_categories import check_categories
-from mm_core.artifacts.readers.model_document import Learner, Model, TreesParameters, decode_model
+from mm_core.artifacts.readers.model_categories import check_categories, divides
+from mm_core.artifacts.readers.model_document import Document, Learner, Model, decode_model, decoded_trees
 from mm_core.artifacts.readers.model_refusals import REMEDY, bad, unsound, whole_number
 from mm_core.artifacts.readers.model_trees import Tree, check_tree, leaves_out_of_range, only_floats
 from mm_core.artifacts.readers.report import FileReport
@@ -29,24 +28,23 @@ def read_booster(data: bytes, report: FileReport) -> ModelSummary:
     Leaves that are not finite are a finding. Raises `UnreadableArtifact` for anything XGBoost did not save as JSON, and
     for trees whose nodes, splits, leaves or categories lie outside of what there is. Time is linear to the size.
     """
-    document, trees = decode_model(data)
+    document, text = decode_model(data)
     learner = document.learner
     features, outputs = _shape_of(learner)
-    model = document.model
+    num_trees, num_parallel_tree = 0, 1
     if learner.gradient_booster.name == "gblinear":
-        _check_weights(model, features, outputs)
-        parameters = TreesParameters()
+        _check_weights(document.model, features, outputs)
     else:
-        parameters = _check_trees(model, trees, learner.gradient_booster.weight_drop, features, outputs)
-        _report_leaves(trees, report)
+        num_trees, num_parallel_tree = _check_parts(document, features, outputs)
+        _check_trees(decoded_trees(text), document.model, num_trees, features, outputs, report)
     return ModelSummary(
         source=report.file,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         feature_dim=features,
         objective=learner.objective.name,
-        num_trees=len(trees),
-        num_parallel_tree=whole_number(parameters.num_parallel_tree, "num_parallel_tree"),
+        num_trees=num_trees,
+        num_parallel_tree=num_parallel_tree,
         version=document.version,
     )
 
@@ -97,43 +95,46 @@ def _check_weights(model: Model, features: int, outputs: int) -> None:
         raise bad("The weights of the linear model are not written as floats.")
 
 
-def _check_trees(
-    model: Model, trees: Sequence[Tree], weight_drop: Sequence[float] | None, features: int, outputs: int
-) -> TreesParameters:
-    parameters = model.gbtree_model_param
-    if parameters is None or model.tree_info is None:
+def _check_parts(document: Document, features: int, outputs: int) -> tuple[int, int]:
+    """Return how many trees a model claims, and how many of them are parallel; raise where its parts disagree."""
+    model, weights = document.model, document.learner.gradient_booster.weight_drop
+    parameters, tree_info = model.gbtree_model_param, model.tree_info
+    if parameters is None or tree_info is None:
         raise bad("The model has no gbtree_model_param or no tree_info.")
-    claimed = whole_number(parameters.num_trees, "num_trees")
-    if claimed != len(trees):
-        raise bad(f"The model claims {claimed} trees and holds {len(trees)}: it is cut.")
-    if trees and not 1 <= whole_number(parameters.num_parallel_tree, "num_parallel_tree") <= len(trees):
-        raise unsound(f"The model claims {parameters.num_parallel_tree} parallel trees and has {len(trees)} in all.")
-    if len(model.tree_info) != len(trees) or not all(0 <= output < outputs for output in set(model.tree_info)):
-        raise unsound(f"tree_info does not give each of {len(trees)} trees one of {outputs} outputs.")
+    trees = whole_number(parameters.num_trees, "num_trees")
+    parallel = whole_number(parameters.num_parallel_tree, "num_parallel_tree")
+    if trees and not 1 <= parallel <= trees:
+        raise unsound(f"The model claims {parallel} parallel trees and has {trees} in all.")
+    if len(tree_info) != trees or not all(0 <= output < outputs for output in set(tree_info)):
+        raise unsound(f"tree_info does not give each of {trees} trees one of {outputs} outputs.")
     rounds = model.iteration_indptr
-    if rounds is not None and not (
-        rounds and rounds[0] == 0 and rounds[-1] == len(trees) and all(begin <= end for begin, end in pairwise(rounds))
-    ):
-        raise unsound(f"iteration_indptr does not divide the {len(trees)} trees into rounds.")
-    if weight_drop is not None and not (len(weight_drop) == len(trees) and only_floats(weight_drop)):
-        raise unsound(
-            f"The model has {len(trees)} trees and {len(weight_drop)} weights of trees, or they are no floats."
-        )
+    if rounds is not None and not divides(rounds, len(rounds) - 1, trees):
+        raise unsound(f"iteration_indptr does not divide the {trees} trees into rounds.")
+    if weights is not None and not (len(weights) == trees and only_floats(weights)):
+        raise unsound(f"The model has {trees} trees and {len(weights)} weights of trees, or they are no floats.")
     if model.cats is not None:
         check_categories(model.cats, features)
-    widths = {check_tree(tree, number, features, outputs) for number, tree in enumerate(trees)}
+    return trees, parallel
+
+
+def _check_trees(
+    trees: Iterable[Tree], model: Model, claimed: int, features: int, outputs: int, report: FileReport
+) -> None:
+    widths = set()
+    held = out_of_range = 0
+    for tree in trees:
+        widths.add(check_tree(tree, held, features, outputs))
+        out_of_range += leaves_out_of_range(tree)
+        held += 1
+    if held != claimed:
+        raise bad(f"The model claims {claimed} trees and holds {held}: it is cut.")
     if len(widths) > 1:
         raise unsound("Some trees of the model have leaves with a vector, others have not.")
-    if widths and max(widths) > 1 and any(model.tree_info):
+    if widths and max(widths) > 1 and any(model.tree_info or ()):
         raise unsound("The trees' leaves hold all outputs, and yet tree_info gives some trees one output.")
-    return parameters
-
-
-def _report_leaves(trees: Sequence[Tree], report: FileReport) -> None:
-    count = sum(leaves_out_of_range(tree) for tree in trees)
-    if count:
+    if out_of_range:
         report.warn(
             "leaf-not-finite",
-            f"{count} leaves of the model hold NaN or infinity, and so will what it predicts from them.",
+            f"{out_of_range} leaves of the model hold NaN or infinity, and so will what it predicts from them.",
             f"Look for rows of the training data that are not finite. {REMEDY}",
         )
