@@ -37,7 +37,7 @@ for name in requirements-dev requirements requirements-onnx requirements-bench; 
     compile "${shared[@]}" --output-file "locks/$name.txt" "$name.txt"
 done
 compile --no-deps --output-file locks/requirements-demo.txt requirements-demo.txt
-compile --output-file locks/requirements-lock.txt requirements-lock.txt
+for name in requirements-lock requirements-scanners; do compile --output-file "locks/$name.txt" "$name.txt"; done
 
 "$tools/bin/cyclonedx-py" requirements --output-reproducible --spec-version 1.6 --pyproject pyproject.toml \
     --output-file - locks/requirements.txt 2>/dev/null | "$tools/bin/python" deploy/finish_sbom.py >sbom.cdx.json

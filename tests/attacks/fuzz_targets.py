@@ -21,7 +21,7 @@ from mm_core.artifacts.pickles.interpreter import DEFAULT_LIMITS, read_pickle
 from mm_core.artifacts.pickles.nodes import Call, Global, Items, Pairs
 from mm_core.artifacts.pickles.ubjson import ubjson_to_json
 from mm_core.artifacts.readers.info_pkl import read_training_info
-from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import UnreadableArtifact
 from tests.attacks.damage import honest
@@ -111,7 +111,7 @@ def _info(data: bytes) -> None:
 
 
 def _model(data: bytes) -> None:
-    strict_json.encode(summarize_model(read_model_json(data), "X_model.pkl"))
+    strict_json.encode(read_booster(read_model_json(data), FileReport("X_model.pkl")))
 
 
 def _opcodes(data: bytes) -> None:

@@ -23,7 +23,7 @@ from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.pickles import read_model_json
 from mm_core.artifacts.read_group import read_group
 from mm_core.artifacts.readers.info_pkl import read_training_info
-from mm_core.artifacts.readers.model_json import summarize_model
+from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.reading_worker import Answer as WorkerAnswer
 from mm_core.domain.groups import Group
@@ -168,7 +168,7 @@ def _read_both(data: bytes) -> dict[str, object]:
         said["info"] = [[error.code, error.detail, error.remedy]]
     try:
         model = read_model_json(data)
-        summarize_model(model, "X_model.pkl")
+        read_booster(model, FileReport("X_model.pkl"))
         said["model_bytes"] = len(model)
     except UnreadableArtifact as error:
         said["model"] = [[error.code, error.detail, error.remedy]]

@@ -52,7 +52,7 @@ def _version(requirement: Requirement) -> str:
 
 
 def test_every_requirements_file_has_a_lock_and_every_lock_a_file() -> None:
-    assert len(SOURCES) == 6
+    assert len(SOURCES) == 7
     assert sorted(path.name for path in (PROJECT / "locks").iterdir()) == SOURCES
 
 

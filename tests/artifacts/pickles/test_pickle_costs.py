@@ -120,7 +120,7 @@ def test_a_finding_about_a_long_name_is_short() -> None:
     report = FileReport("X_info.pkl")
     read_training_info(entry(list_of(text(LONG), text(LONG)), "selected_factors"), report)
     (finding,) = report.findings()
-    assert finding.code == "duplicate-factor"
+    assert finding.code == "bad-factor-name"
     assert len(finding.sentence) < 400
 
 
