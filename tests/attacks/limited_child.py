@@ -36,6 +36,7 @@ MORE_MEMORY = 512 * MEBIBYTE
 SECONDS = 5.0
 """What one file may cost: address space on top of what the modules take, and processor time."""
 
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 MOST_TEXT = 2000
 ZONES = tuple(
     os.path.realpath(entry) for entry in (*zoneinfo.TZPATH, *(f"{path}/tzdata/zoneinfo" for path in sys.path))
@@ -70,9 +71,14 @@ class Ear:
         """Whether this is a reader that opens the very file it was told to, or a zone of the system's database."""
         if event != "open":
             return False
-        if isinstance(arguments[0], int):
+        place, mode, flags = arguments
+        if isinstance(place, int):
             return bool(self.ours)  # the descriptor of a file whose opening was heard
-        path = os.path.realpath(str(arguments[0]))
+        if mode is None and isinstance(flags, int) and flags & os.O_NOFOLLOW and not flags & WRITING:
+            parts = {part for path in self.ours for part in Path(path).parts[: -1 if flags & os.O_PATH else None]}
+            if str(place) in parts:  # one step of the way to such a file
+                return True
+        path = os.path.realpath(str(place))
         return path in self.ours or path.startswith(ZONES)
 
 
@@ -100,7 +106,7 @@ def _peak() -> int:
 
 def _load_what_readers_load_late() -> None:
     """Load codecs, NumPy and types of answers, which honest files need as well, by names that stand in our own code."""
-    for codec in ("latin-1", "ascii", "utf-16", "utf-32-le", "utf-32-be", "raw-unicode-escape"):
+    for codec in ("latin-1", "ascii", "utf-16", "utf-32-le", "utf-32-be", "raw-unicode-escape", "unicode-escape"):
         codecs.lookup(codec)
     limits = ReadingLimits()
     (files,) = list_groups(GOLDEN, limits).groups[:1]

@@ -56,9 +56,9 @@ def _name(key: str, values: Mapping[str, Any], report: FileReport) -> str | None
 
 
 def _shown(value: Any) -> Any:
-    """Return plain data whose texts hide nothing."""
+    """Return plain data whose texts hide nothing; notes may have several lines."""
     if isinstance(value, str):
-        return visible(value)
+        return "\n".join(map(visible, value.split("\n")))
     if isinstance(value, Mapping):
         return {_shown(key): _shown(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
