@@ -7,7 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 audit=${PIP_AUDIT:-.venv/bin/pip-audit}
 longest=${AUDIT_SECONDS:-60}
 ignore_file=${AUDIT_IGNORE:-audit-ignore.txt}
-if [ $# -eq 0 ]; then set -- locks/*.txt; fi
+# The scanners that pickles are compared with need other versions, in an environment of their own: name their lock to ask.
+if [ $# -eq 0 ]; then set -- locks/requirements{,-bench,-demo,-dev,-lock,-onnx}.txt; fi
 
 options=(--require-hashes --disable-pip --progress-spinner off --timeout 5 --format json)
 while read -r id reason; do
