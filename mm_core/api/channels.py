@@ -174,5 +174,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.handle_close()
 
+    def _flush_some(self, do_close: bool = True) -> bool:
+        """Send what waits, one thread at a time: waitress takes no lock where no request runs, and the thread that has
+        just ended one may be asking for the next one's body; both would send the same bytes.
+        """
+        with self.outbuf_lock:
+            return bool(super()._flush_some(do_close))
+
     def _flush_outbufs_below_high_watermark(self) -> None:
         """Let no thread wait for a reader: what one task makes is kept, in files where it is large; see `service`."""
