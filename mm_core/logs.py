@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import structlog
@@ -12,10 +13,8 @@ from mm_core.spelling import visible
 def configure_logs(style: str) -> None:
     """Send every log line to standard output in ``style``, ``json`` or ``plain``."""
     shared: list[structlog.types.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        structlog.processors.StackInfoRenderer(),
     ]
     if style == "plain":
         last: list[structlog.types.Processor] = [
@@ -23,12 +22,20 @@ def configure_logs(style: str) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
         ]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_as_json)]
     structlog.configure(
         processors=[*shared, *last],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+_ENCODER = json.JSONEncoder(default=repr)
+"""Made once: `json.dumps` makes one for each line where there is a ``default``, which takes longer than the line."""
+
+
+def _as_json(event: structlog.types.EventDict, **_: object) -> str:
+    return _ENCODER.encode(event)
 
 
 def _visible_texts(_logger: object, _name: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

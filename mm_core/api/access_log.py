@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -88,7 +88,7 @@ class AccessLog:
 
 def request_id_of(given: str) -> str:
     """Return the id that a client gave its request, a new one where that could not stand in a log."""
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def _as_text(path: str) -> str:

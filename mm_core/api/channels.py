@@ -86,7 +86,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def parser_class(self, adj: Any) -> Request:
         """Return what takes the next request."""
-        return Request(adj, self.server.hosts)
+        return Request(self.server.heads)
 
     def add_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
         super().add_channel(map)

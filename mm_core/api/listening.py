@@ -21,7 +21,7 @@ from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
 from mm_core.api.hosts import AllowedHosts
 from mm_core.api.incoming import LARGEST_BODY
-from mm_core.api.parsing import LARGEST_HEAD, Request
+from mm_core.api.parsing import LARGEST_HEAD, Heads, Request
 from mm_core.api.patience import Patience
 from mm_core.api.pulls import ReadyPulls
 from mm_core.errors import SettingsError
@@ -101,11 +101,11 @@ def server_on(
         listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
-        listener.hosts = None
+        listener.heads = Heads(listener.adj, None)
         listener.refused = _note_nothing
         listener.maintenance = Patience(listener, settings.request_seconds, settings.idle_seconds)
         if door is not None:
-            listener.hosts = door.hosts
+            listener.heads = Heads(listener.adj, door.hosts)
             listener.refused = partial(_note_refusal, door.access)
             listener.add_task = _ReadyFirst(door.ready, listener.add_task)
     return server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,6 +18,9 @@ from mm_core.registry import Registry
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 """Those that are counted by name: clients may make up as many as they like, and each would stay in memory."""
+
+MOST_LABELS = 512
+"""Counters that are found at once; prometheus-client takes a lock and builds texts to find one of its own."""
 
 
 class Metrics:
@@ -55,11 +59,13 @@ class Metrics:
         )
         own.register(_RegistryFigures(registry))
         self._own = own
+        self._counter_of = lru_cache(MOST_LABELS)(self._requests.labels)
+        self._histogram_of = lru_cache(MOST_LABELS)(self._seconds.labels)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(method if method in METHODS else "other", route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._counter_of(method if method in METHODS else "other", route, status).inc()
+        self._histogram_of(route).observe(seconds)
 
     def tell_memory(self) -> None:
         """Bring the figures of the payloads in this process's memory up to date."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.receiver import ChunkedReceiver
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
@@ -20,6 +21,10 @@ LARGEST_HEAD = 64 << 10
 """Bytes of a request line and its headers; waitress looks through all of them at every byte that is added."""
 
 MOST_HEADERS = 100
+REMEMBERED_HEADS = 2048
+LONGEST_REMEMBERED = 512
+"""Bytes of a head that is remembered: bots ask with the same one until what they have is stale."""
+
 LONGEST_CHUNK_LINE = 1024
 LONGEST_TRAILER = 8192
 
@@ -55,16 +60,41 @@ class Refusal(Error):  # type: ignore[misc]
         super().__init__(detail or usual)
 
 
+class _Head(NamedTuple):
+    """What a head without a body says: the parser's attributes, of which the headers are copied by whoever takes it."""
+
+    attributes: dict[str, Any]
+    headers: dict[str, str]
+
+
+class Heads:
+    """Reads heads under the same settings; one that came before is not read again."""
+
+    def __init__(self, adj: Any, hosts: AllowedHosts | None) -> None:
+        self.adj = adj
+        self.hosts = hosts
+        self.read = lru_cache(REMEMBERED_HEADS)(self._read)
+
+    def _read(self, head: bytes) -> _Head | None:
+        """Return what a head says, None where a body follows it; raise as `Request.read_head`."""
+        request = Request(self)
+        request.read_head(head)
+        if request.body_rcv is not None:
+            return None
+        said = {name: value for name, value in vars(request).items() if name not in _OF_ONE_REQUEST}
+        return _Head(said, request.headers)
+
+
 class Request(HTTPRequestParser):  # type: ignore[misc]
     """One request, refused as soon as it is known to be none; without ``hosts`` it comes from a worker."""
 
     error: Any
     body_rcv: Any
 
-    def __init__(self, adj: Any, hosts: AllowedHosts | None) -> None:
-        super().__init__(adj)
+    def __init__(self, heads: Heads) -> None:
+        super().__init__(heads.adj)
         self.began = time.monotonic()
-        self._hosts = hosts
+        self._heads = heads
         self._refusal: Refusal | None = None
 
     def received(self, data: bytes) -> int:
@@ -89,7 +119,22 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         return len(data)
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head; raise ``ParsingError`` for one that this server does not take."""
+        """Take the head; raise an exception that waitress answers for one that this server does not take."""
+        if len(header_plus) > LONGEST_REMEMBERED or not header_plus.startswith((b"GET ", b"HEAD ")):
+            self.read_head(header_plus)
+            return
+        try:
+            known = self._heads.read(header_plus)
+        except (ParsingError, TransferEncodingNotImplemented):
+            known = None
+        if known is None:
+            self.read_head(header_plus)
+        else:
+            self.__dict__.update(known.attributes)
+            self.headers = known.headers.copy()
+
+    def read_head(self, header_plus: bytes) -> None:
+        """Read the head, whether or not it is remembered; raise as `parse_header`."""
         if header_plus.count(b"\r\n") > MOST_HEADERS:
             raise self._refused(Refusal(431))
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
@@ -109,8 +154,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             self._check_target()
         if not self.path.isascii():
             self._check_path()
-        if self._hosts is not None:
-            self._check_host(self._hosts)
+        if self._heads.hosts is not None:
+            self._check_host(self._heads.hosts)
 
     def _check_codings(self, given: list[bytes]) -> None:
         if self.version != "1.1" or "CONTENT_LENGTH" in self.headers:
@@ -148,6 +193,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def _refused(self, refusal: Refusal) -> ParsingError:
         self._refusal = refusal
         return ParsingError(refusal.reason)
+
+
+_OF_ONE_REQUEST = frozenset({"headers", *vars(Request(Heads(None, None)))})
 
 
 class _Chunks(ChunkedReceiver):  # type: ignore[misc]

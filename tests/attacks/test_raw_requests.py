@@ -11,7 +11,7 @@ import pytest
 from waitress.adjustments import Adjustments
 
 from mm_core.api.hosts import AllowedHosts
-from mm_core.api.parsing import LARGEST_HEAD, MOST_HEADERS, Request
+from mm_core.api.parsing import LARGEST_HEAD, MOST_HEADERS, Heads, Request
 from tests.api.nginx import nginx_before
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import Answer, answers_in, connect, exchange, request, rest_of
@@ -210,7 +210,7 @@ ENDLESS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("data", ENDLESS.values(), ids=ENDLESS.keys())
 def test_no_bytes_hold_up_the_thread_that_reads_for_all(data: bytes) -> None:
-    parser, position = Request(Adjustments(max_request_header_size=LARGEST_HEAD), AllowedHosts(None)), 0
+    parser, position = Request(Heads(Adjustments(max_request_header_size=LARGEST_HEAD), AllowedHosts(None))), 0
     started = time.process_time()
     while not parser.completed and position < len(data):
         position += parser.received(data[position : position + 8192])
@@ -219,7 +219,7 @@ def test_no_bytes_hold_up_the_thread_that_reads_for_all(data: bytes) -> None:
 
 
 def test_a_head_that_comes_byte_by_byte_costs_little() -> None:
-    parser = Request(Adjustments(max_request_header_size=LARGEST_HEAD), AllowedHosts(None))
+    parser = Request(Heads(Adjustments(max_request_header_size=LARGEST_HEAD), AllowedHosts(None)))
     data = _get(PULL, b"a: " + b"b" * LARGEST_HEAD)
     started = time.process_time()
     for byte in data:
