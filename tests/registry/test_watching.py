@@ -206,13 +206,13 @@ def test_in_a_root_that_never_rests_whole_groups_are_read_and_one_that_never_res
     write_group("BTCUSDT_mid_chg_1m")
     root = write_group()
     registry.registrations.register("m", str(root))
-    watcher = watch(interval=60.0, debounce=0.15)
+    watcher = watch(interval=60.0, debounce=0.3)
     wait_until(lambda: watcher.state().mode == "events")
     _rewrite(root)
     restless, ended = root / "BTCUSDT_mid_chg_1m_factors.txt", threading.Event()
 
     def write_on() -> None:
-        while not ended.wait(0.02):
+        while not ended.wait(0.1):  # time for a read between two writes
             restless.write_text("x\ny\nz\n")
 
     writer = threading.Thread(target=write_on)
@@ -220,7 +220,7 @@ def test_in_a_root_that_never_rests_whole_groups_are_read_and_one_that_never_res
     try:
         wait_until(lambda: _factors(registry) == ("x", "y", "z"))
         assert registry.group("m", "BTCUSDT")[2].factors.names == FACTORS
-        wait_until(lambda: registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z"))
+        wait_until(lambda: registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z"), seconds=30)
     finally:
         ended.set()
         writer.join()
