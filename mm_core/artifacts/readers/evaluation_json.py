@@ -1,0 +1,105 @@
+"""``test_evaluation.json``: how well a version did on data that it was not trained on, in any of three forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.domain.versions import ClassMetrics, Evaluation
+
+CLOSE_ENOUGH = 1e-6
+"""Accuracies are written with six digits at least."""
+
+_REMEDY = "Evaluate the version again on the test data."
+_ACCURACY, _EXAMPLES = ("accuracy", "test_accuracy"), ("test_examples", "test_samples")
+
+
+def read_evaluation(data: bytes, report: FileReport) -> Evaluation:
+    """Return the evaluation in ``data``.
+
+    Findings: an accuracy that is not that of the confusion matrix, one that does not beat always guessing the most
+    frequent class, predictions that all fall into one class. Raises `UnreadableArtifact` for anything else than one
+    JSON object.
+    """
+    document = read_object(data, report)
+    metrics = document["metrics"] if isinstance(document.get("metrics"), dict) else document
+    matrix = _matrix(document.get("confusion_matrix"))
+    counted = sum(map(sum, matrix))
+    evaluation = Evaluation(
+        accuracy=_first(metrics, _ACCURACY),
+        examples=next((whole_or_none(document.get(name)) for name in _EXAMPLES if name in document), counted or None),
+        majority_baseline=_majority(document, matrix),
+        per_class=_per_class(document.get("per_class_metrics")),
+        confusion_matrix=matrix,
+        extra={
+            name: value
+            for name, value in document.items()
+            if name not in {*_ACCURACY, *_EXAMPLES, "confusion_matrix", "per_class_metrics", "baseline_majority"}
+        },
+    )
+    _report_doubts(evaluation, report)
+    return evaluation
+
+
+def _report_doubts(evaluation: Evaluation, report: FileReport) -> None:
+    accuracy, of_matrix = evaluation.accuracy, evaluation.accuracy_of_matrix
+    if accuracy is not None and of_matrix is not None and not math.isclose(accuracy, of_matrix, abs_tol=CLOSE_ENOUGH):
+        report.warn(
+            "implausible-metrics",
+            f"The accuracy is {accuracy:.6f}, the confusion matrix says {of_matrix:.6f}.",
+            _REMEDY,
+        )
+    if (
+        accuracy is not None
+        and evaluation.majority_baseline is not None
+        and accuracy <= evaluation.majority_baseline + CLOSE_ENOUGH
+    ):
+        report.warn(
+            "test-not-above-majority",
+            f"The accuracy of {accuracy:.4f} does not beat {evaluation.majority_baseline:.4f}, that of always guessing "
+            "the most frequent class.",
+            "Do not deploy it for its accuracy.",
+        )
+    columns = [sum(column) for column in zip(*evaluation.confusion_matrix, strict=True)]
+    if len(columns) > 1 and sum(count > 0 for count in columns) == 1:
+        report.warn("constant-predictions", "All predictions fall into one class.", "Look at the training's labels.")
+
+
+def _majority(document: Mapping[str, Any], matrix: tuple[tuple[int, ...], ...]) -> float | None:
+    counted = sum(map(sum, matrix))
+    if counted:
+        return max(map(sum, matrix)) / counted
+    return finite_or_none(document.get("baseline_majority"))
+
+
+def _matrix(value: object) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, list):
+        return ()
+    rows = tuple(tuple(whole_or_none(cell) for cell in row) for row in value if isinstance(row, list))
+    if len(rows) != len(value) or any(len(row) != len(rows) for row in rows):
+        return ()
+    if any(cell is None or cell < 0 for row in rows for cell in row):
+        return ()
+    return tuple(tuple(cell or 0 for cell in row) for row in rows)
+
+
+def _per_class(value: object) -> dict[str, ClassMetrics]:
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name: ClassMetrics(
+            precision=finite_or_none(entry.get("precision")),
+            recall=finite_or_none(entry.get("recall")),
+            f1_score=finite_or_none(entry.get("f1_score")),
+            support=whole_or_none(entry.get("support")),
+        )
+        for name, entry in value.items()
+        if isinstance(entry, dict)
+    }
+
+
+def _first(document: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
+    return next((finite_or_none(document[name]) for name in names if name in document), None)

@@ -1,0 +1,57 @@
+"""JSON files as trainers write them: with NaN, with a byte order mark."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from mm_core import strict_json
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.artifacts.readers.text import decode_text
+from mm_core.errors import UnreadableArtifact
+
+REMEDY = "Write the file again with json.dump(…, allow_nan=False)."
+
+
+def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
+    """Return the JSON object in ``data``; NaN and infinity become None and are a finding.
+
+    Raises `UnreadableArtifact` for anything else than one JSON object.
+    """
+    text = decode_text(data)
+    try:
+        try:
+            value = strict_json.decode(text.encode())
+        except strict_json.NotJson:
+            tokens: list[str] = []
+            value = json.loads(text, parse_constant=tokens.append)
+            if tokens:
+                report.warn(
+                    "non-strict-json",
+                    f"The file has {len(tokens)} values such as {tokens[0]}, which JSON does not know.",
+                    "Write null or a finite number: other readers refuse the whole file.",
+                )
+    except (ValueError, RecursionError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
+        raise UnreadableArtifact("bad-json", f"The file is no JSON ({str(error)[:120]}).", REMEDY, line) from error
+    if not isinstance(value, dict):
+        raise UnreadableArtifact("bad-json", f"The file holds a {type(value).__name__}, not an object.", REMEDY)
+    return value
+
+
+def finite_or_none(value: object) -> float | None:
+    """Return a finite number as float; None for anything else, truth values included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def whole_or_none(value: object) -> int | None:
+    """Return a whole number, also where it is written as a float; None for anything else."""
+    number = finite_or_none(value)
+    return int(number) if number is not None and number.is_integer() and abs(number) < 2**53 else None

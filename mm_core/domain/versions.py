@@ -1,0 +1,158 @@
+"""Versions of a model: what a directory such as ``sentiment-fusion/v1.1.0`` holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?\Z", re.ASCII)
+_MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z", re.ASCII)
+
+SMALLEST_STD = 1e-12
+"""A standard deviation below this is no spread but rounding: dividing by it makes numbers without meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionNumber:
+    """``v2.0.0-beta``: three numbers, and what follows the hyphen; ``1.1.0`` and ``v1.1.0`` are one version."""
+
+    major: int
+    minor: int
+    patch: int
+    label: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> VersionNumber | None:
+        """Return the version that ``text`` names, None where it names none."""
+        match = _VERSION.match(text)
+        if match is None or len(text) > 50:
+            return None
+        return cls(int(match[1]), int(match[2]), int(match[3]), match[4] or "")
+
+    def __str__(self) -> str:
+        return f"v{self.major}.{self.minor}.{self.patch}" + (f"-{self.label}" if self.label else "")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether ``text`` can name a model that has versions: kebab-case, at most 255 characters."""
+    return len(text) <= 255 and _MODEL_NAME.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Normalizer:
+    """Mean and standard deviation by feature, in the order of the model's features.
+
+    ``fill_values`` stand for missing values before the normalization, where the training had some.
+    """
+
+    feature_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fill_values: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        columns = {len(self.feature_names), len(self.mean), len(self.std)}
+        if self.fill_values is not None:
+            columns.add(len(self.fill_values))
+        if len(columns) != 1:
+            raise ValueError(f"The columns of a normalizer must have one length, not {sorted(columns)}.")
+
+    def z_score(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """Return (x - mean) / std of each feature in the normalizer's order; a feature without spread gives 0.
+
+        A std below `SMALLEST_STD` counts as 1. Raises KeyError for a feature that ``values`` does not have.
+        """
+        return tuple(
+            0.0 if std == 0 else (values[name] - mean) / (std if std >= SMALLEST_STD else 1.0)
+            for name, mean, std in zip(self.feature_names, self.mean, self.std, strict=True)
+        )
+
+    @property
+    def variance(self) -> tuple[float, ...]:
+        """The square of each std."""
+        return tuple(std * std for std in self.std)
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterText:
+    """What a LightGBM model in text form is.
+
+    ``splits`` and ``gain`` are LightGBM's importance types ``split`` and ``gain``: by feature, how many nodes split on
+    it, and the sum of the gains of these splits. ``objective`` is the booster's, with its parameters.
+    """
+
+    feature_names: tuple[str, ...]
+    objective: str
+    num_class: int
+    num_trees: int
+    num_leaves: int
+    splits: tuple[int, ...]
+    gain: tuple[float, ...]
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether no tree splits, so that every prediction is the same."""
+        return not any(self.splits)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionMetadata:
+    """``metadata.json`` in canonical names; None or empty where the file has no such value.
+
+    ``training_date`` is ISO 8601 as the file has it, ``feature_importance`` as declared there, ``extra`` what has no
+    canonical name, by its own.
+    """
+
+    model_version: str | None = None
+    model_type: str | None = None
+    algorithm: str | None = None
+    objective: str | None = None
+    num_classes: int | None = None
+    classes: tuple[str, ...] = ()
+    training_date: str | None = None
+    training_examples: int | None = None
+    validation_examples: int | None = None
+    num_features: int | None = None
+    validation_accuracy: float | None = None
+    best_iteration: int | None = None
+    total_iterations: int | None = None
+    feature_names: tuple[str, ...] = ()
+    feature_importance: Mapping[str, float] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """How well one class is told; each in [0, 1], None where the file has no finite number."""
+
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+    support: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """``test_evaluation.json`` in canonical names.
+
+    ``confusion_matrix`` counts by true class, then predicted class. ``majority_baseline`` is the share of the most
+    frequent true class: the accuracy of always guessing it.
+    """
+
+    accuracy: float | None = None
+    examples: int | None = None
+    majority_baseline: float | None = None
+    per_class: Mapping[str, ClassMetrics] = field(default_factory=dict)
+    confusion_matrix: tuple[tuple[int, ...], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def accuracy_of_matrix(self) -> float | None:
+        """The share of the confusion matrix's diagonal; None without a matrix."""
+        total = sum(map(sum, self.confusion_matrix))
+        if not total:
+            return None
+        return sum(row[place] for place, row in enumerate(self.confusion_matrix)) / total
