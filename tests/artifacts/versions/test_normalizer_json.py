@@ -1,0 +1,93 @@
+"""Normalizers in every form that trainers write become one."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from mm_core.artifacts.readers.normalizer_json import read_normalizer
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.domain.versions import Normalizer
+from mm_core.errors import UnreadableArtifact
+
+NAMES = ("momentum", "spread")
+CANONICAL = Normalizer(NAMES, (0.25, -1.0), (2.0, 0.5))
+
+FORMS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "the guide's": ({"momentum": {"mean": 0.25, "std": 2.0}, "spread": {"mean": -1, "std": 0.5}}, ()),
+    "lists without names": ({"mean": [0.25, -1.0], "std": [2.0, 0.5]}, ("normalizer-no-names",)),
+    "mean and std": ({"mean": [0.25, -1.0], "std": [2.0, 0.5], "feature_names": list(NAMES)}, ("normalizer-format",)),
+    "means and stds": (
+        {"means": [0.25, -1.0], "stds": [2.0, 0.5], "feature_names": list(NAMES)},
+        ("normalizer-format",),
+    ),
+    "features": ({"mean": [0.25, -1.0], "std": [2.0, 0.5], "features": list(NAMES)}, ("normalizer-format",)),
+    "params": (
+        {"params": {"momentum": {"mean": 0.25, "stdDev": 2.0}, "spread": {"mean": -1.0, "stdDev": 0.5}}},
+        ("normalizer-format",),
+    ),
+}
+
+
+def _read(document: Any, names: tuple[str, ...] = NAMES) -> tuple[Normalizer, tuple[str, ...]]:
+    report = FileReport("normalizer.json")
+    found = read_normalizer(json.dumps(document).encode(), report, names)
+    return found, tuple(finding.code for finding in report.findings())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_becomes_the_canonical_one(form: str) -> None:
+    document, codes = FORMS[form]
+    assert _read(document) == (CANONICAL, codes)
+
+
+def test_scale_comes_with_fill_values() -> None:
+    document = {"mean": [0.25, -1], "scale": [2, 0.5], "feature_names": list(NAMES), "fill_values": [0.0, 9.5]}
+    found, codes = _read(document)
+    assert found == Normalizer(NAMES, (0.25, -1.0), (2.0, 0.5), (0.0, 9.5))
+    assert codes == ("normalizer-format",)
+
+
+def test_a_request_in_another_order_is_normalized_by_name() -> None:
+    assert CANONICAL.z_score({"spread": 0.0, "other": 7.0, "momentum": 4.25}) == (2.0, 2.0)
+    assert CANONICAL.variance == (4.0, 0.25)
+    with pytest.raises(KeyError, match="spread"):
+        CANONICAL.z_score({"momentum": 4.25})
+
+
+def test_a_feature_without_spread_gives_zero_and_a_tiny_one_is_not_divided_by() -> None:
+    found, codes = _read({"momentum": {"mean": 3, "std": 0}, "spread": {"mean": 1.0, "std": 5e-17}})
+    assert codes == ("tiny-std",)
+    assert found.z_score({"momentum": 8.0, "spread": 1.5}) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("document", "code", "sentence"),
+    [
+        ({"momentum": 3.0}, "normalizer-invalid", "Invalid normalizer format for feature 'momentum'"),
+        ({"momentum": {"mean": 1.0}}, "normalizer-invalid", "for feature 'momentum'"),
+        ({"momentum": {"mean": True, "std": 1}}, "normalizer-invalid", "for feature 'momentum'"),
+        ({"momentum": {"mean": math.nan, "std": 1}}, "normalizer-invalid", "for feature 'momentum'"),
+        ({"momentum": {"mean": 0, "std": -1}}, "normalizer-invalid", "below 0"),
+        ({}, "normalizer-invalid", "names no feature"),
+        ({"mean": [1.0], "std": [1.0, 2.0], "features": list(NAMES)}, "normalizer-length", "2 names, 1 means, 2 stds"),
+        ({"mean": [1.0, 2.0], "std": [1.0, 2.0], "features": ["a", "a"]}, "normalizer-invalid", "'a' stands twice"),
+        ({"mean": [1.0, "x"], "std": [1.0, 2.0], "features": ["a", "b"]}, "normalizer-invalid", "for feature 'b'"),
+        ({"mean": [1.0, 2.0], "std": [1.0, 2.0], "features": ["a", 5]}, "normalizer-invalid", "no name"),
+        ([1, 2], "bad-json", "not an object"),
+    ],
+)
+def test_what_gives_no_pair_of_finite_numbers_is_refused(document: Any, code: str, sentence: str) -> None:
+    with pytest.raises(UnreadableArtifact, match=sentence) as caught:
+        _read(document)
+    assert caught.value.code == code
+
+
+def test_lists_without_names_need_those_of_the_metadata() -> None:
+    with pytest.raises(UnreadableArtifact, match="metadata has no feature names"):
+        _read({"mean": [1.0], "std": [1.0]}, names=())
+    with pytest.raises(UnreadableArtifact, match="3 names, 2 means"):
+        _read({"mean": [1.0, 2.0], "std": [1.0, 2.0]}, names=("a", "b", "c"))
