@@ -15,7 +15,7 @@ from mm_core.spelling import code_points, drawn_as
 
 
 class FileRole(StrEnum):
-    """What a file of a group is for; the value is its name in HTTP answers."""
+    """What a file of a group or of a version is for; the value is its name in HTTP answers."""
 
     FACTORS = "factors_txt"
     IC = "ic_csv"
@@ -23,6 +23,11 @@ class FileRole(StrEnum):
     MODEL_PICKLE = "model_pkl"
     MODEL_JSON = "model_json"
     MODEL_ONNX = "model_onnx"
+    BOOSTER_TEXT = "model_txt"
+    NORMALIZER = "normalizer_json"
+    METADATA = "metadata_json"
+    IMPORTANCE = "feature_importance_csv"
+    EVALUATION = "test_evaluation_json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.groups import ModelFile
+
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?\Z", re.ASCII)
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z", re.ASCII)
 
@@ -156,3 +159,29 @@ class Evaluation:
         if not total:
             return None
         return sum(row[place] for place, row in enumerate(self.confusion_matrix)) / total
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a model: its files read and held against each other.
+
+    ``path`` is the directory relative to the root. ``importance`` is what ``feature_importance.csv`` or the metadata
+    declares. A version with an error among its findings cannot predict.
+    """
+
+    model_name: str
+    number: VersionNumber
+    path: str
+    files: tuple[ModelFile, ...]
+    booster: BoosterText | None
+    normalizer: Normalizer | None
+    metadata: VersionMetadata | None
+    evaluation: Evaluation | None
+    importance: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    read_at: str
+
+    @property
+    def can_predict(self) -> bool:
+        """Whether everything is there that a prediction needs, and fits together."""
+        return all(finding.severity is not Severity.ERROR for finding in self.findings)
