@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mm_core.domain.groups import FileRole
+from mm_core.domain.files import FileRole
 
 MEBIBYTE = 1 << 20
 

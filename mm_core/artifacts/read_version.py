@@ -17,8 +17,8 @@ from mm_core.artifacts.readers.normalizer_json import read_normalizer
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.version_metadata import read_version_metadata
 from mm_core.artifacts.stable_file import read_stable
+from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole
 from mm_core.domain.versions import BoosterText, Normalizer, Version, VersionMetadata, VersionNumber
 from mm_core.errors import UnreadableArtifact
 

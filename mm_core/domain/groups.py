@@ -5,41 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.spelling import code_points, drawn_as
-
-
-class FileRole(StrEnum):
-    """What a file of a group or of a version is for; the value is its name in HTTP answers."""
-
-    FACTORS = "factors_txt"
-    IC = "ic_csv"
-    INFO = "info_pkl"
-    MODEL_PICKLE = "model_pkl"
-    MODEL_JSON = "model_json"
-    MODEL_ONNX = "model_onnx"
-    BOOSTER_TEXT = "model_txt"
-    NORMALIZER = "normalizer_json"
-    METADATA = "metadata_json"
-    IMPORTANCE = "feature_importance_csv"
-    EVALUATION = "test_evaluation_json"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file as the directory listed it: ``path`` relative to the root, sizes in bytes, times in nanoseconds."""
-
-    role: FileRole
-    path: str
-    size_bytes: int
-    modified_ns: int
-    changed_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 from mm_core.domain.configs import CellChange, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, ScanSummary, TrainingInfo
+from mm_core.domain.groups import Group, ModelSummary, ScanSummary, TrainingInfo
 from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]

@@ -11,8 +11,9 @@ import pytest
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, Scan, TrainingInfo
+from mm_core.domain.groups import Group, ModelSummary, Scan, TrainingInfo
 from mm_core.domain.models import DeletedModel, RegisteredModel
 from mm_core.errors import ModelNotFound, StoreBusy
 from mm_core.store import RegistryStore, TinyDBStore

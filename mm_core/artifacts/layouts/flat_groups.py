@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mm_core.artifacts.layouts.protocol import Claim, GroupFiles, Siblings
 from mm_core.artifacts.tree import ListedFile
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, ModelFile
 
 SUFFIXES: tuple[tuple[str, FileRole], ...] = (
     ("_factors.txt", FileRole.FACTORS),

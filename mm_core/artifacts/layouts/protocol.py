@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from mm_core.artifacts.tree import ListedFile
+from mm_core.domain.files import ModelFile
 from mm_core.domain.findings import Finding
-from mm_core.domain.groups import ModelFile
 
 
 @dataclass(frozen=True, slots=True)

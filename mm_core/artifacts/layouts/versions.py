@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm_core.artifacts.tree import ListedFile
-from mm_core.domain.groups import FileRole, ModelFile
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.versions import VersionNumber
 
 NAMES: dict[str, FileRole] = {
