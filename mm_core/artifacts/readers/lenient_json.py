@@ -26,6 +26,7 @@ def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
         except strict_json.NotJson:
             tokens: list[str] = []
             value = json.loads(text, parse_constant=tokens.append)
+            strict_json.encode(value)  # refuses halves of surrogate pairs, which nobody could store or send
             if tokens:
                 report.warn(
                     "non-strict-json",
