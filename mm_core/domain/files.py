@@ -7,7 +7,10 @@ from enum import StrEnum
 
 
 class FileRole(StrEnum):
-    """What a file of a group or of a version is for; the value is its name in HTTP answers."""
+    """What a file of a group or of a version is for; the value is its name in HTTP answers.
+
+    ``RUN_MODEL`` is each model of a training run, whatever its format; ``OTHER`` belongs to a version and is not read.
+    """
 
     FACTORS = "factors_txt"
     IC = "ic_csv"
@@ -20,6 +23,9 @@ class FileRole(StrEnum):
     METADATA = "metadata_json"
     IMPORTANCE = "feature_importance_csv"
     EVALUATION = "test_evaluation_json"
+    TRAINING_METADATA = "training_metadata_json"
+    RUN_MODEL = "run_model"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ class FlatGroups:
                 return Siblings(group_key, tuple(group_key + ending for ending, _ in SUFFIXES))
         return None
 
+    def may_claim(self, folder_name: str) -> bool:
+        """Return False: a folder's name says nothing of the groups in it."""
+        return False
+
 
 def _model_file(file: ListedFile, role: FileRole) -> ModelFile:
     return ModelFile(role, file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode)
