@@ -253,7 +253,7 @@ def _rewritten(backup: Path, change: Callable[[Members, dict[str, Any]], None], 
 def _swapped(members: Members, name: str, old: bytes, new: bytes) -> None:
     data = members[name].replace(old, new)
     content = data[data.index(b'"tables":') + 9 : -1]
-    members[name] = b'{"format":3,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+    members[name] = b'{"format":4,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
 
 
 def _last(members: Members, prefix: str) -> str:
@@ -279,7 +279,7 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
         lambda m, _: _swapped(m, "registry.json", b'"revision":2', b'"revision":9007199254740993'), True, "no state"
     ),
     "a newer store format": (
-        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":3', b'"format":9')}),
+        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":4', b'"format":9')}),
         True, "format 9"
     ),
     "a name that leads nowhere": (lambda m, _: m.pop(_last(m, REVISION)) and None, True, "is missing"),
