@@ -229,6 +229,30 @@ def test_a_version_of_which_a_file_may_not_be_read_any_more_stays_and_says_so(
     assert _codes(scan_root(root, replace(first, versions={PATH: version})).versions[PATH]) == []
 
 
+def test_a_model_may_be_as_large_as_models_and_other_files_as_large_as_files(write_version: WriteVersion) -> None:
+    root = write_version(feature_importance_csv=None, test_evaluation_json=None)
+    size = (root / PATH / "model.txt").stat().st_size
+    assert _codes(scan_root(root, limits=ReadingLimits(model_bytes=size, file_bytes=size - 1)).versions[PATH]) == []
+    version = scan_root(root, limits=ReadingLimits(model_bytes=size - 1)).versions[PATH]
+    assert (_codes(version), version.can_predict, version.model) == (["file-too-large"], False, None)
+    version = scan_root(root, limits=ReadingLimits(file_bytes=10)).versions[PATH]
+    assert _codes(version) == ["file-too-large", "file-too-large"]
+
+
+def test_a_version_whose_reader_died_is_listed_with_that_finding_and_read_again(
+    write_version: WriteVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_version()
+    for path in (root / PATH).iterdir():
+        os.utime(path, (0, 1_000_000_000))
+    monkeypatch.setattr(reading_pool, "MOST_TEXT_HERE", 0)
+    lost = scan_root(root, limits=ReadingLimits(worker_memory_bytes=1 << 20))
+    version = lost.versions[PATH]
+    assert (_codes(version), version.can_predict) == (["reader-ended"], False)
+    assert version.created_at == "2001-09-09T01:46:40.000+00:00"
+    assert scan_root(root, lost).versions[PATH].can_predict
+
+
 def test_two_directories_of_one_version_are_an_error_and_equal_models_a_warning(write_version: WriteVersion) -> None:
     write_version("1.1.0")
     write_version("v1.2.0")
