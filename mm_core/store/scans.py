@@ -24,6 +24,7 @@ from mm_core.store.documents import (
     summary_value,
 )
 from mm_core.store.durable import clear_of
+from mm_core.store.places import file_of_model
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_documents, write_table
 
@@ -79,7 +80,7 @@ class ScanFiles:
             if name in shared:
                 groups.update(_shard_groups(shared[name], number))
                 continue
-            shard = self._read_shard(self.path / model_name / name, memo)
+            shard = self._read_shard(self._shard_path(model_name, name), memo)
             if shard is None:
                 return None
             groups.update(shard)
@@ -99,7 +100,7 @@ class ScanFiles:
             index = self.load(model_name, scan_id)
             return index.summary if index is not None else None
         if document is None or not all(
-            (self.path / model_name / name).exists() for name in document["shards"].values()
+            self._shard_path(model_name, name).exists() for name in document["shards"].values()
         ):
             return None
         return summary_value(document["summary"])
@@ -107,7 +108,7 @@ class ScanFiles:
     def digests(self, model_name: str, scan_id: str) -> frozenset[str]:
         """Return the SHA-256 of every model and ONNX file that the groups of a stored scan have."""
         names = self._shard_names(model_name, scan_id)
-        return frozenset[str]().union(*(self._digests_of(self.path / model_name / name) for name in names))
+        return frozenset[str]().union(*(self._digests_of(self._shard_path(model_name, name)) for name in names))
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
@@ -127,7 +128,9 @@ class ScanFiles:
                 shards[number] = previous.shards[number]
             else:
                 shards[number] = f"shard-{number:04d}-{scan_id}.json"
-                write_table(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+                write_table(
+                    self._shard_path(model_name, shards[number]), "groups", map(group_document, groups.values())
+                )
         summary = scan.summary()
         index_document = {
             "scanned_at": scan.scanned_at,
@@ -164,7 +167,7 @@ class ScanFiles:
         if data is not None:
             (document,) = table_documents(data, path, "index")
             for name in document["shards"].values():
-                read(self.path / model_name / name)
+                read(self._shard_path(model_name, name))
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
@@ -192,7 +195,10 @@ class ScanFiles:
         return frozenset(models | {group.onnx_sha256 for group in shard.values() if group.onnx_sha256 is not None})
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
-        return self.path / model_name / f"index-{scan_id}.json"
+        return file_of_model(self.path, model_name, name=f"index-{scan_id}.json")
+
+    def _shard_path(self, model_name: str, name: str) -> Path:
+        return file_of_model(self.path, model_name, name=name)
 
 
 def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,11 +10,12 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -230,6 +232,44 @@ def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form:
     assert new.view().factor_config("m", "A000") == old.view().factor_config("m", "A000")
 
 
+def test_a_backup_is_made_and_restored_whatever_the_clock_says(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 86_400.0)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(86_400))
+    manifest = registered.backups.create(tmp_path / "backup.zip")
+    assert registered.backups.restore(tmp_path / "backup.zip").manifest == manifest
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [
+        ("MOST_FILES", 3, "3 files"),
+        ("LARGEST_TOTAL", 1 << 10, "1,024 bytes"),
+        ("LARGEST_FILE", 100, "a file of more than 100 bytes"),
+    ],
+)
+def test_a_state_that_no_restore_would_take_is_not_backed_up(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, reason: str
+) -> None:
+    monkeypatch.setattr(archives, limit, value)
+    with pytest.raises(BackupRefused, match=reason):
+        registered.backups.create(tmp_path / "backup.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".tmp-*")) == []
+
+
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV])
+def test_a_backup_needs_no_hard_links(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "link", refuse)
+    registered.backups.create(tmp_path / "backup.zip")
+    assert registered.backups.restore(tmp_path / "backup.zip").kept is not None
+
+
 Members = dict[str, bytes]
 REVISION = "configs/m/revisions/"
 
@@ -254,6 +294,19 @@ def _swapped(members: Members, name: str, old: bytes, new: bytes) -> None:
     data = members[name].replace(old, new)
     content = data[data.index(b'"tables":') + 9 : -1]
     members[name] = b'{"format":3,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+
+
+def _changed(members: Members, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the tables of a file, and its digest with them."""
+    tables = json.loads(members[name])["tables"]
+    change(tables)
+    content = json.dumps(tables, separators=(",", ":")).encode()
+    members[name] = b'{"format":3,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+
+
+def _only(table: dict[str, Any]) -> dict[str, Any]:
+    (row,) = table.values()
+    return cast(dict[str, Any], row)
 
 
 def _last(members: Members, prefix: str) -> str:
@@ -289,11 +342,31 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
     ),
     "a name of files that leads out": (
         lambda m, _: _swapped(m, _last(m, "configs/m/shards/"), b'"standing":"', b'"standing":"../../../../'),
-        True, "is missing"
+        True, "has no file"
     ),
     "a name of files that leads to others": (
         lambda m, _: _swapped(m, _last(m, "configs/m/shards/"), b'"standing":"', b'"standing":"../revisions/./'),
         True, "no whole backup"
+    ),
+    "a chain of revisions without an end": (
+        lambda m, _: _changed(m, _last(m, REVISION), lambda tables: tables["revisions"]["1"].update(
+            previous=_last(m, REVISION).rpartition("/")[2])),
+        True, "twice",
+    ),
+    "shards that are a device": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["config_shards"])["files"].update(
+            {"0": "../../../../../../../../../../../dev/zero"})),
+        True, "no whole backup",
+    ),
+    "a scan that is a device": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["models"]).update(
+            scan_id="/../../../../../../../../../../../dev/zero")),
+        True, "no whole backup",
+    ),
+    "configs of a model that leads out": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["config_shards"]).update(
+            model_name="../..")),
+        True, "no whole backup",
     ),
     "a file that nothing names": (lambda m, _: m.update({"scans/m/x.json": b"{}"}), True, "names other files"),
 }  # fmt: skip
@@ -355,10 +428,10 @@ def test_a_bomb_is_refused_before_it_unfolds(registry: Registry, backup: Path, m
     _rewritten(backup, lambda members, _: members.update({"scans/m/bomb.json": bytes(8 << 20)}))
     assert backup.stat().st_size < 100_000
     monkeypatch.setattr(archives, "LARGEST_FILE", 4 << 20)
-    with pytest.raises(BackupRefused, match="larger than any file of a state"):
+    with pytest.raises(BackupRefused, match="a file of more than 4,194,304 bytes"):
         registry.backups.check(backup)
     monkeypatch.setattr(archives, "LARGEST_TOTAL", 4 << 20)
-    with pytest.raises(BackupRefused, match="more than any state"):
+    with pytest.raises(BackupRefused, match="more than 4,194,304 bytes"):
         registry.backups.check(backup)
 
 
