@@ -44,22 +44,25 @@ class Copies:
         write_durably(self._note, _boot().encode(), sync=False)
 
     def write(self, path: Path, data: bytes) -> None:
-        """Put or replace the copy of a file; raises `StoreError`.
+        """Put or replace the copy of a file; raises `StoreError`, and then an older copy is as it was.
 
-        The older one stays until the newer one is written, and is removed before that takes its place: ext4 writes out
-        at once what replaces a file, and the commit's fsync would wait for that too.
+        Files carry the digest of their content, so a copy need not be put there in one step. An older one is removed
+        before the newer one takes its place: ext4 writes out at once what replaces a file, and the commit's fsync would
+        wait for that too.
         """
         copy = self.of(path)
-        temporary = copy.with_name(f"{TEMPORARY}{copy.name}")
+        written = copy.with_name(f"{TEMPORARY}{copy.name}") if copy.exists() else copy
         try:
-            temporary.unlink(missing_ok=True)
-            with os.fdopen(open_new(temporary), "wb") as file:
+            with suppress(FileNotFoundError):
+                os.unlink(written)
+            with os.fdopen(open_new(written), "wb") as file:
                 file.write(data)
-            copy.unlink(missing_ok=True)
-            os.rename(temporary, copy)
+            if written != copy:
+                copy.unlink()
+                os.rename(written, copy)
         except OSError as error:
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                written.unlink(missing_ok=True)
             raise not_written(copy, error) from error
 
     def remove(self, directory: Path, names: Iterable[str]) -> None:
