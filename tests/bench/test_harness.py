@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parent.parent.parent / "bench"
-
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The benchmark's module, which is no package."""
-    monkeypatch.syspath_prepend(str(BENCH))
+def harness(benchmark_modules: None) -> Any:
+    """The benchmark's module."""
     import harness
 
     return harness
