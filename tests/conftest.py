@@ -74,6 +74,13 @@ def write_group_below(root: Path, booster_json: bytes, key: str, folder: str = "
 
 
 @pytest.fixture
+def model_root(write_group: Callable[..., Path]) -> Path:
+    """A root with two whole groups."""
+    write_group("BTCUSDT_mid_chg_1m")
+    return write_group("SOLUSDT_mid_chg_1m")
+
+
+@pytest.fixture
 def num_feature(booster_json: bytes) -> int:
     """What the booster itself says."""
     return int(json.loads(booster_json)["learner"]["learner_model_param"]["num_feature"])

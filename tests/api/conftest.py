@@ -31,13 +31,6 @@ def client(registry: Registry, settings: Settings) -> Client:
 
 
 @pytest.fixture
-def model_root(write_group: Callable[..., Path]) -> Path:
-    """A root with two whole groups."""
-    write_group("BTCUSDT_mid_chg_1m")
-    return write_group("SOLUSDT_mid_chg_1m")
-
-
-@pytest.fixture
 def served(client: Client, model_root: Path) -> Client:
     """The application with model ``m`` registered."""
     answer = client.post("/api/models", json={"model_name": "m", "root_path": str(model_root)})

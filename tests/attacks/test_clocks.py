@@ -40,13 +40,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     return WallClock(monkeypatch)
 
 
-@pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
 def _save(registry: Registry, mean: float) -> int:
     document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
     return registry.configs.save("m", "SOLUSDT", document, by="api").record.revision
@@ -125,9 +118,9 @@ def test_the_newest_scan_is_remembered_though_its_name_is_older(
     assert loaded.scan == make_scan(4)
 
 
-def test_history_stands_in_the_order_of_revisions(settings: Settings, root: Path, clock: WallClock) -> None:
+def test_history_stands_in_the_order_of_revisions(settings: Settings, model_root: Path, clock: WallClock) -> None:
     registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     for number in range(1, 5):
         clock.seconds -= HOUR
         assert _save(registry, float(number)) == number + 1
@@ -138,10 +131,10 @@ def test_history_stands_in_the_order_of_revisions(settings: Settings, root: Path
 
 
 def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
-    settings: Settings, root: Path, clock: WallClock
+    settings: Settings, model_root: Path, clock: WallClock
 ) -> None:
     registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     since, digests = registry.view().revision, set()
     for number in range(5):
@@ -158,22 +151,22 @@ def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
 
 
 def test_a_refresh_after_the_clock_went_back_takes_files_that_are_newer_and_older(
-    settings: Settings, root: Path, write_group: Callable[..., Path]
+    settings: Settings, model_root: Path
 ) -> None:
     registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     for moment in (NOW + 400 * 24 * HOUR, 1.0, NOW - HOUR):
-        before = registry.view().scan("m").groups["SOLUSDT_r"].read_at
-        path = root / "SOLUSDT_r_ic.csv"
+        before = registry.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at
+        path = model_root / "SOLUSDT_mid_chg_1m_ic.csv"
         path.write_bytes(path.read_bytes())
         os.utime(path, (moment, moment))
         time.sleep(0.002)
         assert registry.registrations.refresh_changed("m") is not None
-        assert registry.view().scan("m").groups["SOLUSDT_r"].read_at > before
+        assert registry.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at > before
 
 
 def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
-    settings: Settings, root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    settings: Settings, model_root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = open_registry(settings)
     moments = [datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours) for hours in (0, 2, -3, -2)]
@@ -188,7 +181,7 @@ def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
 
         monkeypatch.setattr("mm_core.artifacts.scan.datetime", Clock)
         if key == keys[0]:
-            registry.registrations.register("m", str(root))
+            registry.registrations.register("m", str(model_root))
         else:
             registry.registrations.refresh("m")
     told = [event.what for event in activity.events_since(registry.view(), moments[0] + timedelta(hours=1))]
@@ -197,10 +190,10 @@ def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
 
 
 def test_blobs_of_a_clock_that_was_never_set_are_made_again_and_nothing_is_served_wrong(
-    settings: Settings, root: Path
+    settings: Settings, model_root: Path
 ) -> None:
     registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     before = registry.published.find("m", "SOLUSDT")
     blobs = settings.data_dir / "blobs"

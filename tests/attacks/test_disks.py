@@ -34,13 +34,6 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield mounted
 
 
-@pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups, on a disk that has space."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
 def _registry(disk: SmallDisk) -> Registry:
     return open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")}))
 
@@ -62,17 +55,20 @@ def _files(disk: SmallDisk) -> set[str]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
-    start_server: Start, disk: SmallDisk, root: Path, workers: str
+    start_server: Start, disk: SmallDisk, model_root: Path, workers: str
 ) -> None:
     server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
-    assert httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}).status_code == 200
+    assert (
+        httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}).status_code
+        == 200
+    )
     assert httpx.put(server.url + CONFIG, json=_values(0.25)).status_code == 200
     wait_until_published(server)
     before = httpx.get(server.url + PAYLOAD)
     disk.fill()
     refused = [
         httpx.put(server.url + CONFIG, json=_values(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.post(server.url + "/api/models/m/refresh"),
         httpx.delete(server.url + "/api/models/m"),
     ]
@@ -94,10 +90,10 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
 
 
 def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
-    start_server: Start, disk: SmallDisk, root: Path
+    start_server: Start, disk: SmallDisk, model_root: Path
 ) -> None:
     registry = _registry(disk)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     disk.fill()
     files = _files(disk)
@@ -116,9 +112,9 @@ def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
     assert registry.configs.save("m", "SOLUSDT", _values(0.5), by="api").record.revision == 2
 
 
-def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, root: Path) -> None:
+def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, model_root: Path) -> None:
     registry = _registry(disk)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     disk.fill()
     with pytest.raises(StoreFull):
         registry.payload("m", "SOLUSDT")
@@ -130,10 +126,10 @@ def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDis
 
 
 def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
-    start_server: Start, disk: SmallDisk, root: Path
+    start_server: Start, disk: SmallDisk, model_root: Path
 ) -> None:
     registry = _registry(disk)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     disk.make_read_only()
     server = start_server(DATA_DIR=str(disk.path / "data"))
@@ -141,7 +137,7 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
     assert httpx.get(server.url + "/api/health").json()["status"] == "ok"
     for answer in (
         httpx.put(server.url + CONFIG, json=_values(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.delete(server.url + "/api/models/m"),
     ):
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json"), answer.text
@@ -156,11 +152,11 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
 
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_write(
-    disk: SmallDisk, root: Path, tmp_path: Path, is_empty: bool
+    disk: SmallDisk, model_root: Path, tmp_path: Path, is_empty: bool
 ) -> None:
     registry = _registry(disk)
     if not is_empty:
-        registry.registrations.register("m", str(root))
+        registry.registrations.register("m", str(model_root))
     disk.make_read_only()
     data_dir = str(disk.path / "data")
 
@@ -170,7 +166,7 @@ def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_writ
 
     listed = run("list", "--json")
     assert [item["model_name"] for item in json.loads(listed.stdout)["items"]] == ([] if is_empty else ["m"])
-    writes = [("register", "n", str(root))] if is_empty else [("delete", "m", "--yes"), ("refresh", "m")]
+    writes = [("register", "n", str(model_root))] if is_empty else [("delete", "m", "--yes"), ("refresh", "m")]
     for arguments in writes:
         refused = run(*arguments)
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
@@ -180,14 +176,14 @@ def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_writ
         assert "is not writable" in run("doctor").stdout
 
 
-def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, root: Path) -> None:
+def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, model_root: Path) -> None:
     registry = _registry(disk)
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     disk.make_read_only()
     writes: dict[str, Callable[[], object]] = {
         "save": lambda: registry.configs.save("m", "SOLUSDT", _values(0.5), by="api"),
-        "register": lambda: registry.registrations.register("n", str(root)),
+        "register": lambda: registry.registrations.register("n", str(model_root)),
         "refresh": lambda: registry.registrations.refresh("m"),
         "delete": lambda: registry.registrations.delete("m"),
         "backup": lambda: registry.backups.create(disk.path / "backup.zip"),

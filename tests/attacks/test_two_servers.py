@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, model_root, save_mean, start_server, wait_until_published
+from tests.api.conftest import RunningServer, save_mean, start_server, wait_until_published
 from tests.waiting import wait_until
 
-__all__ = ["model_root", "start_server"]
+__all__ = ["start_server"]
 
 Start = Callable[..., RunningServer]
 

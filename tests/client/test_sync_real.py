@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from mm_core.client import PayloadClient, PayloadNotFound, ServerAway, Synced
-from tests.api.conftest import RunningServer, model_root, save_mean, start_server, wait_until_published
+from tests.api.conftest import RunningServer, save_mean, start_server, wait_until_published
 from tests.waiting import wait_until
 
-__all__ = ["model_root", "start_server"]
+__all__ = ["start_server"]
 
 
 @pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])

@@ -34,16 +34,9 @@ PAYLOAD = "/api/models/m/model/SOLUSDT"
 
 
 @pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
-@pytest.fixture
-def registered(registry: Registry, root: Path) -> Registry:
+def registered(registry: Registry, model_root: Path) -> Registry:
     """Model ``m``, one config of it at revision 2, the state at 2."""
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     _save(registry, 0.5)
     return registry
 
