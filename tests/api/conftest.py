@@ -102,6 +102,14 @@ def servers_below(place: Path) -> Iterator[Callable[..., RunningServer]]:
                 server.process.wait()
 
 
+def register(server: RunningServer, root: Path, model_name: str = "m", token: str | None = None) -> None:
+    """Register a root over HTTP."""
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+    body = {"model_name": model_name, "root_path": str(root)}
+    answer = httpx.post(server.url + "/api/models", json=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
 def wait_until_published(server: RunningServer, model_name: str = "m", seconds: float = 20.0) -> None:
     """Wait until every payload of a model is ready at the newest revision."""
     deadline = time.monotonic() + seconds

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.api.conftest import RunningServer, servers_below, wait_until_published
+from tests.api.conftest import RunningServer, register, servers_below, wait_until_published
 from tests.attacks.bystander import Bystander
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -72,7 +72,7 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         server = start(**{"WATCH_ENABLED": "0", "ARTIFACT_ROOTS": str(place), **settings})
         workers = int(settings.get("WORKERS", "1"))
         wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == workers)
-        register(server.url, root, token)
+        register(server, root, token=token)
         wait_until_published(server)
         answer = httpx.get(server.url + PAYLOAD, headers={"Accept-Encoding": "identity"})
         assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
@@ -83,13 +83,6 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         print(f"\n{place.name}, workers {workers}: {told}")
         assert told.failures == ()
         assert "Traceback" not in server.log.read_text()
-
-
-def register(url: str, root: Path, token: str | None = None, model_name: str = "m") -> None:
-    """Register a root."""
-    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
-    body = {"model_name": model_name, "root_path": str(root)}
-    assert httpx.post(url + "/api/models", json=body, headers=headers, timeout=60).status_code == 200
 
 
 @pytest.fixture(scope="module", params=DOORS.values(), ids=DOORS.keys())

@@ -15,7 +15,7 @@ from mm_core.errors import StoreError, StoreFull
 from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
-from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.api.conftest import RunningServer, register, start_server, wait_until_published
 from tests.attacks.small_disks import SmallDisk, small_disk
 from tests.waiting import wait_until
 
@@ -58,10 +58,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
     start_server: Start, disk: SmallDisk, model_root: Path, workers: str
 ) -> None:
     server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
-    assert (
-        httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}).status_code
-        == 200
-    )
+    register(server, model_root)
     assert httpx.put(server.url + CONFIG, json=_values(0.25)).status_code == 200
     wait_until_published(server)
     before = httpx.get(server.url + PAYLOAD)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, save_mean, start_server, wait_until_published
+from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -26,7 +26,7 @@ def servers(start_server: Start, model_root: Path, request: pytest.FixtureReques
     """Two servers on two ports and one data directory, with one process each or more; the first one publishes."""
     workers = getattr(request, "param", "1")
     first = start_server(WORKERS=workers)
-    assert httpx.post(first.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}).is_success
+    register(first, model_root)
     wait_until_published(first)
     second = start_server(WORKERS=workers)
     wait_until(lambda: _changes(second, 0)["revision"] == _changes(first, 0)["revision"])
