@@ -80,6 +80,16 @@ def model_root(write_group: Callable[..., Path]) -> Path:
     return write_group("SOLUSDT_mid_chg_1m")
 
 
+def config_of(mean: float) -> dict[str, dict[str, list[float]]]:
+    """Return a factor config of ``SOLUSDT``, all of whose means are ``mean``."""
+    return {"SOLUSDT": {"mean_values": [mean] * len(FACTORS), "variance_values": [1.0] * len(FACTORS)}}
+
+
+def save_config(registry: Registry, mean: float, model_name: str = "m") -> int:
+    """Save `config_of` a mean; return the revision."""
+    return registry.configs.save(model_name, "SOLUSDT", config_of(mean), by="api").record.revision
+
+
 @pytest.fixture
 def num_feature(booster_json: bytes) -> int:
     """What the booster itself says."""

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mm_core.registry import Registry, activity, configs, registration
+from mm_core.registry import activity, configs, registration
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
 from mm_core.store.scans import ScanFiles
 from mm_core.wiring import open_registry
+from tests.conftest import save_config
 from tests.store.test_contract import MODEL, make_scan, record
 
 NOW = time.time()
@@ -38,11 +39,6 @@ class WallClock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """The wall clock of every part that writes."""
     return WallClock(monkeypatch)
-
-
-def _save(registry: Registry, mean: float) -> int:
-    document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
-    return registry.configs.save("m", "SOLUSDT", document, by="api").record.revision
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, -HOUR], ids=["stands still", "goes back", "goes back by hours"])
@@ -123,7 +119,7 @@ def test_history_stands_in_the_order_of_revisions(settings: Settings, model_root
     registry.registrations.register("m", str(model_root))
     for number in range(1, 5):
         clock.seconds -= HOUR
-        assert _save(registry, float(number)) == number + 1
+        assert save_config(registry, float(number)) == number + 1
     history = open_registry(settings).configs.history("m", "SOLUSDT")
     assert [one.number for one in history] == [1, 2, 3, 4, 5]
     assert [one.at for one in history] == sorted((one.at for one in history), reverse=True)
@@ -138,7 +134,7 @@ def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
     registry.publisher.publish_all()
     since, digests = registry.view().revision, set()
     for number in range(5):
-        _save(registry, number / 4)
+        save_config(registry, number / 4)
         registry.publisher.publish_all()
         clock.seconds -= HOUR * (number % 2)
         found = registry.published.find("m", "SOLUSDT")

@@ -17,6 +17,7 @@ from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, register, start_server, wait_until_published
 from tests.attacks.small_disks import SmallDisk, small_disk
+from tests.conftest import config_of, save_config
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -38,10 +39,6 @@ def _registry(disk: SmallDisk) -> Registry:
     return open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")}))
 
 
-def _values(mean: float) -> dict[str, dict[str, list[float]]]:
-    return {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
-
-
 def _mean(url: str) -> float:
     return float(httpx.get(url + CONFIG).json()["SOLUSDT"]["mean_values"][0])
 
@@ -59,12 +56,12 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
 ) -> None:
     server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
     register(server, model_root)
-    assert httpx.put(server.url + CONFIG, json=_values(0.25)).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=config_of(0.25)).status_code == 200
     wait_until_published(server)
     before = httpx.get(server.url + PAYLOAD)
     disk.fill()
     refused = [
-        httpx.put(server.url + CONFIG, json=_values(0.5)),
+        httpx.put(server.url + CONFIG, json=config_of(0.5)),
         httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.post(server.url + "/api/models/m/refresh"),
         httpx.delete(server.url + "/api/models/m"),
@@ -79,7 +76,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
     during = httpx.get(server.url + PAYLOAD)
     assert (during.status_code, during.headers["ETag"], during.content) == (200, before.headers["ETag"], before.content)
     disk.empty()
-    assert httpx.put(server.url + CONFIG, json=_values(0.75)).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=config_of(0.75)).status_code == 200
     assert _mean(server.url) == 0.75
     wait_until_published(server)
     pulled = httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
@@ -95,7 +92,7 @@ def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
     disk.fill()
     files = _files(disk)
     with pytest.raises(StoreFull, match="the disk is full"):
-        registry.configs.save("m", "SOLUSDT", _values(0.5), by="api")
+        save_config(registry, 0.5)
     with pytest.raises(StoreFull), registry.store.transaction() as transaction:
         transaction.delete_model("m", "2026")
     with pytest.raises(StoreFull):
@@ -106,7 +103,7 @@ def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
     assert server.stop() == 0
     disk.empty()
     assert registry.store.plan_repairs() == ()
-    assert registry.configs.save("m", "SOLUSDT", _values(0.5), by="api").record.revision == 2
+    assert save_config(registry, 0.5) == 2
 
 
 def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, model_root: Path) -> None:
@@ -133,7 +130,7 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
     assert httpx.get(server.url + PAYLOAD).status_code == 200
     assert httpx.get(server.url + "/api/health").json()["status"] == "ok"
     for answer in (
-        httpx.put(server.url + CONFIG, json=_values(0.5)),
+        httpx.put(server.url + CONFIG, json=config_of(0.5)),
         httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.delete(server.url + "/api/models/m"),
     ):
@@ -142,7 +139,7 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
     wait_until(lambda: b"read-only" in server.log.read_bytes())
     assert b"Traceback" not in server.log.read_bytes(), server.log.read_text()
     disk.make_writable()
-    assert httpx.put(server.url + CONFIG, json=_values(0.5)).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=config_of(0.5)).status_code == 200
     wait_until_published(server)
     assert httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
 
@@ -179,7 +176,7 @@ def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, mod
     registry.publisher.publish_all()
     disk.make_read_only()
     writes: dict[str, Callable[[], object]] = {
-        "save": lambda: registry.configs.save("m", "SOLUSDT", _values(0.5), by="api"),
+        "save": lambda: save_config(registry, 0.5),
         "register": lambda: registry.registrations.register("n", str(model_root)),
         "refresh": lambda: registry.registrations.refresh("m"),
         "delete": lambda: registry.registrations.delete("m"),

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
+from tests.conftest import config_of
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -84,8 +85,7 @@ def test_writers_at_both_lose_no_update(servers: list[RunningServer]) -> None:
     def save(server: RunningServer, first: float) -> None:
         url = f"{server.url}/api/models/m/symbols/SOLUSDT/factor-config"
         for number in range(15):
-            document = {"SOLUSDT": {"mean_values": [first + number] * 3, "variance_values": [1.0] * 3}}
-            answer = httpx.put(url, json=document, timeout=30)
+            answer = httpx.put(url, json=config_of(first + number), timeout=30)
             assert answer.status_code == 200, answer.text
             revisions.append(number)
 
