@@ -109,6 +109,13 @@ def registry(settings: Settings) -> Registry:
 
 
 @pytest.fixture
+def registered(registry: Registry, model_root: Path) -> Registry:
+    """A registry whose model ``m`` has two whole groups."""
+    registry.registrations.register("m", str(model_root))
+    return registry
+
+
+@pytest.fixture
 def tree_digest() -> Callable[[Path], str]:
     """Digest names, contents, sizes, modes and times of a whole tree."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mm_core.registry import activity, configs, registration
+from mm_core.registry import Registry, activity, configs, registration
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
 from mm_core.store.scans import ScanFiles
@@ -114,57 +114,48 @@ def test_the_newest_scan_is_remembered_though_its_name_is_older(
     assert loaded.scan == make_scan(4)
 
 
-def test_history_stands_in_the_order_of_revisions(settings: Settings, model_root: Path, clock: WallClock) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(model_root))
+def test_history_stands_in_the_order_of_revisions(settings: Settings, clock: WallClock, registered: Registry) -> None:
     for number in range(1, 5):
         clock.seconds -= HOUR
-        assert save_config(registry, float(number)) == number + 1
+        assert save_config(registered, float(number)) == number + 1
     history = open_registry(settings).configs.history("m", "SOLUSDT")
     assert [one.number for one in history] == [1, 2, 3, 4, 5]
     assert [one.at for one in history] == sorted((one.at for one in history), reverse=True)
-    assert registry.configs.at_revision("m", "SOLUSDT", 4).mean_values == (3.0,) * 3
+    assert registered.configs.at_revision("m", "SOLUSDT", 4).mean_values == (3.0,) * 3
 
 
-def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
-    settings: Settings, model_root: Path, clock: WallClock
-) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(model_root))
-    registry.publisher.publish_all()
-    since, digests = registry.view().revision, set()
+def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(clock: WallClock, registered: Registry) -> None:
+    registered.publisher.publish_all()
+    since, digests = registered.view().revision, set()
     for number in range(5):
-        save_config(registry, number / 4)
-        registry.publisher.publish_all()
+        save_config(registered, number / 4)
+        registered.publisher.publish_all()
         clock.seconds -= HOUR * (number % 2)
-        found = registry.published.find("m", "SOLUSDT")
+        found = registered.published.find("m", "SOLUSDT")
         assert found is not None
         digests.add(found.digest)
-        changes = registry.changes.since("m", since)
+        changes = registered.changes.since("m", since)
         assert changes.symbols == ("SOLUSDT",)
         since = changes.revision
     assert len(digests) == 5
 
 
 def test_a_refresh_after_the_clock_went_back_takes_files_that_are_newer_and_older(
-    settings: Settings, model_root: Path
+    registered: Registry, model_root: Path
 ) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(model_root))
     for moment in (NOW + 400 * 24 * HOUR, 1.0, NOW - HOUR):
-        before = registry.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at
+        before = registered.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at
         path = model_root / "SOLUSDT_mid_chg_1m_ic.csv"
         path.write_bytes(path.read_bytes())
         os.utime(path, (moment, moment))
         time.sleep(0.002)
-        assert registry.registrations.refresh_changed("m") is not None
-        assert registry.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at > before
+        assert registered.registrations.refresh_changed("m") is not None
+        assert registered.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at > before
 
 
 def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
-    settings: Settings, model_root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    registry: Registry, model_root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = open_registry(settings)
     moments = [datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours) for hours in (0, 2, -3, -2)]
     keys = ["AAA_r", "BBB_r", "CCC_r", "DDD_r"]
     for moment, key in zip(moments, keys, strict=True):
@@ -186,15 +177,13 @@ def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
 
 
 def test_blobs_of_a_clock_that_was_never_set_are_made_again_and_nothing_is_served_wrong(
-    settings: Settings, model_root: Path
+    settings: Settings, registered: Registry
 ) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(model_root))
-    registry.publisher.publish_all()
-    before = registry.published.find("m", "SOLUSDT")
+    registered.publisher.publish_all()
+    before = registered.published.find("m", "SOLUSDT")
     blobs = settings.data_dir / "blobs"
     for path in blobs.rglob("*"):
         os.utime(path, (1, 1))
-    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
-    assert registry.published.find("m", "SOLUSDT") == before == registry.payload("m", "SOLUSDT")
+    registered.housekeeping.execute(registered.housekeeping.plan_cleanup())
+    assert registered.published.find("m", "SOLUSDT") == before == registered.payload("m", "SOLUSDT")
     assert list(BlobDirectory(blobs / "models").entries()), "what a scan names stays"

@@ -13,8 +13,7 @@ import pytest
 
 from mm_core.errors import StoreError, StoreFull
 from mm_core.registry import Registry
-from mm_core.settings import load_settings
-from mm_core.wiring import open_registry
+from mm_core.settings import Settings, load_settings
 from tests.api.conftest import RunningServer, register, start_server, wait_until_published
 from tests.attacks.small_disks import SmallDisk, small_disk
 from tests.conftest import config_of, save_config
@@ -35,8 +34,17 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
         yield mounted
 
 
-def _registry(disk: SmallDisk) -> Registry:
-    return open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")}))
+@pytest.fixture
+def settings(disk: SmallDisk) -> Settings:
+    """Settings with a data directory on that disk; roots are where there is space."""
+    return load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")})
+
+
+@pytest.fixture
+def published(registered: Registry) -> Registry:
+    """A registry on that disk whose model ``m`` has every payload."""
+    registered.publisher.publish_all()
+    return registered
 
 
 def _mean(url: str) -> float:
@@ -84,47 +92,39 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
 
 
 def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
-    start_server: Start, disk: SmallDisk, model_root: Path
+    start_server: Start, disk: SmallDisk, published: Registry
 ) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(model_root))
-    registry.publisher.publish_all()
     disk.fill()
     files = _files(disk)
     with pytest.raises(StoreFull, match="the disk is full"):
-        save_config(registry, 0.5)
-    with pytest.raises(StoreFull), registry.store.transaction() as transaction:
+        save_config(published, 0.5)
+    with pytest.raises(StoreFull), published.store.transaction() as transaction:
         transaction.delete_model("m", "2026")
     with pytest.raises(StoreFull):
-        registry.backups.create(disk.path / "data" / "backup.zip")
+        published.backups.create(disk.path / "data" / "backup.zip")
     assert _files(disk) == files
     server = start_server(DATA_DIR=str(disk.path / "data"))
     assert httpx.get(server.url + PAYLOAD).status_code == 200
     assert server.stop() == 0
     disk.empty()
-    assert registry.store.plan_repairs() == ()
-    assert save_config(registry, 0.5) == 2
+    assert published.store.plan_repairs() == ()
+    assert save_config(published, 0.5) == 2
 
 
-def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, model_root: Path) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(model_root))
+def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, registered: Registry) -> None:
     disk.fill()
     with pytest.raises(StoreFull):
-        registry.payload("m", "SOLUSDT")
+        registered.payload("m", "SOLUSDT")
     with pytest.raises(StoreFull):
-        registry.publisher.publish_all()
+        registered.publisher.publish_all()
     disk.empty()
-    registry.publisher.publish_all()
-    assert registry.published.find("m", "SOLUSDT") == registry.payload("m", "SOLUSDT")
+    registered.publisher.publish_all()
+    assert registered.published.find("m", "SOLUSDT") == registered.payload("m", "SOLUSDT")
 
 
 def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
-    start_server: Start, disk: SmallDisk, model_root: Path
+    start_server: Start, disk: SmallDisk, published: Registry, model_root: Path
 ) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(model_root))
-    registry.publisher.publish_all()
     disk.make_read_only()
     server = start_server(DATA_DIR=str(disk.path / "data"))
     assert httpx.get(server.url + PAYLOAD).status_code == 200
@@ -146,9 +146,8 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
 
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_write(
-    disk: SmallDisk, model_root: Path, tmp_path: Path, is_empty: bool
+    disk: SmallDisk, registry: Registry, model_root: Path, tmp_path: Path, is_empty: bool
 ) -> None:
-    registry = _registry(disk)
     if not is_empty:
         registry.registrations.register("m", str(model_root))
     disk.make_read_only()
@@ -170,17 +169,16 @@ def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_writ
         assert "is not writable" in run("doctor").stdout
 
 
-def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, model_root: Path) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(model_root))
-    registry.publisher.publish_all()
+def test_a_read_only_registry_raises_no_error_of_the_system(
+    disk: SmallDisk, published: Registry, model_root: Path
+) -> None:
     disk.make_read_only()
     writes: dict[str, Callable[[], object]] = {
-        "save": lambda: save_config(registry, 0.5),
-        "register": lambda: registry.registrations.register("n", str(model_root)),
-        "refresh": lambda: registry.registrations.refresh("m"),
-        "delete": lambda: registry.registrations.delete("m"),
-        "backup": lambda: registry.backups.create(disk.path / "backup.zip"),
+        "save": lambda: save_config(published, 0.5),
+        "register": lambda: published.registrations.register("n", str(model_root)),
+        "refresh": lambda: published.registrations.refresh("m"),
+        "delete": lambda: published.registrations.delete("m"),
+        "backup": lambda: published.backups.create(disk.path / "backup.zip"),
     }
     raised = {}
     for name, write in writes.items():
@@ -189,4 +187,4 @@ def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, mod
         except StoreError as error:
             raised[name] = "read-only. Mount it writable" in error.detail
     assert raised == dict.fromkeys(writes, True)
-    assert registry.payload("m", "SOLUSDT") == registry.published.find("m", "SOLUSDT")
+    assert published.payload("m", "SOLUSDT") == published.published.find("m", "SOLUSDT")

@@ -35,11 +35,10 @@ PAYLOAD = "/api/models/m/model/SOLUSDT"
 
 
 @pytest.fixture
-def registered(registry: Registry, model_root: Path) -> Registry:
+def registered(registered: Registry) -> Registry:
     """Model ``m``, one config of it at revision 2, the state at 2."""
-    registry.registrations.register("m", str(model_root))
-    save_config(registry, 0.5)
-    return registry
+    save_config(registered, 0.5)
+    return registered
 
 
 @pytest.fixture
