@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, TrainingInfo
 from mm_core.domain.models import RegisteredModel
 from mm_core.payloads import dimension_factors
 
@@ -68,11 +68,7 @@ def group_document(model: RegisteredModel, scan: Scan, group: Group) -> dict[str
         "root_path": model.root_path,
         "scanned_at": scan.scanned_at,
         **_identity(group),
-        "train_window_start_ts": training.window_start_ts,
-        "train_window_end_ts": training.window_end_ts,
-        "train_start_date": training.start_date,
-        "train_end_date": training.end_date,
-        "train_samples": training.samples,
+        **_training_data(training),
         "train_time_sec": training.seconds,
         "factors": group.factors.names,
         "dim_factors": dimension_factors(group),
@@ -152,11 +148,7 @@ def _info_summary(group: Group) -> dict[str, Any]:
     return {
         "symbol": training.symbol,
         "return_name": training.return_name,
-        "train_window_start_ts": training.window_start_ts,
-        "train_window_end_ts": training.window_end_ts,
-        "train_start_date": training.start_date,
-        "train_end_date": training.end_date,
-        "train_samples": training.samples,
+        **_training_data(training),
         "original_factors_count": training.original_factors_count,
         "ic_filtered_count": training.ic_filtered_count,
         "final_factors_count": training.final_factors_count,
@@ -164,6 +156,16 @@ def _info_summary(group: Group) -> dict[str, Any]:
         "train_time_sec": training.seconds,
         "config": training.config,
         "feature_importance": training.feature_importance,
+    }
+
+
+def _training_data(training: TrainingInfo) -> dict[str, Any]:
+    return {
+        "train_window_start_ts": training.window_start_ts,
+        "train_window_end_ts": training.window_end_ts,
+        "train_start_date": training.start_date,
+        "train_end_date": training.end_date,
+        "train_samples": training.samples,
     }
 
 
