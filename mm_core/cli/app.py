@@ -238,9 +238,8 @@ def _print_group(group: Group) -> None:
 def _print_findings(findings: tuple[Finding, ...]) -> None:
     if not findings:
         return
-    order = list(Severity)
     rows = [
-        (one.severity, one.code, f"{one.file}:{one.line}" if one.line else one.file, one.detail, one.remedy)
-        for one in sorted(findings, key=lambda one: (order.index(one.severity), one.file, one.line or 0))
+        (one.severity, one.code, one.place, one.detail, one.remedy)
+        for one in sorted(findings, key=lambda one: (one.severity.rank, one.file, one.line or 0))
     ]
     print_table("Findings", ["severity", "code", "where", "what", "remedy"], rows)

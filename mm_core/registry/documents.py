@@ -95,8 +95,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 
 def warning_sentences(findings: Sequence[Finding]) -> list[str]:
     """Return findings above information as sentences, errors first, at most `MOST_WARNINGS` and a count of the rest."""
-    order = {Severity.ERROR: 0, Severity.WARNING: 1}
-    serious = sorted((one for one in findings if one.severity in order), key=lambda one: order[one.severity])
+    serious = sorted((one for one in findings if one.severity is not Severity.INFO), key=lambda one: one.severity.rank)
     sentences = [finding.sentence for finding in serious[:MOST_WARNINGS]]
     if len(serious) > MOST_WARNINGS:
         sentences.append(f"{len(serious) - MOST_WARNINGS} more findings: ask for the symbols one by one.")
