@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan, TrainingInfo
 from mm_core.domain.models import RegisteredModel
+from mm_core.domain.moments import utc_text
 from mm_core.payloads import dimension_factors
 
 MOST_WARNINGS = 200
@@ -184,7 +184,7 @@ def _artifacts(group: Group) -> dict[str, Any]:
         str(file.role): {
             "path": file.path,
             "size_bytes": file.size_bytes,
-            "modified_at": datetime.fromtimestamp(file.modified_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
+            "modified_at": utc_text(file.modified_ns / 1e9),
         }
         for file in group.files
     }

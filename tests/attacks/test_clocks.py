@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mm_core.domain.moments import utc_text
 from mm_core.registry import Registry, activity, configs, registration
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
@@ -30,9 +31,8 @@ class WallClock:
         self.seconds = NOW
         monkeypatch.setattr("mm_core.store.durable.time.time", lambda: self.seconds)
         monkeypatch.setattr("mm_core.store.durable.time.time_ns", lambda: int(self.seconds * 1e9))
-        text = lambda: datetime.fromtimestamp(self.seconds, UTC).isoformat(timespec="milliseconds")  # noqa: E731
-        monkeypatch.setattr(configs, "_now", text)
-        monkeypatch.setattr(registration, "_now", text)
+        for module in (configs, registration):
+            monkeypatch.setattr(module, "utc_now", lambda: utc_text(self.seconds))
 
 
 @pytest.fixture
@@ -160,13 +160,7 @@ def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
     keys = ["AAA_r", "BBB_r", "CCC_r", "DDD_r"]
     for moment, key in zip(moments, keys, strict=True):
         write_group(key)
-
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: object = None, moment: datetime = moment) -> datetime:  # type: ignore[override]
-                return moment
-
-        monkeypatch.setattr("mm_core.artifacts.scan.datetime", Clock)
+        monkeypatch.setattr("mm_core.artifacts.scan.utc_now", lambda moment=moment: utc_text(moment.timestamp()))
         if key == keys[0]:
             registry.registrations.register("m", str(model_root))
         else:
