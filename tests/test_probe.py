@@ -17,7 +17,8 @@ import pytest
 
 from mm_core.errors import ServiceAway, ServiceUnwell
 from mm_core.probe import MOST_BYTES, RouteFigures, probe
-from tests.api.conftest import RunningServer, free_port, register, start_server
+from tests.api.conftest import RunningServer, register, start_server
+from tests.processes import free_port
 
 __all__ = ["start_server"]
 

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,15 +21,10 @@ import pytest
 
 from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE
+from tests.processes import environment_with, free_port
 
 PROJECT = Path(__file__).parent.parent.parent
 SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", "lock.sh", "audit.sh", ".ci/run")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -52,13 +46,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Free ports and a state of its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {
-        **clean,
-        "MODEL_MANAGER_DATA_DIR": str(tmp_path / "state"),
-        "MODEL_MANAGER_DASHBOARD_PORT": str(_free_port()),
-        "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
-    }
+    return environment_with(DATA_DIR=str(tmp_path / "state"), DASHBOARD_PORT=str(free_port()), HTTP_HOST="127.0.0.1")
 
 
 @pytest.fixture
@@ -66,7 +54,7 @@ def started(
     checkout: Path, environment: dict[str, str], tmp_path: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """``./start.sh --demo`` that answers on both ports."""
-    port = _free_port()
+    port = free_port()
     with open(tmp_path / "start.log", "wb") as log:
         process = subprocess.Popen(
             [str(checkout / "start.sh"), "--demo", "--web-port", str(port)],
