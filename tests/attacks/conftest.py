@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.api.conftest import RunningServer, register, servers_below, wait_until_published
+from tests.api.nginx import nginx_before
 from tests.attacks.bystander import Bystander
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -94,6 +95,13 @@ def target(
     place = tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2])
     with target_below(place, booster_json, WORKERS=request.param, **settings) as found:
         yield found
+
+
+@pytest.fixture
+def front(target: Target, tmp_path: Path) -> Iterator[str]:
+    """The address of nginx in front of the server, with deploy/nginx.conf."""
+    with nginx_before(target.url, target.server.log.parent / "data", tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
