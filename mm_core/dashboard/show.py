@@ -101,16 +101,7 @@ def draw_table(
     """Show a table without its index; what is missing is a dash, and what texts hide is an escape."""
     for name in table.select_dtypes(["object", "string"]):
         table = table.assign(**{str(name): table[name].map(_seen)})
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        height=height or rows_height(len(table)),
-        key=key,
-        alt=alt,
-        column_config=dict(config or {}),
-        placeholder=MISSING,
-    )
+    _draw(table, key, alt, config or {}, height)
 
 
 def choose_row(
@@ -123,7 +114,16 @@ def choose_row(
     height: int | None = None,
 ) -> int | None:
     """Show a table of which a row can be chosen; return the chosen one's position."""
-    chosen = st.dataframe(
+    chosen = _draw(table, key, alt, config, height, column_order=order, on_select="rerun", selection_mode="single-row")
+    rows: list[int] = chosen["selection"]["rows"]
+    return rows[0] if rows and rows[0] < len(table) else None
+
+
+def _draw(
+    table: pd.DataFrame, key: str, alt: str, config: Mapping[str, Any], height: int | None, **choosing: Any
+) -> Any:
+    """Draw a table as all of them are; return the choice where ``choosing`` lets one be made."""
+    return st.dataframe(
         table,
         hide_index=True,
         width="stretch",
@@ -131,13 +131,9 @@ def choose_row(
         key=key,
         alt=alt,
         column_config=dict(config),
-        column_order=order,
         placeholder=MISSING,
-        on_select="rerun",
-        selection_mode="single-row",
+        **choosing,
     )
-    rows = chosen["selection"]["rows"]
-    return rows[0] if rows and rows[0] < len(table) else None
 
 
 def offer_exports(table: pd.DataFrame, name: str) -> None:
