@@ -99,8 +99,6 @@ def draw_table(
     table: pd.DataFrame, key: str, alt: str, *, config: Mapping[str, Any] | None = None, height: int | None = None
 ) -> None:
     """Show a table without its index; what is missing is a dash, and what texts hide is an escape."""
-    for name in table.select_dtypes(["object", "string"]):
-        table = table.assign(**{str(name): table[name].map(_seen)})
     _draw(table, key, alt, config or {}, height)
 
 
@@ -113,7 +111,7 @@ def choose_row(
     order: Sequence[str],
     height: int | None = None,
 ) -> int | None:
-    """Show a table of which a row can be chosen; return the chosen one's position."""
+    """Show a table of which a row can be chosen, as `draw_table`; return the chosen one's position."""
     chosen = _draw(table, key, alt, config, height, column_order=order, on_select="rerun", selection_mode="single-row")
     rows: list[int] = chosen["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(table) else None
@@ -123,6 +121,8 @@ def _draw(
     table: pd.DataFrame, key: str, alt: str, config: Mapping[str, Any], height: int | None, **choosing: Any
 ) -> Any:
     """Draw a table as all of them are; return the choice where ``choosing`` lets one be made."""
+    for name in table.select_dtypes(["object", "string"]):
+        table = table.assign(**{str(name): table[name].map(_seen)})
     return st.dataframe(
         table,
         hide_index=True,

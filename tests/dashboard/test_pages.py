@@ -92,6 +92,14 @@ def test_the_overview_tells_what_changed(state: dict[str, str], open_page: OpenP
     assert sum(sentence.startswith("Registered from ") for sentence in what) == 2
 
 
+def test_what_the_name_of_a_directory_hides_is_shown_as_an_escape(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = write_group().rename(tmp_path / "live\u202emodels")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    assert _table(open_page("overview"), "directory")["directory"].tolist() == [rf"{tmp_path}/live\u202emodels"]
+
+
 def test_a_directory_is_looked_at_before_it_is_stored(
     state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
 ) -> None:
