@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -27,6 +28,14 @@ PROJECT = Path(__file__).parent.parent.parent
 def client(registry: Registry, settings: Settings) -> Client:
     """The application on an empty registry."""
     return Client(create_app(registry, settings))
+
+
+@pytest.fixture
+def large_root(write_group: Callable[..., Path], booster_json: bytes) -> Path:
+    """A root whose one model has 16 MiB: no socket takes its answer at once."""
+    document = json.loads(booster_json)
+    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
+    return write_group("BIG_r", model_json=json.dumps(document).encode())
 
 
 @pytest.fixture

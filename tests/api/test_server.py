@@ -39,14 +39,9 @@ def test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection(
     assert last.json() == first.json()
 
 
-def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
-    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
-) -> None:
-    document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
-    root = write_group("BIG_r", model_json=json.dumps(document).encode())
+def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(start_server: Start, large_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    register(server, root)
+    register(server, large_root)
     url = server.url + "/api/models/m/model/BIG"
     expected = int(httpx.head(url, headers={"Accept-Encoding": "identity"}, timeout=60).headers["Content-Length"])
     host, port = server.url.removeprefix("http://").split(":")
@@ -67,13 +62,9 @@ def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
     assert time.monotonic() - started < 10
 
 
-def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(
-    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
-) -> None:
-    document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
+def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(start_server: Start, large_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    register(server, write_group("BIG_r", model_json=json.dumps(document).encode()))
+    register(server, large_root)
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as bot:
         bot.sendall(b"GET /api/models/m/model/BIG HTTP/1.1\r\nHost: x\r\n\r\n")
