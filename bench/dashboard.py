@@ -153,10 +153,7 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     shape = Shape(chosen.factors, chosen.trees, 6)
     say(f"writing {chosen.groups} groups")
     written = write_directory(work / "artifacts", chosen.groups, shape, chosen.seed)
-    facts["artifacts"] = (
-        f"synthetic: {chosen.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB"
-    )
+    facts["artifacts"] = str(written)
     shutil.copytree(work / "artifacts", work / "before", copy_function=os.link)
     one_a_page = {view.page: view for view in reversed(VIEWS)}
     views = tuple(one_a_page[name] for name in QUICK_PAGES) if chosen.quick else VIEWS

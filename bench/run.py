@@ -88,10 +88,7 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
     say(f"writing {plan.groups} groups")
     shape = Shape(chosen.factors, chosen.trees, chosen.depth)
     written = write_directory(plan.artifacts, plan.groups, shape, chosen.seed)
-    facts["artifacts"] = (
-        f"synthetic: {plan.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB"
-    )
+    facts["artifacts"] = str(written)
     link_groups(plan.artifacts, plan.few_artifacts, plan.few_groups)
     samples = Samples()
     rows: list[Row] = []

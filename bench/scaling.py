@@ -157,10 +157,7 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     link_groups(work / "artifacts", work / "others", chosen.others)
     facts = machine(peers.find_nginx(), lambda: "wrk" if effort.wrk else "Python threads")
     del facts["nginx"], facts["mlflow"]
-    facts["artifacts"] = (
-        f"synthetic: {largest:,} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB; smaller sizes are the first of them"
-    )
+    facts["artifacts"] = f"{written}; smaller sizes are the first of them"
     facts["processes"] = f"{WORKERS} workers and their owner, watching, nothing bound to a core"
     found = {size: _one_size(chosen, work, size, effort, say) for size in chosen.sizes}
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
