@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mm_core import strict_json
 from mm_core.dashboard.words import plain
@@ -115,6 +117,23 @@ def choose_row(
     chosen = _draw(table, key, alt, config, height, column_order=order, on_select="rerun", selection_mode="single-row")
     rows: list[int] = chosen["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(table) else None
+
+
+def of_kinds(
+    table: pd.DataFrame, column: str, kinds: type[StrEnum], key: str, place: DeltaGenerator | None = None
+) -> pd.DataFrame:
+    """Let a reader choose among the kinds that ``column`` has; return the rows of the chosen ones, all where none is.
+
+    The choice stands in the address as ``key``; ``place`` is where to draw it, here where it is not given.
+    """
+    chosen = (place or st).pills(
+        column.capitalize(),
+        [str(kind) for kind in kinds if (table[column] == kind).any()],
+        selection_mode="multi",
+        key=key,
+        bind="query-params",
+    )
+    return table[table[column].isin(chosen)] if chosen else table
 
 
 def _draw(

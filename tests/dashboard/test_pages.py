@@ -184,6 +184,26 @@ def test_the_search_stands_in_the_address(state: dict[str, str], open_page: Open
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
 
 
+def test_kinds_that_are_chosen_stand_in_the_address_and_leave_the_others_out(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    today = {"train_end_date": datetime.now(UTC).date().isoformat()}
+    write_group("OLDUSDT_r", model_json=b"{", ic_csv=None)
+    root = write_group("NEWUSDT_r", info_pkl=pickle.dumps(today), ic_csv=b"symbol,factor_name\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    for age, symbols in (
+        ({"age": "fresh"}, ["NEWUSDT"]),
+        ({"age": "stale"}, ["OLDUSDT"]),
+        ({}, ["NEWUSDT", "OLDUSDT"]),
+    ):
+        assert _table(open_page("symbols", **age), "dimension")["symbol"].tolist() == symbols
+    every, errors, warnings = (
+        set(_table(open_page("service", **chosen), "remedy")["severity"])
+        for chosen in ({}, {"severity": "error"}, {"severity": "warning"})
+    )
+    assert (every, errors, warnings) == ({"error", "warning"}, {"error"}, {"warning"})
+
+
 def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("group", model="horizon", symbol="SOLUSDT")
     metrics = _metrics(page)
