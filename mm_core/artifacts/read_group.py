@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.domain.moments import utc_now
 from mm_core.errors import UnreadableArtifact
 from mm_core.spelling import code_points, mixes_look_alikes
 
@@ -86,7 +86,7 @@ class _GroupReader:
             model=model,
             onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx is not None else None,
             findings=tuple(self.findings),
-            read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            read_at=utc_now(),
             rules=READING_RULES,
         )
         return GroupReading(group, model_json, onnx)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +20,7 @@ from mm_core.artifacts.reading_worker import Answer, Assignment
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, TrainingInfo
+from mm_core.domain.moments import utc_now
 
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
@@ -165,7 +165,7 @@ def _lost(files: GroupFiles) -> GroupReading:
         model=None,
         onnx_sha256=None,
         findings=(finding,),
-        read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        read_at=utc_now(),
         rules=READING_RULES,
     )
     return GroupReading(group, None, None)

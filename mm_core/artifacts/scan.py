@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
@@ -13,6 +12,7 @@ from mm_core.artifacts.read_group import is_torn
 from mm_core.artifacts.reading_pool import read_groups
 from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.moments import utc_now
 from mm_core.domain.sharing import Shared, with_shared_values
 
 LOST_READER = "reader-ended"
@@ -71,7 +71,7 @@ def scan_root(
         if progress is not None:
             progress(done, len(changed))
     read = {key: group for key in sorted(groups) if (group := groups[key]) is not None}
-    return Scan(datetime.now(UTC).isoformat(timespec="milliseconds"), read, listing.findings)
+    return Scan(utc_now(), read, listing.findings)
 
 
 def _is_read(group: Group) -> bool:

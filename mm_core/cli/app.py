@@ -9,7 +9,7 @@ import typer
 
 from mm_core.cli.configs import config_commands
 from mm_core.cli.output import print_json, print_table, print_text, shown_progress
-from mm_core.cli.session import FAILED, Session, errors_as_sentences
+from mm_core.cli.session import FAILED, AsJson, Session, Yes, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
@@ -25,9 +25,6 @@ from mm_core.registry.documents import (
 )
 from mm_core.registry.lookups import require_scan
 from mm_core.settings import TABLE
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 app = typer.Typer(
     help="Model Manager: from a directory of trained models to the bots that trade on them.",
@@ -241,9 +238,8 @@ def _print_group(group: Group) -> None:
 def _print_findings(findings: tuple[Finding, ...]) -> None:
     if not findings:
         return
-    order = list(Severity)
     rows = [
-        (one.severity, one.code, f"{one.file}:{one.line}" if one.line else one.file, one.detail, one.remedy)
-        for one in sorted(findings, key=lambda one: (order.index(one.severity), one.file, one.line or 0))
+        (one.severity, one.code, one.place, one.detail, one.remedy)
+        for one in sorted(findings, key=lambda one: (one.severity.rank, one.file, one.line or 0))
     ]
     print_table("Findings", ["severity", "code", "where", "what", "remedy"], rows)

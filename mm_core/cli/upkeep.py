@@ -8,12 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from mm_core.cli.output import print_json, print_text
-from mm_core.cli.session import FAILED, errors_as_sentences
+from mm_core.cli.session import FAILED, AsJson, Yes, errors_as_sentences
 from mm_core.registry.backups import BackupManifest
 from mm_core.registry.housekeeping import Housekeeping
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def add_upkeep(app: typer.Typer) -> None:

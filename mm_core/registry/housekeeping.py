@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import structlog
 
 from mm_core import strict_json
 from mm_core.errors import InvalidRoot, ModelManagerError
+from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.registration import Registrations
@@ -25,8 +24,6 @@ PAYLOAD_GRACE_SECONDS = 600.0
 """The same for payloads, which are published as soon as they are made."""
 
 CLEANING_SECONDS = 300.0
-IDLE_PRIORITY = 10
-"""Niceness of the thread that cleans: requests come first."""
 
 log = structlog.get_logger("mm_core.cleaning")
 
@@ -157,28 +154,16 @@ class Housekeeping:
         return [entry for entry in entries if entry.name not in fresh]
 
 
-class Cleaner:
+class Cleaner(BackgroundThread):
     """A thread that removes what nothing refers to any more, every few minutes, when nothing else is to be done."""
 
     def __init__(self, housekeeping: Housekeeping, every_seconds: float = CLEANING_SECONDS) -> None:
+        super().__init__("cleaner")
         self._housekeeping = housekeeping
         self._every = every_seconds
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin to clean."""
-        self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; a round that is under way is finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)
+        come_last()
         while not self._stop.wait(self._every):
             try:
                 plan = self._housekeeping.plan_cleanup()

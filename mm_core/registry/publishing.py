@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import ModelManagerError, PayloadUnavailable
+from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
@@ -24,8 +24,6 @@ PAUSE_SECONDS = 0.05
 
 LOCK_PAUSE_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-IDLE_PRIORITY = 10
-"""Niceness of the threads that make payloads: requests come first."""
 
 Place = tuple[str, str]
 """Model name and group key."""
@@ -38,7 +36,7 @@ Mark = tuple[Group, FactorConfigStamp | None, str]
 log = structlog.get_logger("mm_core.publish")
 
 
-class Publisher:
+class Publisher(BackgroundThread):
     """A thread that keeps every payload of the newest revision ready.
 
     Of several processes one publishes. The others note what changes, so that each can tell, and one takes over when
@@ -53,13 +51,12 @@ class Publisher:
         notes: NoteDirectory,
         changes: ChangeLog,
     ) -> None:
+        super().__init__("publisher")
         self._changes = changes
         self._store = store
         self._payloads = payloads
         self._published = published
         self._notes = notes
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._aligned: Stamp | None = None
         self._looked_at: StoreView | None = None
         self._marks: dict[str, dict[str, Mark]] = {}
@@ -67,17 +64,6 @@ class Publisher:
         self._publishes = False
         self._next_try = float("-inf")
         self._told = ""
-
-    def start(self) -> None:
-        """Begin to publish."""
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; payloads that are being made are finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
 
     @property
     def waiting(self) -> int:
@@ -87,7 +73,7 @@ class Publisher:
     def publish_all(self) -> None:
         """Make whatever is missing now, in this thread; raise what kept one of them from being made, at the end."""
         failed: dict[Place, BaseException] = {}
-        with ThreadPoolExecutor(os.cpu_count() or 1, "publish", _come_last) as makers:
+        with ThreadPoolExecutor(os.cpu_count() or 1, "publish", come_last) as makers:
             self._align(publishes=True)
             while (places := [place for place in self._waiting if place not in failed]) and not self._stop.is_set():
                 failed |= self._make(makers, places[: 2 * (os.cpu_count() or 1)])
@@ -238,7 +224,3 @@ def _are_same(before: Mark, now: Mark) -> bool:
         return False
     group, other = before[0], now[0]
     return group is other or (group.read_at == other.read_at and group.files == other.files)
-
-
-def _come_last() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_core.artifacts.layouts import GroupFiles
@@ -18,6 +17,7 @@ from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
+from mm_core.domain.moments import utc_now
 from mm_core.errors import DuplicateSymbols, InvalidRoot, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
@@ -73,7 +73,7 @@ class Registrations:
         previous = before.scan(name) if known is not None and known.root_path == str(root) else None
         scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
         with self._store.transaction() as transaction:
-            now = _now()
+            now = utc_now()
             known = transaction.model(name)
             model = RegisteredModel(name, str(root), known.created_at if known else now, now)
             return self._put_into_service(transaction, model, scan)
@@ -137,7 +137,7 @@ class Registrations:
         """Forget a registration with its configs; artifacts stay. Raises `ModelNotFound`."""
         with self._store.transaction() as transaction:
             require_model(transaction, name)
-            transaction.delete_model(name, _now())
+            transaction.delete_model(name, utc_now())
 
     def preview(self, root_path: str, progress: Progress | None = None) -> Scan:
         """Return what registering a root would find; nothing is stored. Raises `InvalidRoot`."""
@@ -206,7 +206,7 @@ class Registrations:
             current = require_model(transaction, model.name)
             if current.scan_id != model.scan_id or current.root_path != model.root_path:
                 return None
-            return self._put_into_service(transaction, replace(current, updated_at=_now(), refresh_error=None), scan)
+            return self._put_into_service(transaction, replace(current, updated_at=utc_now(), refresh_error=None), scan)
 
     def _put_into_service(self, transaction: StoreTransaction, model: RegisteredModel, scan: Scan) -> Registered:
         previous = transaction.scan(model.name)
@@ -221,8 +221,4 @@ class Registrations:
         with self._store.transaction() as transaction:
             current = transaction.model(model.name)
             if current is not None:
-                transaction.save_model(replace(current, updated_at=_now(), refresh_error=reason))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+                transaction.save_model(replace(current, updated_at=utc_now(), refresh_error=reason))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import structlog
 import watchfiles
 
 from mm_core.errors import InvalidRoot, ModelManagerError, ModelNotFound
+from mm_core.registry.background import BackgroundThread
 from mm_core.registry.registration import Registrations
 from mm_core.store import RegistryStore
 
@@ -40,7 +40,7 @@ class WatcherState:
     last_error: str | None
 
 
-class Watcher:
+class Watcher(BackgroundThread):
     """A thread that refreshes models whose roots changed and have been quiet for ``debounce`` seconds."""
 
     def __init__(
@@ -52,13 +52,12 @@ class Watcher:
         debounce: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("watcher")
         self._store = store
         self._registrations = registrations
         self._interval = interval
         self._debounce = debounce
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._mode = "off"
         self._refreshes = 0
         self._last_error: str | None = None
@@ -71,14 +70,11 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch; the first thing it does is to list every root once."""
         self._mode = "starting"
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """End the thread; a refresh that is under way is finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        super().stop()
         self._mode = "off"
 
     def state(self) -> WatcherState:

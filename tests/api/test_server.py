@@ -16,22 +16,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer
+from tests.api.conftest import RunningServer, register
 
 Start = Callable[..., RunningServer]
 PROJECT = Path(__file__).parent.parent.parent
-
-
-def _register(server: RunningServer, root: Path, name: str = "m") -> None:
-    answer = httpx.post(server.url + "/api/models", json={"model_name": name, "root_path": str(root)}, timeout=60)
-    assert answer.status_code == 200, answer.text
 
 
 def test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection(
     start_server: Start, model_root: Path
 ) -> None:
     server = start_server()
-    _register(server, model_root)
+    register(server, model_root)
     with httpx.Client(base_url=server.url, headers={"Accept-Encoding": "gzip"}) as bot:
         first = bot.get("/api/models/m/model/SOLUSDT")
         assert (first.status_code, first.headers["Content-Encoding"]) == (200, "gzip")
@@ -44,14 +39,9 @@ def test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection(
     assert last.json() == first.json()
 
 
-def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
-    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
-) -> None:
-    document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
-    root = write_group("BIG_r", model_json=json.dumps(document).encode())
+def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(start_server: Start, large_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    _register(server, root)
+    register(server, large_root)
     url = server.url + "/api/models/m/model/BIG"
     expected = int(httpx.head(url, headers={"Accept-Encoding": "identity"}, timeout=60).headers["Content-Length"])
     host, port = server.url.removeprefix("http://").split(":")
@@ -72,13 +62,9 @@ def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(
     assert time.monotonic() - started < 10
 
 
-def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(
-    start_server: Start, write_group: Callable[..., Path], booster_json: bytes
-) -> None:
-    document = json.loads(booster_json)
-    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
+def test_a_bot_that_stopped_reading_does_not_hold_the_stop_up(start_server: Start, large_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    _register(server, write_group("BIG_r", model_json=json.dumps(document).encode()))
+    register(server, large_root)
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as bot:
         bot.sendall(b"GET /api/models/m/model/BIG HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -113,16 +99,16 @@ def test_a_registration_of_many_groups_leaves_others_answered(
     start_server: Start, write_group: Callable[..., Path], booster_pickle: bytes
 ) -> None:
     server = start_server(WATCH_ENABLED="0")
-    _register(server, write_group("FIRST_r"), "first")
+    register(server, write_group("FIRST_r"), "first")
     for number in range(1000):
         root = write_group(f"S{number}_r", model_json=None, model_pkl=booster_pickle)
     done = threading.Event()
 
-    def register() -> None:
-        _register(server, root, "many")
+    def register_many() -> None:
+        register(server, root, "many")
         done.set()
 
-    thread = threading.Thread(target=register)
+    thread = threading.Thread(target=register_many)
     thread.start()
     slowest, answered = 0.0, 0
     with httpx.Client(base_url=server.url, timeout=10) as bot:
@@ -139,7 +125,7 @@ def test_a_changed_file_is_served_after_the_debounce_without_being_asked_for(
     start_server: Start, model_root: Path
 ) -> None:
     server = start_server()
-    _register(server, model_root)
+    register(server, model_root)
     url = server.url + "/api/models/m/model/SOLUSDT"
     before = httpx.get(url)
     started = time.monotonic()

@@ -20,7 +20,7 @@ from mm_core.api.forwarding import Forwarding
 from mm_core.api.metrics import Metrics
 from mm_core.probe import probe
 from mm_core.registry import Registry
-from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.conftest import RunningServer, register, wait_until_published
 from tests.api.test_server import (
     test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
     test_a_bot_that_stopped_reading_does_not_hold_the_stop_up,
@@ -113,7 +113,7 @@ def test_workers_answer_as_one_process_does(start_server: Start, model_root: Pat
 
 def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     config = "/api/models/m/symbols/SOLUSDT/factor-config"
     document = httpx.get(server.url + config).json()
     tags = set()
@@ -129,7 +129,7 @@ def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Sta
 
 def test_a_killed_worker_costs_its_own_requests_and_is_replaced(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     url = server.url + "/api/models/m/model/SOLUSDT"
     wait_until_published(server)
     ended, lost, answered = threading.Event(), [0] * 8, [0] * 8
@@ -179,7 +179,7 @@ def _command_of(pid: int) -> bytes:
 
 def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     wait_until_published(server)
     whole = len(httpx.get(server.url + "/api/models/m/model/SOLUSDT", headers={"Accept-Encoding": "identity"}).content)
     cut, answered = [], []
@@ -210,7 +210,7 @@ def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path)
 
 def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     for _ in range(30):
         httpx.get(server.url + "/api/models/m/model/SOLUSDT")
     for worker in _workers_of(server)[:1]:
@@ -225,7 +225,7 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
 
 def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     wait_until_published(server)
     for _ in range(40):  # each is a connection of its own, to one of the workers or the other
         body = httpx.get(server.url + "/api/models/m/model/SOLUSDT").headers["content-length"]
@@ -244,7 +244,7 @@ def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: 
 
 def test_ready_payloads_need_no_owner(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     wait_until_published(server)
     os.kill(server.process.pid, signal.SIGSTOP)
     try:

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,7 +19,6 @@ from mm_core.errors import SettingsError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from tests.api.conftest import PROJECT
-from tests.api.nginx import nginx_before
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import exchange, request
 
@@ -175,13 +173,6 @@ def test_the_way_to_the_dashboard_leads_to_no_host_that_was_made_up(target: Targ
             (answer,) = exchange(target.url, request(path, Host=host))
             assert answer.status in {400, 421}, host
             assert "location" not in answer.headers
-
-
-@pytest.fixture
-def front(target: Target, tmp_path: Path) -> Iterator[str]:
-    """The address of nginx in front of the server, with deploy/nginx.conf."""
-    with nginx_before(target.url, target.server.log.parent / "data", tmp_path) as url:
-        yield url
 
 
 def test_nginx_passes_the_name_on(front: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -20,12 +19,8 @@ from mm_core.registry import Registry
 from tests.attacks.booster_loader import Loader, is_crash
 from tests.attacks.fuzz_models import fuzz
 from tests.attacks.hostile_models import chain_of_nodes, sound_models, trees_of
+from tests.honest_pickles import archived
 
-FIXTURES = Path(__file__).parents[1]
-ARCHIVES = (
-    FIXTURES / "fixtures" / "pickles.tar.xz",
-    FIXTURES / "artifacts" / "pickles" / "more_generations.tar.xz",
-)
 KINDS = (
     "plain",
     "dart",
@@ -66,13 +61,9 @@ def test_every_kind_of_sound_model_is_taken_and_loads(models: dict[str, bytes], 
 
 def test_no_sound_model_of_eleven_library_generations_is_refused() -> None:
     taken = 0
-    for archive in ARCHIVES:
-        with tarfile.open(archive) as files:
-            for member in files:
-                if member.name.endswith("_model.pkl"):
-                    content = files.extractfile(member)
-                    assert content is not None
-                    taken += _is_taken(content.read(), member.name)
+    for name, content in archived():
+        if name.endswith("_model.pkl"):
+            taken += _is_taken(content, name)
     assert taken == 285
 
 

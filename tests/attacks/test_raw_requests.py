@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from waitress.adjustments import Adjustments
 
 from mm_core.api.hosts import AllowedHosts
 from mm_core.api.parsing import LARGEST_HEAD, MOST_HEADERS, Heads, Request
-from tests.api.nginx import nginx_before
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import Answer, answers_in, connect, exchange, request, rest_of
 
@@ -266,13 +264,6 @@ def test_an_answer_does_not_wait_for_the_one_behind_it(target: Target) -> None:
         connection.sendall(request("/nothing", Connection="close"))
         statuses = [answer.status for answer in answers_in(first + rest_of(connection))]
     assert statuses[-1] == 404
-
-
-@pytest.fixture
-def front(target: Target, tmp_path: Path) -> Iterator[str]:
-    """The address of nginx in front of the server, with deploy/nginx.conf."""
-    with nginx_before(target.url, target.server.log.parent / "data", tmp_path) as url:
-        yield url
 
 
 def test_nginx_in_front_and_the_server_read_the_same_requests(front: str, target: Target) -> None:

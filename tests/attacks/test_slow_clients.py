@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api.conftest import wait_until_published
-from tests.attacks.conftest import PAYLOAD, Target, register
+from tests.api.conftest import register, wait_until_published
+from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import answers_in, ask, connect, next_answer, request, reset, rest_of
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -38,7 +38,7 @@ def large_models(target: Target, booster_json: bytes) -> None:
         key = f"{model_name.upper()}_r"
         model = json.dumps(document).encode()
         root = write_group_below(target.root.parent / model_name, booster_json, key, model_json=model)
-        register(target.url, root, model_name=model_name)
+        register(target.server, root, model_name)
         wait_until_published(target.server, model_name)
     for path in (LARGE, HUGE):
         assert httpx.get(target.url + path, headers={"Accept-Encoding": "identity"}, timeout=60).status_code == 200

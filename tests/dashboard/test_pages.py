@@ -92,6 +92,14 @@ def test_the_overview_tells_what_changed(state: dict[str, str], open_page: OpenP
     assert sum(sentence.startswith("Registered from ") for sentence in what) == 2
 
 
+def test_what_the_name_of_a_directory_hides_is_shown_as_an_escape(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = write_group().rename(tmp_path / "live\u202emodels")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    assert _table(open_page("overview"), "directory")["directory"].tolist() == [rf"{tmp_path}/live\u202emodels"]
+
+
 def test_a_directory_is_looked_at_before_it_is_stored(
     state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
 ) -> None:
@@ -174,6 +182,26 @@ def test_the_search_stands_in_the_address(state: dict[str, str], open_page: Open
     assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
     assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
+
+
+def test_kinds_that_are_chosen_stand_in_the_address_and_leave_the_others_out(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    today = {"train_end_date": datetime.now(UTC).date().isoformat()}
+    write_group("OLDUSDT_r", model_json=b"{", ic_csv=None)
+    root = write_group("NEWUSDT_r", info_pkl=pickle.dumps(today), ic_csv=b"symbol,factor_name\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    for age, symbols in (
+        ({"age": "fresh"}, ["NEWUSDT"]),
+        ({"age": "stale"}, ["OLDUSDT"]),
+        ({}, ["NEWUSDT", "OLDUSDT"]),
+    ):
+        assert _table(open_page("symbols", **age), "dimension")["symbol"].tolist() == symbols
+    every, errors, warnings = (
+        set(_table(open_page("service", **chosen), "remedy")["severity"])
+        for chosen in ({}, {"severity": "error"}, {"severity": "warning"})
+    )
+    assert (every, errors, warnings) == ({"error", "warning"}, {"error"}, {"warning"})
 
 
 def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, str], open_page: OpenPage) -> None:

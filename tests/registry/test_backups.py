@@ -28,6 +28,7 @@ from mm_core.store import archives, config_files
 from mm_core.store.tinydb_store import REVISIONS_UNSEEN
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.conftest import save_config
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -36,18 +37,10 @@ PAYLOAD = "/api/models/m/model/SOLUSDT"
 
 
 @pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
-@pytest.fixture
-def registered(registry: Registry, root: Path) -> Registry:
+def registered(registered: Registry) -> Registry:
     """Model ``m``, one config of it at revision 2, the state at 2."""
-    registry.registrations.register("m", str(root))
-    _save(registry, 0.5)
-    return registry
+    save_config(registered, 0.5)
+    return registered
 
 
 @pytest.fixture
@@ -56,11 +49,6 @@ def backup(registered: Registry, tmp_path: Path) -> Path:
     path = tmp_path / "backup.zip"
     registered.backups.create(path)
     return path
-
-
-def _save(registry: Registry, mean: float, model: str = "m") -> int:
-    document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
-    return registry.configs.save(model, "SOLUSDT", document, by="api").record.revision
 
 
 def _mean(registry: Registry) -> float:
@@ -112,7 +100,7 @@ def test_servers_that_run_go_on_with_the_restored_state_and_tell_of_it(
 ) -> None:
     server = start_server()
     wait_until_published(server)
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     changes = server.url + "/api/models/m/changes"
     wait_until(lambda: httpx.get(changes).json()["revision"] == 3)
     restored = registered.backups.restore(backup)
@@ -124,7 +112,7 @@ def test_servers_that_run_go_on_with_the_restored_state_and_tell_of_it(
 
 
 def test_what_was_there_before_a_restore_is_a_backup_too(registered: Registry, backup: Path) -> None:
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     registered.registrations.register("n", registered.model("m")[0].root_path)
     first = registered.backups.restore(backup)
     assert (_mean(registered), [model.name for model in registered.view().models()]) == (0.5, ["m"])
@@ -132,7 +120,7 @@ def test_what_was_there_before_a_restore_is_a_backup_too(registered: Registry, b
     second = registered.backups.restore(first.kept)
     assert (_mean(registered), [model.name for model in registered.view().models()]) == (0.75, ["m", "n"])
     assert second.revision == first.revision + 1
-    assert _save(registered, 1.0) == 4
+    assert save_config(registered, 1.0) == 4
 
 
 @pytest.mark.parametrize("what", ["registry.json", "configs"])
@@ -162,7 +150,7 @@ def test_backups_taken_while_two_writers_work_are_whole(
         root = writer.model("m")[0].root_path
         while not stop.is_set():
             number += 1
-            _save(writer, number / 1024)
+            save_config(writer, number / 1024)
             if number % 4 == 0:
                 writer.registrations.register(name, root)
                 writer.registrations.delete(name)
@@ -193,7 +181,7 @@ def test_a_state_that_moves_on_while_it_is_read_is_read_again_and_at_last_alone(
     def moving(self: Any, name: str, shards: Any, read: Any) -> None:
         asked.append(registered.view().revision)
         if len(asked) <= backups_module.TRIES:
-            _save(registered, len(asked) / 16)
+            save_config(registered, len(asked) / 16)
             for file in shards.files.values():
                 (tmp_path / "data" / "configs" / name / "shards" / file).unlink(missing_ok=True)
         walk(self, name, shards, read)
@@ -208,7 +196,7 @@ def test_a_backup_never_replaces_a_file_unless_it_is_told_to(backup: Path, regis
     with pytest.raises(BackupRefused, match="--force"):
         registered.backups.create(backup)
     assert backup.read_bytes() == before
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     assert registered.backups.create(backup, replace=True).revision == 3
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert list(backup.parent.glob(".tmp-*")) == []
@@ -448,7 +436,7 @@ def test_a_member_that_lies_about_its_size_is_read_no_further(registry: Registry
 def test_a_restore_that_cannot_be_written_leaves_the_state(
     registered: Registry, backup: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     before = _truth(settings.data_dir)
 
     def fail(*_: object) -> None:
