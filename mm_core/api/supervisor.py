@@ -127,30 +127,34 @@ class _Workers:
                 process.kill()
 
     def _keep(self, number: int) -> None:
-        pause, descriptors = 0.0, self._descriptors[number]
+        pause = 0.0
         while not self._stopping.wait(pause):
             started = time.monotonic()
             with self._lock:
                 if self._stopping.is_set():
                     return
-                process = subprocess.Popen(  # noqa: S603 - our own module, our own paths
-                    [
-                        sys.executable,
-                        "-m",
-                        "mm_core.api.worker",
-                        str(os.getpid()),
-                        self._owner,
-                        *map(str, descriptors),
-                    ],
-                    env=self._environment,
-                    pass_fds=descriptors,
-                )
+                try:
+                    process = self._started(self._descriptors[number])
+                except OSError as error:  # no memory or no process is left for it just now
+                    log.error("worker_not_started", reason=str(error))
+                    pause = LONGEST_PAUSE_SECONDS
+                    continue
                 self._running[number] = process
             code = process.wait()
             with self._lock:
                 del self._running[number]
-            self._ended(process.pid)
+            try:
+                self._ended(process.pid)
+            except OSError as error:
+                log.error("figures_not_forgotten", pid=process.pid, reason=str(error))
             if not self._stopping.is_set():
                 log.error("worker_ended", pid=process.pid, code=code)
             lived = time.monotonic() - started
             pause = min(max(pause * 2, 0.1), LONGEST_PAUSE_SECONDS) if lived < SHORTEST_LIFE_SECONDS else 0.0
+
+    def _started(self, descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own module, our own paths
+            [sys.executable, "-m", "mm_core.api.worker", str(os.getpid()), self._owner, *map(str, descriptors)],
+            env=self._environment,
+            pass_fds=descriptors,
+        )

@@ -61,9 +61,15 @@ class Target:
         return [line for line in lines if line["event"] == "request"]
 
 
+SLOWEST_SECONDS = 3.0
+"""Of a pull beside any attack: other tests run on the same processors."""
+
+
 @contextlib.contextmanager
-def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[Target]:
-    """Serve a published model from below ``place``, and pull it throughout without a failure.
+def target_below(
+    place: Path, booster_json: bytes, *, slowest_seconds: float = SLOWEST_SECONDS, **settings: str
+) -> Iterator[Target]:
+    """Serve a published model from below ``place``, and pull it throughout: no pull fails, none is slower than told.
 
     Keyword arguments are settings without their prefix.
     """
@@ -83,6 +89,7 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         told = bystander.told()
         print(f"\n{place.name}, workers {workers}: {told}")
         assert told.failures == ()
+        assert told.slowest_of_all_seconds < slowest_seconds
         assert "Traceback" not in server.log.read_text()
 
 

@@ -214,16 +214,17 @@ def test_a_list_of_hosts_that_makes_no_sense_stops_the_start(value: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("hosts", "address", "allowed"),
+    ("hosts", "token", "address", "allowed"),
     [
-        ("models.example, [fd00::1]", "0.0.0.0", {"models.example", "fd00::1", "localhost", os.uname().nodename}),
-        ("models.example", "127.0.0.1", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
-        (None, "0.0.0.0", {"*"}),
-        (None, "127.0.0.1", set()),
+        ("models.example, [fd00::1]", None, "0.0.0.0", {"models.example", "fd00::1", "localhost", os.uname().nodename}),
+        ("models.example", None, "127.0.0.1", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, "secret", "0.0.0.0", {"localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, None, "0.0.0.0", {"*"}),
+        (None, None, "127.0.0.1", set()),
     ],
 )  # fmt: skip
 def test_the_dashboard_is_started_with_the_same_names(
-    tmp_path: Path, hosts: str | None, address: str, allowed: set[str]
+    tmp_path: Path, hosts: str | None, token: str | None, address: str, allowed: set[str]
 ) -> None:
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(PROJECT / "start.sh", tmp_path)
@@ -234,6 +235,8 @@ def test_the_dashboard_is_started_with_the_same_names(
     environment = {**os.environ, "MODEL_MANAGER_HTTP_HOST": address}
     if hosts is not None:
         environment["MODEL_MANAGER_ALLOWED_HOSTS"] = hosts
+    if token is not None:
+        environment["MODEL_MANAGER_WRITE_TOKEN"] = token
     subprocess.run([str(tmp_path / "start.sh")], env=environment, capture_output=True, timeout=30)
     words = (tmp_path / ".venv" / "bin" / "python.streamlit.calls").read_text().split("\n")
     given = {value for name, value in itertools.pairwise(words) if name == "--server.allowedHosts"}

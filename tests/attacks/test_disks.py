@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from mm_core.errors import StoreError, StoreFull
@@ -89,6 +90,40 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
     wait_until_published(server)
     pulled = httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
     assert pulled == [0.75] * 3
+
+
+def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
+    start_server: Start, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small").mkdir()
+    with small_disk(tmp_path / "small", "12m") as temporary:
+        monkeypatch.setenv("TMPDIR", str(temporary.path))
+        server = start_server(WORKERS="2")
+        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
+        httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}).raise_for_status()
+        wait_until_published(server)
+        temporary.fill()
+        asked = (
+            "/api/models",
+            "/api/models/x",
+            "/api/models/m/manifest",
+            "/nothing",
+            "/api/models/m/model/x",
+            "/metrics",
+        )
+        for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
+            for path in (PAYLOAD, *asked):  # each is counted for the first time, by either worker
+                for _ in range(4):
+                    assert httpx.request(method, server.url + path).status_code < 500
+        assert "worker_ended" not in server.log.read_text()
+        (worker, *_) = psutil.Process(server.process.pid).children()
+        worker.kill()
+        wait_until(lambda: "figures_not_shared" in server.log.read_text())
+        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
+        for _ in range(20):
+            assert httpx.get(server.url + PAYLOAD).status_code == 200
+        assert server.log.read_text().count("worker_ended") == 1
+        assert "model_manager_requests_total" in httpx.get(server.url + "/metrics").text
 
 
 def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
