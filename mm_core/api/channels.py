@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
 from contextlib import suppress
 from mmap import mmap
-from typing import Any
+from typing import Any, NamedTuple
 
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
@@ -16,6 +17,7 @@ from waitress.task import ErrorTask, WSGITask
 from mm_core.api.access_log import request_id_of
 from mm_core.api.parsing import Refusal, Request
 from mm_core.api.problems import problem_parts
+from mm_core.registry import OpenBlob
 
 RESET = struct.pack("ii", 1, 0)
 LINGER_SECONDS = 2.0
@@ -69,6 +71,33 @@ class _Held:
         self._rest = memoryview(b"")
 
 
+class _PartOfFile(NamedTuple):
+    file: OpenBlob
+    offset: int
+    size_bytes: int
+
+
+class _HeldFile:
+    """What is left to send of a file, as waitress's buffers are: the kernel copies it."""
+
+    def __init__(self, file: OpenBlob, offset: int) -> None:
+        self._file: OpenBlob | None = file
+        self._offset = offset
+
+    def __len__(self) -> int:
+        return len(self._file) - self._offset if self._file is not None else 0
+
+    def get(self, size: int) -> _PartOfFile:
+        assert self._file is not None, "nothing is asked of a buffer without length"
+        return _PartOfFile(self._file, self._offset, len(self))
+
+    def skip(self, size: int, allow_prune: bool = False) -> None:
+        self._offset += size
+
+    def close(self) -> None:
+        self._file = None
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """Tells the loop what happens to a connection elsewhere, and holds no thread for a client that does not read."""
 
@@ -117,30 +146,51 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 if self.connected and self.requests:
                     self.server.add_task(self)
 
-    def send(self, data: bytes, do_close: bool = True) -> int:
-        sent: int = super().send(data, do_close)
+    def send(self, data: bytes | _PartOfFile, do_close: bool = True) -> int:
+        sent: int
+        if isinstance(data, _PartOfFile):
+            try:
+                sent = os.sendfile(self.socket.fileno(), data.file.fileno(), data.offset, data.size_bytes)
+            except BlockingIOError:
+                return 0
+            if sent == 0:
+                raise OSError("A file that is being sent was cut.")
+        else:
+            sent = super().send(data, do_close)
         self.sent_bytes += sent
         return sent
 
-    def send_now(self, head: bytes, body: bytes | mmap) -> None:
+    def send_now(self, head: bytes, body: bytes | mmap | OpenBlob) -> None:
         """Give the kernel what it takes at once, and the rest when the client has read; for the loop's thread."""
         self.last_activity = time.time()
         try:
-            sent = self.socket.sendmsg((head, body))
+            sent = self._sent_from_file(head, body) if isinstance(body, OpenBlob) else self.socket.sendmsg((head, body))
         except BlockingIOError:
             sent = 0
-        except OSError:  # the client is gone, or a mapped file was cut
+        except OSError:  # the client is gone, or a file was cut
             self.will_close = True
             return
         self.sent_bytes += sent
         if sent == len(head) + len(body):
             return
+        offset = max(sent - len(head), 0)
+        rest = _HeldFile(body, offset) if isinstance(body, OpenBlob) else _Held(memoryview(body)[offset:])
         with self.outbuf_lock:
             self.outbufs[-1].append(head[sent:])
-            self.outbufs.append(_Held(memoryview(body)[max(sent - len(head), 0) :]))
+            self.outbufs.append(rest)
             self.outbufs.append(OverflowableBuffer(self.adj.outbuf_overflow))
             self.current_outbuf_count = 0
             self.total_outbufs_len += len(head) + len(body) - sent
+
+    def _sent_from_file(self, head: bytes, body: OpenBlob) -> int:
+        """Give the kernel a head and as much of a file as it takes at once; return how much that was."""
+        sent = self.socket.send(head, socket.MSG_MORE)
+        if sent < len(head):
+            return int(sent)
+        try:
+            return int(sent) + os.sendfile(self.socket.fileno(), body.fileno(), 0, len(body))
+        except BlockingIOError:
+            return int(sent)
 
     def received(self, data: bytes) -> bool:
         if self.lingers_until is None:

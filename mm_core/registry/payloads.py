@@ -22,7 +22,7 @@ from mm_core.errors import PayloadUnavailable
 from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress, decompress_gzip
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
-from mm_core.store import BlobDirectory, MappedBlobs, RegistryStore, StoreView
+from mm_core.store import BlobDirectory, MappedBlobs, OpenBlob, RegistryStore, StoreView
 
 STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
 
@@ -114,8 +114,8 @@ class Payloads:
         """Return the bytes of a payload in ``coding``."""
         return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
 
-    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | None:
-        """Return the body of a payload where it is at hand or a file that can be mapped, else None.
+    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | OpenBlob | None:
+        """Return the body of a payload where it is at hand or a file, else None.
 
         Mappings are kept for the thread that serves; no other one may call this.
         """
