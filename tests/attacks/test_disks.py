@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,15 +94,17 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
 
 
 def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
-    start_server: Start, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    start_server: Start, model_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "small").mkdir()
-    with small_disk(tmp_path / "small", "12m") as temporary:
-        monkeypatch.setenv("TMPDIR", str(temporary.path))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, small_disk(Path(short), "12m") as temporary:
+        monkeypatch.setenv("TMPDIR", str(temporary.path))  # a short path: else sockets and figures lie elsewhere
         server = start_server(WORKERS="2")
         wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
-        httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}).raise_for_status()
+        httpx.post(
+            server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}
+        ).raise_for_status()
         wait_until_published(server)
+        assert len(list(temporary.path.rglob("*.db"))) >= 6
         temporary.fill()
         asked = (
             "/api/models",
