@@ -8,22 +8,22 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import mm_core
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
-from mm_core.artifacts.limits import READING_RULES, ReadingLimits
-from mm_core.artifacts.read_group import GroupReading, read_group
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_group import GroupReading
+from mm_core.artifacts.reading_defects import lost_group, read_or_lose
 from mm_core.artifacts.reading_worker import Answer, Assignment
-from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, TrainingInfo
 
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
+
+ENDED = "Reading this group took too long, or ended the process that read it."
+ENDED_REMEDY = "Check the sizes of its files and save them again."
 
 
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
@@ -34,7 +34,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     """
     if len(listed) < FEWEST_FOR_CHILDREN:
         for files in listed:
-            yield read_group(root, files, limits)
+            yield read_or_lose(root, files, limits)
         return
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
@@ -79,7 +79,7 @@ def _work(
             if reading is None:
                 worker.close()
                 worker = None
-                reading = _lost(files)
+                reading = lost_group(files, ENDED, ENDED_REMEDY)
             done.put(reading)
     finally:
         if worker is not None:
@@ -143,29 +143,3 @@ class _Worker:
         if len(data) != size:
             raise EOFError
         return data
-
-
-def _lost(files: GroupFiles) -> GroupReading:
-    symbol, _, return_name = files.group_key.partition("_")
-    finding = Finding(
-        Severity.ERROR,
-        "reader-ended",
-        files.files[0].path,
-        "Reading this group took too long, or ended the process that read it.",
-        "Check the sizes of its files and save them again.",
-    )
-    group = Group(
-        group_key=files.group_key,
-        symbol=symbol or files.group_key,
-        return_name=return_name,
-        files=files.files,
-        factors=FactorTable(),
-        ic=IcTable(),
-        training=TrainingInfo(),
-        model=None,
-        onnx_sha256=None,
-        findings=(finding,),
-        read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        rules=READING_RULES,
-    )
-    return GroupReading(group, None, None)

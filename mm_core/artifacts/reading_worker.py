@@ -11,7 +11,7 @@ from pathlib import Path
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.read_group import read_group
+from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.domain.groups import Group
 
 IDLE_PRIORITY = 10
@@ -44,7 +44,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     root = Path(assignment.root)
     for line in requests:
-        reading = read_group(root, strict_json.decode_as(line, GroupFiles), assignment.limits)
+        reading = read_or_lose(root, strict_json.decode_as(line, GroupFiles), assignment.limits)
         answer = Answer(
             reading.group,
             None if reading.model_json is None else len(reading.model_json),

@@ -10,13 +10,11 @@ from pathlib import Path
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.read_group import is_torn
+from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.reading_pool import read_groups
 from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.sharing import Shared, with_shared_values
-
-LOST_READER = "reader-ended"
-"""The finding that says nothing about the content: such a group is read again at every scan."""
 
 Keep = Callable[[bytes, str], object]
 Progress = Callable[[int, int], object]

@@ -150,6 +150,7 @@ ATTACKS: dict[str, tuple[str, Change, str]] = {
     "a negative output": ("targets", _model("tree_info", [-1, 0, 0, 0]), "one of 2 outputs"),
     "rounds that go backwards": ("plain", _model("iteration_indptr", [0, 9, 2]), "does not divide the 2 trees"),
     "rounds from elsewhere": ("plain", _model("iteration_indptr", [2**31, 1, 2]), "does not divide the 2 trees"),
+    "rounds that are none": ("plain", _model("iteration_indptr", []), "does not divide the 2 trees"),
     "a vector for one output": ("vector leaves", _model("tree_info", [0, 1]), "leaves hold all outputs"),
     "weights of trees that are cut": (
         "dart",

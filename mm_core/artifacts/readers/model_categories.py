@@ -47,7 +47,7 @@ def check_categories(categories: Categories, features: int) -> None:
 def divides(places: Sequence[int], parts: int, length: int) -> bool:
     """Return whether ``places`` divide ``length`` things into so many parts, one after the other."""
     return (
-        len(places) == parts + 1
+        len(places) == parts + 1 > 0
         and places[0] == 0
         and places[-1] == length
         and all(begin <= end for begin, end in pairwise(places))

@@ -1,0 +1,101 @@
+"""Who reads a group, and what it costs the others when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import structlog
+
+from mm_core.artifacts import read_group
+from mm_core.artifacts.readers.model_json import read_booster
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.artifacts.scan import scan_root
+from mm_core.domain.groups import ModelSummary
+from mm_core.registry import Registry
+from tests.waiting import wait_until
+
+Write = Callable[..., Path]
+Fail = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def fail_on_bad(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Have the reader of models raise for those of groups whose key begins with BAD."""
+
+    def fail(error: BaseException) -> None:
+        def read(data: bytes, report: FileReport) -> ModelSummary:
+            if report.file.startswith("BAD"):
+                raise error
+            return read_booster(data, report)
+
+        monkeypatch.setattr(read_group, "read_booster", read)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IndexError("list index out of range"),
+        ZeroDivisionError("division by zero"),
+        RecursionError("maximum recursion depth exceeded"),
+        MemoryError(),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        type("ErrorOfALibrary", (Exception,), {})("\x1b[31mred"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_reader_that_fails_unexpectedly_costs_its_group_a_finding_that_names_the_defect(
+    write_group: Write, fail_on_bad: Fail, error: Exception
+) -> None:
+    write_group("BAD_r")
+    root = write_group("GOOD_r")
+    fail_on_bad(error)
+    scan = scan_root(root)
+    (finding,) = scan.groups["BAD_r"].findings
+    assert finding.code == "reader-ended"
+    assert f"{type(error).__name__} in test_reading_pool.py, line " in finding.detail
+    assert finding.detail.isprintable()
+    assert not scan.groups["BAD_r"].payload_ready
+    assert scan.groups["GOOD_r"].payload_ready
+    again = scan_root(root, scan).groups
+    assert again["BAD_r"] is not scan.groups["BAD_r"], "it is read again at every scan"
+    assert again["GOOD_r"] is scan.groups["GOOD_r"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__)
+def test_who_ends_the_process_is_not_held_up_by_a_scan(
+    write_group: Write, fail_on_bad: Fail, error: BaseException
+) -> None:
+    root = write_group("BAD_r")
+    fail_on_bad(error)
+    with pytest.raises(type(error)):
+        scan_root(root)
+
+
+def test_a_defect_of_a_reader_ends_no_scan_no_watcher_and_no_start(
+    write_group: Write, fail_on_bad: Fail, registry: Registry, tmp_path: Path
+) -> None:
+    fail_on_bad(IndexError("list index out of range"))
+    root = write_group("GOOD_r")
+    registry.registrations.register("m", str(root))
+    registry.watcher.start()
+    try:
+        write_group("BAD_r")
+        wait_until(lambda: "BAD_r" in registry.model("m")[1].groups)
+        write_group("LATER_r")
+        wait_until(lambda: "LATER_r" in registry.model("m")[1].groups)
+    finally:
+        registry.watcher.stop()
+    with structlog.testing.capture_logs() as lines:
+        registry.registrations.refresh("m")
+    (line,) = [line for line in lines if line["event"] == "reader_ended"]
+    assert (line["model"], line["group"]) == ("m", "BAD_r")
+    assert "IndexError in test_reading_pool.py" in line["reason"]
+    for path in (tmp_path / "data" / "scans").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert registry.registrations.restore_missing_scans() == ()
+    assert registry.payload("m", "LATER") is not None
