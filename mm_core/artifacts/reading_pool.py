@@ -22,6 +22,12 @@ from mm_core.artifacts.reading_worker import Answer, Assignment
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
 
+LARGEST_READ_HERE = 4 << 20
+"""Bytes of a file: hostile ones of this size take 110 MB to read, larger ones are read where memory has an end.
+
+A child takes 110 ms to start; a sound model of this size takes some 50 ms to check.
+"""
+
 ENDED = "Reading this group took too long, or ended the process that read it."
 ENDED_REMEDY = "Check the sizes of its files and save them again."
 
@@ -29,13 +35,22 @@ ENDED_REMEDY = "Check the sizes of its files and save them again."
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
     """Yield a reading of every group in ``listed``, in the order in which they are done.
 
-    From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; a child that dies, or takes longer
-    than ``limits.group_seconds`` for a group, costs that group a finding and is replaced.
+    From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; below that, one reads each group
+    with a file above `LARGEST_READ_HERE`. A child that dies, or takes longer than ``limits.group_seconds`` for a group,
+    costs that group a finding and is replaced.
     """
+    apart = listed
     if len(listed) < FEWEST_FOR_CHILDREN:
+        apart = [files for files in listed if any(file.size_bytes > LARGEST_READ_HERE for file in files.files)]
+        large = {files.group_key for files in apart}
         for files in listed:
-            yield read_or_lose(root, files, limits)
-        return
+            if files.group_key not in large:
+                yield read_or_lose(root, files, limits)
+    if apart:
+        yield from _read_apart(root, apart, limits)
+
+
+def _read_apart(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
         waiting.put(files)
@@ -43,7 +58,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
-        for number in range(os.cpu_count() or 1)
+        for number in range(min(os.cpu_count() or 1, len(listed)))
     ]
     for thread in crew:
         thread.start()

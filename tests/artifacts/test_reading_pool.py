@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
 
-from mm_core.artifacts import read_group
+from mm_core.artifacts import read_group, reading_pool
+from mm_core.artifacts.layouts import GroupFiles
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.listing import list_groups
+from mm_core.artifacts.read_group import GroupReading
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
+from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.artifacts.scan import scan_root
 from mm_core.domain.groups import ModelSummary
 from mm_core.registry import Registry
@@ -99,3 +107,39 @@ def test_a_defect_of_a_reader_ends_no_scan_no_watcher_and_no_start(
             path.unlink()
     assert registry.registrations.restore_missing_scans() == ()
     assert registry.payload("m", "LATER") is not None
+
+
+def test_a_group_with_a_large_file_is_read_by_a_child_and_the_others_here(
+    write_group: Write, monkeypatch: pytest.MonkeyPatch, booster_json: bytes
+) -> None:
+    document = json.loads(booster_json)
+    document["learner"]["attributes"]["note"] = "x" * reading_pool.LARGEST_READ_HERE
+    large = json.dumps(document).encode()
+    write_group("LARGE_r", model_json=large)
+    root = write_group("SMALL_r")
+    here: list[str] = []
+
+    def read(root: Path, files: GroupFiles, limits: ReadingLimits) -> GroupReading:
+        here.append(files.group_key)
+        return read_or_lose(root, files, limits)
+
+    monkeypatch.setattr(reading_pool, "read_or_lose", read)
+    kept: list[bytes] = []
+    scan = scan_root(root, keep=lambda data, _: kept.append(data))
+    assert here == ["SMALL_r"]
+    assert list(scan.groups) == ["LARGE_r", "SMALL_r"]
+    assert sorted(kept, key=len) == [booster_json, large]
+    (listed,) = [files for files in list_groups(root, ReadingLimits()).groups if files.group_key == "LARGE_r"]
+    alone = read_or_lose(root, listed, ReadingLimits()).group
+    assert replace(scan.groups["LARGE_r"], read_at="") == replace(alone, read_at="")
+    assert alone.payload_ready
+
+
+def test_a_child_that_may_take_less_memory_than_a_file_needs_costs_that_group_alone(write_group: Write) -> None:
+    write_group("LARGE_r")
+    root = write_group("SMALL_r")
+    os.truncate(root / "LARGE_r_model.json", 450 << 20)
+    scan = scan_root(root, limits=ReadingLimits(worker_memory_bytes=400 << 20))
+    (finding,) = scan.groups["LARGE_r"].findings
+    assert (finding.code, "MemoryError" in finding.detail) == ("reader-ended", True)
+    assert scan.groups["SMALL_r"].payload_ready

@@ -12,6 +12,7 @@ from mm_core import strict_json
 from mm_core.artifacts.readers.model_categories import Categories
 from mm_core.artifacts.readers.model_objective import Objective
 from mm_core.artifacts.readers.model_refusals import bad
+from mm_core.artifacts.readers.model_sizes import check_beside_trees, check_columns
 from mm_core.artifacts.readers.model_trees import Number, Tree, TreeParameters
 from mm_core.strict_json import MISSING, Missing
 
@@ -162,6 +163,7 @@ def decode_model(data: bytes) -> tuple[Document, memoryview]:
         begin = data.find(trees) if trees else len(data)
         end = begin + len(trees)
         beside = data[:begin] + b"[]" * bool(trees) + data[end:]
+        check_beside_trees(beside)
         json.loads(beside, object_pairs_hook=_unique)
         if data.find(b"\\", begin, end) >= 0:
             raise ValueError("a tree has a backslash in it")
@@ -175,6 +177,7 @@ def decoded_trees(text: memoryview) -> Iterator[Tree]:
     """Yield the trees of a model one after the other; raise `UnreadableArtifact` as `decode_model`."""
     for number, tree in enumerate(_texts(text)):
         try:
+            check_columns(tree, number)
             decoded = strict_json.decode_as(tree, Tree)
             # Each object has as many colons as names; where they are more, a name is unknown or stands twice.
             names = _PARAMETERS + sum(getattr(decoded, column) is not MISSING for column in _COLUMNS)
