@@ -6,6 +6,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.read_group import GroupReading, read_group
@@ -27,7 +28,9 @@ def read_or_lose(root: Path, files: GroupFiles, limits: ReadingLimits) -> GroupR
     watcher. ``MemoryError`` is one of them: what the group took is free again once its reader has ended.
     """
     try:
-        return read_group(root, files, limits)
+        reading = read_group(root, files, limits)
+        strict_json.encode(reading.group)  # what cannot be written would end the scan where it is stored
+        return reading
     except Exception as error:  # noqa: BLE001
         place = traceback.extract_tb(error.__traceback__)[-1]
         said = visible(str(error)[:200])

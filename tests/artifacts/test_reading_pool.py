@@ -16,11 +16,13 @@ from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.read_group import GroupReading
+from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.artifacts.scan import scan_root
-from mm_core.domain.groups import ModelSummary
+from mm_core.domain.factors import IcTable
+from mm_core.domain.groups import ModelSummary, TrainingInfo
 from mm_core.registry import Registry
 from tests.waiting import wait_until
 
@@ -71,6 +73,21 @@ def test_a_reader_that_fails_unexpectedly_costs_its_group_a_finding_that_names_t
     again = scan_root(root, scan).groups
     assert again["BAD_r"] is not scan.groups["BAD_r"], "it is read again at every scan"
     assert again["GOOD_r"] is scan.groups["GOOD_r"]
+
+
+def test_a_group_that_cannot_be_written_costs_itself_alone(
+    write_group: Write, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    def read(data: bytes, report: FileReport) -> tuple[TrainingInfo, IcTable]:
+        training, ic = read_training_info(data, report)
+        return (replace(training, config={"key": object()}) if report.file.startswith("BAD") else training), ic
+
+    monkeypatch.setattr(read_group, "read_training_info", read)
+    write_group("BAD_r")
+    root = write_group("GOOD_r")
+    scan = registry.registrations.register("m", str(root)).scan
+    assert [finding.code for finding in scan.groups["BAD_r"].findings] == ["reader-ended"]
+    assert registry.payload("m", "GOOD") is not None
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__)
