@@ -148,6 +148,13 @@ def test_text_may_have_every_escape_that_xgboost_knows(models: dict[str, bytes],
     assert loader.outcome(model) == "well"
 
 
+@pytest.mark.parametrize("place", ["attributes", "feature_names"])
+def test_half_a_surrogate_pair_is_refused_as_no_strict_reader_takes_it(place: str, models: dict[str, bytes]) -> None:
+    document = json.loads(models["plain"])
+    document["learner"][place] = {"note": "\ud800"} if place == "attributes" else ["\ud800", *"abcde"]
+    assert "hex escape" in _refusal(json.dumps(document).encode()).detail
+
+
 @pytest.mark.parametrize(
     ("plain", "escaped"),
     [

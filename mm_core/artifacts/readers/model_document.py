@@ -167,7 +167,9 @@ def decode_model(data: bytes) -> tuple[Document, memoryview]:
         json.loads(beside, object_pairs_hook=_unique)
         if data.find(b"\\", begin, end) >= 0:
             raise ValueError("a tree has a backslash in it")
-        document = strict_json.decode_as(_as_xgboost_reads(beside), Document)
+        document = strict_json.decode_as(beside, Document)
+        if b"\\" in beside:
+            document = strict_json.decode_as(_as_xgboost_reads(beside), Document)
     except (ValueError, RecursionError) as error:
         raise bad(f"The file is no XGBoost JSON ({error}).") from error
     return document, trees
@@ -207,8 +209,6 @@ def _as_xgboost_reads(text: bytes) -> bytes:
     Raises ``ValueError`` for a backslash in a name, where the two would read different documents, and for escapes that
     XGBoost does not know.
     """
-    if b"\\" not in text:
-        return text
     for string in _STRING.finditer(text):
         if string[2] is not None and b"\\" in string[1]:
             raise ValueError(f"a name is written with a backslash: {string[1][:60].decode(errors='replace')}")
