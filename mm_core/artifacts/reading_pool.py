@@ -30,6 +30,8 @@ A child takes 110 ms to start; a sound model of this size takes some 50 ms to ch
 
 ENDED = "Reading this group took too long, or ended the process that read it."
 ENDED_REMEDY = "Check the sizes of its files and save them again."
+NOT_STARTED = "No process could be started to read this group"
+NOT_STARTED_REMEDY = "Give this machine memory and processes to spare; the group is read again at every scan."
 
 
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
@@ -88,8 +90,12 @@ def _work(
                 files = waiting.get_nowait()
             except queue.Empty:
                 return
-            if worker is None:
-                worker = _Worker(root, limits)
+            try:
+                if worker is None:
+                    worker = _Worker(root, limits)
+            except OSError as error:
+                done.put(lost_group(files, f"{NOT_STARTED} ({error.strerror}).", NOT_STARTED_REMEDY))
+                continue
             reading = worker.read(files)
             if reading is None:
                 worker.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -160,3 +161,24 @@ def test_a_child_that_may_take_less_memory_than_a_file_needs_costs_that_group_al
     (finding,) = scan.groups["LARGE_r"].findings
     assert (finding.code, "MemoryError" in finding.detail) == ("reader-ended", True)
     assert scan.groups["SMALL_r"].payload_ready
+
+
+@pytest.mark.parametrize("groups", [1, reading_pool.FEWEST_FOR_CHILDREN])
+def test_a_machine_that_starts_no_more_processes_costs_findings_and_no_scan_waits(
+    write_group: Write, monkeypatch: pytest.MonkeyPatch, groups: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    for number in range(groups):
+        root = write_group(f"S{number}_r")
+    monkeypatch.setattr(reading_pool, "LARGEST_READ_HERE", 1)
+    monkeypatch.setattr(reading_pool.subprocess, "Popen", refuse)
+    scan = scan_root(root)
+    assert {finding.code for finding in scan.all_findings()} == {"reader-ended"}
+    assert {finding.detail for finding in scan.all_findings()} == {
+        "No process could be started to read this group (Cannot allocate memory)."
+    }
+    assert len(scan.groups) == groups
+    monkeypatch.undo()
+    assert all(group.payload_ready for group in scan_root(root, scan).groups.values())
