@@ -64,7 +64,7 @@ def test_whatever_is_taken_out_made_null_renamed_or_emptied_is_refused_or_loads(
         else:
             refused += 1
     assert {done: outcome for done, outcome in outcomes.items() if outcome != "well"} == {}
-    assert refused > 50
+    assert refused >= 40
     assert len(outcomes) > 10
 
 
