@@ -14,28 +14,45 @@ from typing import IO
 import mm_core
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
-from mm_core.artifacts.limits import READING_RULES, ReadingLimits
-from mm_core.artifacts.read_group import GroupReading, read_group
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_group import GroupReading
+from mm_core.artifacts.reading_defects import lost_group, read_or_lose
 from mm_core.artifacts.reading_worker import Answer, Assignment
-from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, TrainingInfo
-from mm_core.domain.moments import utc_now
 
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
+
+LARGEST_READ_HERE = 4 << 20
+"""Bytes of a file: hostile ones of this size take 110 MB to read, larger ones are read where memory has an end.
+
+A child takes 110 ms to start; a sound model of this size takes some 50 ms to check.
+"""
+
+ENDED = "Reading this group took too long, or ended the process that read it."
+ENDED_REMEDY = "Check the sizes of its files and save them again."
+NOT_STARTED = "No process could be started to read this group"
+NOT_STARTED_REMEDY = "Give this machine memory and processes to spare; the group is read again at every scan."
 
 
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
     """Yield a reading of every group in ``listed``, in the order in which they are done.
 
-    From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; a child that dies, or takes longer
-    than ``limits.group_seconds`` for a group, costs that group a finding and is replaced.
+    From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; below that, one reads each group
+    with a file above `LARGEST_READ_HERE`. A child that dies, or takes longer than ``limits.group_seconds`` for a group,
+    costs that group a finding and is replaced.
     """
+    apart = listed
     if len(listed) < FEWEST_FOR_CHILDREN:
+        apart = [files for files in listed if any(file.size_bytes > LARGEST_READ_HERE for file in files.files)]
+        large = {files.group_key for files in apart}
         for files in listed:
-            yield read_group(root, files, limits)
-        return
+            if files.group_key not in large:
+                yield read_or_lose(root, files, limits)
+    if apart:
+        yield from _read_apart(root, apart, limits)
+
+
+def _read_apart(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
         waiting.put(files)
@@ -43,7 +60,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
-        for number in range(os.cpu_count() or 1)
+        for number in range(min(os.cpu_count() or 1, len(listed)))
     ]
     for thread in crew:
         thread.start()
@@ -73,13 +90,17 @@ def _work(
                 files = waiting.get_nowait()
             except queue.Empty:
                 return
-            if worker is None:
-                worker = _Worker(root, limits)
+            try:
+                if worker is None:
+                    worker = _Worker(root, limits)
+            except OSError as error:
+                done.put(lost_group(files, f"{NOT_STARTED} ({error.strerror}).", NOT_STARTED_REMEDY))
+                continue
             reading = worker.read(files)
             if reading is None:
                 worker.close()
                 worker = None
-                reading = _lost(files)
+                reading = lost_group(files, ENDED, ENDED_REMEDY)
             done.put(reading)
     finally:
         if worker is not None:
@@ -143,29 +164,3 @@ class _Worker:
         if len(data) != size:
             raise EOFError
         return data
-
-
-def _lost(files: GroupFiles) -> GroupReading:
-    symbol, _, return_name = files.group_key.partition("_")
-    finding = Finding(
-        Severity.ERROR,
-        "reader-ended",
-        files.files[0].path,
-        "Reading this group took too long, or ended the process that read it.",
-        "Check the sizes of its files and save them again.",
-    )
-    group = Group(
-        group_key=files.group_key,
-        symbol=symbol or files.group_key,
-        return_name=return_name,
-        files=files.files,
-        factors=FactorTable(),
-        ic=IcTable(),
-        training=TrainingInfo(),
-        model=None,
-        onnx_sha256=None,
-        findings=(finding,),
-        read_at=utc_now(),
-        rules=READING_RULES,
-    )
-    return GroupReading(group, None, None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.read_group import read_group
+from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.domain.groups import Group
 
 IDLE_PRIORITY = 10
@@ -40,11 +40,10 @@ def main() -> None:
     os.nice(IDLE_PRIORITY)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     assignment = strict_json.decode_as(requests.readline(), Assignment)
-    limit = assignment.limits.worker_memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_memory(assignment.limits.worker_memory_bytes)
     root = Path(assignment.root)
     for line in requests:
-        reading = read_group(root, strict_json.decode_as(line, GroupFiles), assignment.limits)
+        reading = read_or_lose(root, strict_json.decode_as(line, GroupFiles), assignment.limits)
         answer = Answer(
             reading.group,
             None if reading.model_json is None else len(reading.model_json),
@@ -54,6 +53,13 @@ def main() -> None:
         answers.write(reading.model_json or b"")
         answers.write(reading.onnx or b"")
         answers.flush()
+
+
+def _limit_memory(most: int) -> None:
+    """Bound this process's address space; a limit that it was started with, and that is lower, stays."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 if __name__ == "__main__":

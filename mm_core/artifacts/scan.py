@@ -9,14 +9,13 @@ from pathlib import Path
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.read_group import is_torn
+from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.reading_pool import read_groups
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN
 from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
 from mm_core.domain.sharing import Shared, with_shared_values
-
-LOST_READER = "reader-ended"
-"""The finding that says nothing about the content: such a group is read again at every scan."""
 
 Keep = Callable[[bytes, str], object]
 Progress = Callable[[int, int], object]
@@ -35,8 +34,9 @@ def scan_root(
 
     ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when it was read by the
     same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
-    read, and when they cannot be read or listed just now. ``keep(bytes, suffix)`` is given the JSON text (``.json``)
-    and ONNX content (``.onnx``) of each group that was read, before the scan is returned. ``progress(done, total)``
+    read, and when they cannot be read just now; by whatever rules, when they cannot be listed just now.
+    ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was read,
+    before the scan is returned. ``progress(done, total)``
     counts groups that are read. Raises `InvalidRoot` when the root itself cannot be listed.
     """
     limits = limits or ReadingLimits()
@@ -63,11 +63,7 @@ def scan_root(
             if reading.onnx is not None:
                 keep(reading.onnx, ".onnx")
         known = before.get(reading.group.group_key)
-        is_kept = known is not None and is_torn(reading.group.findings)
-        group = known if is_kept else with_shared_values(reading.group, shared)
-        if not is_kept and known is not None and known.payload_ready and _is_unread(reading.group):
-            group = _still_serving(known, reading.group)
-        groups[reading.group.group_key] = group
+        groups[reading.group.group_key] = _in_service(known, with_shared_values(reading.group, shared))
         if progress is not None:
             progress(done, len(changed))
     read = {key: group for key in sorted(groups) if (group := groups[key]) is not None}
@@ -78,6 +74,32 @@ def _is_read(group: Group) -> bool:
     """Return whether a group says what its files say: it was read by today's rules, and nothing came between."""
     hindered = any(finding.code in (LOST_READER, UNREADABLE) for finding in group.findings)
     return group.rules == READING_RULES and not hindered and not is_torn(group.findings)
+
+
+def _in_service(known: Group | None, read: Group) -> Group:
+    """Return what is in service after a group was read: what was before, where its files could not be read whole.
+
+    What older rules took is never kept: they may have taken what crashes a bot. The group has no model until its files
+    can be read by today's.
+    """
+    if known is None or not (is_torn(read.findings) or (known.payload_ready and _is_unread(read))):
+        return read
+    if known.rules != READING_RULES:
+        return _out_of_service(read)
+    return known if is_torn(read.findings) else _still_serving(known, read)
+
+
+def _out_of_service(read: Group) -> Group:
+    reasons = tuple(
+        replace(
+            finding,
+            remedy=f"{finding.remedy} Until then the group has no model: it was read by rules that no longer hold.",
+        )
+        if finding.code in (STILL_BEING_WRITTEN, UNREADABLE)
+        else finding
+        for finding in read.findings
+    )
+    return replace(read, model=None, onnx_sha256=None, findings=reasons)
 
 
 def _is_unread(group: Group) -> bool:

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import structlog
+
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
+from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
@@ -25,6 +28,8 @@ from mm_core.registry.roots import checked_root, root_identity
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
 Progress = Callable[[int, int], object]
+
+log = structlog.get_logger("mm_core.registration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +189,10 @@ class Registrations:
     def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
         before = root_identity(root)
         scan = scan_root(root, previous, listing, keep=self._blobs.put, limits=self._limits, progress=progress)
+        for group in scan.groups.values():
+            for finding in group.findings:
+                if finding.code == LOST_READER:
+                    log.warning("reader_ended", model=name, group=group.group_key, reason=finding.detail)
         if root_identity(root) != before:
             raise InvalidRoot(f"Root '{root}' was replaced while it was read. Refresh again when it rests.")
         duplicates = scan.duplicate_symbols()
