@@ -18,6 +18,7 @@ from mm_core.api.parsing import Refusal, Request
 from mm_core.api.problems import problem_parts
 
 RESET = struct.pack("ii", 1, 0)
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER_SECONDS = 2.0
 """After a refusal, for the client to read it: a close with bytes unread resets the connection, and ends the answer."""
 
@@ -117,6 +118,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 if self.connected and self.requests:
                     self.server.add_task(self)
 
+    def send_continue(self) -> None:
+        """Ask for the body; the loop sends that, as waitress would end a lost connection in the thread that asks."""
+        self.request.expect_continue = False
+        self.sent_continue = True
+        with self.outbuf_lock:
+            self.outbufs[-1].append(GO_ON)
+            self.current_outbuf_count += len(GO_ON)
+            self.total_outbufs_len += len(GO_ON)
+
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent: int = super().send(data, do_close)
         self.sent_bytes += sent
@@ -171,7 +181,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def drop(self) -> None:
         """End the connection at once, whatever waits to be sent; for the loop's thread."""
         self.is_refused = False
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        with suppress(OSError):  # it is gone already
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.handle_close()
 
     def _flush_some(self, do_close: bool = True) -> bool:

@@ -85,12 +85,16 @@ class EventLoop:
         known = self._wanted.get(descriptor, 0)
         if wanted == known:
             return
-        if not wanted:
-            self._epoll.unregister(descriptor)
-            del self._wanted[descriptor]
-            return
-        if known:
-            self._epoll.modify(descriptor, wanted)
+        try:
+            if not wanted:
+                self._epoll.unregister(descriptor)
+            elif known:
+                self._epoll.modify(descriptor, wanted)
+            else:
+                self._epoll.register(descriptor, wanted)
+        except OSError:  # it was closed meanwhile: the system knows it no longer
+            wanted = 0
+        if wanted:
+            self._wanted[descriptor] = wanted
         else:
-            self._epoll.register(descriptor, wanted)
-        self._wanted[descriptor] = wanted
+            self._wanted.pop(descriptor, None)
