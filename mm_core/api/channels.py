@@ -14,8 +14,9 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from mm_core.api.access_log import request_id_of
-from mm_core.api.parsing import Refusal, Request
+from mm_core.api.parsing import Request
 from mm_core.api.problems import problem_parts
+from mm_core.api.refusals import Refusal
 
 RESET = struct.pack("ii", 1, 0)
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"

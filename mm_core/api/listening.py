@@ -21,9 +21,10 @@ from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
 from mm_core.api.hosts import AllowedHosts
 from mm_core.api.incoming import LARGEST_BODY
-from mm_core.api.parsing import LARGEST_HEAD, Heads, Request
+from mm_core.api.parsing import Heads, Request
 from mm_core.api.patience import Patience
 from mm_core.api.pulls import ReadyPulls
+from mm_core.api.refusals import LARGEST_HEAD
 from mm_core.errors import SettingsError
 from mm_core.settings import Settings
 

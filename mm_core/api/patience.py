@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mm_core.api.parsing import Refusal
+from mm_core.api.refusals import Refusal
 
 SLOWEST_BYTES_A_SECOND = 4096
 """Requests must arrive, and answers be read, no slower on average once the first seconds are over."""
