@@ -19,6 +19,7 @@ from mm_core.api.problems import problem_parts
 from mm_core.api.refusals import Refusal
 
 RESET = struct.pack("ii", 1, 0)
+RETURN = 0x0D
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER_SECONDS = 2.0
 """After a refusal, for the client to read it: a close with bytes unread resets the connection, and ends the answer."""
@@ -81,10 +82,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     behind: tuple[float, int] | None = None
     """Since when an answer waits for its reader, and what had been sent by then."""
 
+    opened_at: float
+    active_at: float
+    """When something was asked or sent last; waitress notes the time of day, which may be set back."""
+
     is_refused = False
     lingers_until: float | None = None
     _is_put_off = False
     _discarded_bytes = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.opened_at = self.active_at = time.monotonic()
+        super().__init__(*arguments, **named)
 
     def parser_class(self, adj: Any) -> Request:
         """Return what takes the next request."""
@@ -105,6 +114,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self.server.pull_trigger()
             else:
                 super().service()
+                self.active_at = time.monotonic()
 
     def writable(self) -> bool:
         return bool(self._is_put_off or super().writable())
@@ -135,7 +145,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def send_now(self, head: bytes, body: bytes | mmap) -> None:
         """Give the kernel what it takes at once, and the rest when the client has read; for the loop's thread."""
-        self.last_activity = time.time()
+        self.active_at = time.monotonic()
         try:
             sent = self.socket.sendmsg((head, body))
         except BlockingIOError:
@@ -155,6 +165,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         if self.lingers_until is None:
+            if data[0] != RETURN or data.strip(b"\r\n"):  # empty lines ask nothing
+                self.active_at = time.monotonic()
             return bool(super().received(data))
         self._discarded_bytes += len(data)
         if self._discarded_bytes > self.adj.max_request_body_size:
@@ -191,7 +203,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         just ended one may be asking for the next one's body; both would send the same bytes.
         """
         with self.outbuf_lock:
-            return bool(super()._flush_some(do_close))
+            has_sent = bool(super()._flush_some(do_close))
+        if has_sent:
+            self.active_at = time.monotonic()
+        return has_sent
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """Let no thread wait for a reader: what one task makes is kept, in files where it is large; see `service`."""

@@ -90,7 +90,6 @@ def server_on(
         ident=None,
         backlog=BACKLOG,
         connection_limit=CONNECTIONS,
-        cleanup_interval=1,
         send_bytes=SEND_BYTES,
         max_request_header_size=LARGEST_HEAD,
         max_request_body_size=LARGEST_BODY + 1,
@@ -104,7 +103,8 @@ def server_on(
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
         listener.heads = Heads(listener.adj, None)
         listener.refused = _note_nothing
-        listener.maintenance = Patience(listener, settings.request_seconds, settings.idle_seconds)
+        listener.maintenance = _note_nothing  # waitress asks for it by the time of day, which may be set back
+        loop.each_second.append(Patience(listener, settings.request_seconds, settings.idle_seconds))
         if door is not None:
             listener.heads = Heads(listener.adj, door.hosts)
             listener.refused = partial(_note_refusal, door.access)
@@ -113,7 +113,7 @@ def server_on(
 
 
 def _note_nothing(*_: object) -> None:
-    """Leave the note to whoever passed the request on."""
+    """Leave it to whoever passed the request on, or looks after connections."""
 
 
 def _note_refusal(

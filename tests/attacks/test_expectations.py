@@ -7,16 +7,16 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
-from mm_core.api.listening import connections_of, run, server_on
 from mm_core.settings import Settings
 from tests.attacks.conftest import Target
+from tests.attacks.in_process import served_here
 from tests.attacks.raw_http import answers_in, ask, connect, next_answer, request, reset, rest_of
 from tests.waiting import wait_until
 
@@ -33,40 +33,6 @@ BODILESS: dict[str, bytes] = {
     + b"0\r\n\r\n",
     "a question": request("/api/models", **AUTHORIZED, **EXPECTS),
 }
-
-
-class _End:
-    """Ends the loop that asks it."""
-
-    def readable(self) -> bool:
-        raise KeyboardInterrupt
-
-    def close(self) -> None:
-        """Be closed with the others."""
-
-
-@contextlib.contextmanager
-def _served(application: Callable[..., Iterable[bytes]], settings: Settings) -> Iterator[str]:
-    """Serve an application in this process, and check that its loop runs until the context ends; yield its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    ready = threading.Event()
-    started: list[Any] = []
-
-    def serve() -> None:
-        started.append(server_on([listener], application, settings))
-        ready.set()
-        run(started[0])
-
-    thread = threading.Thread(target=serve, name="loop", daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert thread.is_alive(), "the loop has ended"
-    finally:
-        connections_of(started[0])[-1] = _End()
-        thread.join(15)
-    assert not thread.is_alive()
 
 
 @pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
@@ -89,7 +55,7 @@ def test_no_thread_but_the_loops_ends_a_connection_whose_client_vanished(
 
     monkeypatch.setattr(Channel, "handle_close", handle_close)
     waiting = request("/slow") + request("/", "PUT", Content_Length="5", **EXPECTS)
-    with _served(application, settings) as url:
+    with served_here(application, settings) as url:
         clients = [connect(url) for _ in range(3)]
         for client in clients:
             client.sendall(waiting)
