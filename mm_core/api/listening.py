@@ -16,6 +16,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import BaseWSGIServer
 
+from mm_core.api.accepting import Accepting
 from mm_core.api.access_log import AccessLog, Application
 from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
@@ -23,6 +24,7 @@ from mm_core.api.hosts import AllowedHosts
 from mm_core.api.incoming import LARGEST_BODY
 from mm_core.api.parsing import Heads, Request
 from mm_core.api.patience import Patience
+from mm_core.api.process import connections_that_fit
 from mm_core.api.pulls import ReadyPulls
 from mm_core.api.refusals import LARGEST_HEAD
 from mm_core.errors import SettingsError
@@ -89,7 +91,7 @@ def server_on(
         threads=settings.threads,
         ident=None,
         backlog=BACKLOG,
-        connection_limit=CONNECTIONS,
+        connection_limit=connections_that_fit(CONNECTIONS),
         send_bytes=SEND_BYTES,
         max_request_header_size=LARGEST_HEAD,
         max_request_body_size=LARGEST_BODY + 1,
@@ -98,6 +100,7 @@ def server_on(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
+        Accepting(listener)
         listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
