@@ -44,10 +44,12 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
         request_id = request_id_of(self.request.headers.get("X_REQUEST_ID", ""))
         path = getattr(self.request, "path", "")
         body, headers = problem_parts(refusal.code, refusal.reason, refusal.body, path, request_id)
+        if refusal.code == 503:
+            headers["Retry-After"] = "1"
         self.status = f"{refusal.code} {refusal.reason}"
         self.response_headers.extend([*headers.items(), ("X-Request-Id", request_id)])
         self.set_close_on_finish()
-        self.channel.is_refused = True
+        self.channel.lingers_at_end = True
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.server.refused(self.channel, self.request, refusal.code, len(body), request_id)
@@ -86,7 +88,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     active_at: float
     """When something was asked or sent last; waitress notes the time of day, which may be set back."""
 
-    is_refused = False
+    lingers_at_end = False
     lingers_until: float | None = None
     _is_put_off = False
     _discarded_bytes = 0
@@ -113,8 +115,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self._is_put_off = True
                 self.server.pull_trigger()
             else:
+                if self.server.is_ending:
+                    self._announce_end()
                 super().service()
                 self.active_at = time.monotonic()
+
+    def _announce_end(self) -> None:
+        """Let the answer to the last request that has come tell that no other will be answered here."""
+        with self.requests_lock:
+            if len(self.requests) == 1 and self.request is None:
+                self.requests[0].headers["CONNECTION"] = "close"
+                self.lingers_at_end = True  # what comes all the same is read, or it would reset the answer
 
     def writable(self) -> bool:
         return bool(self._is_put_off or super().writable())
@@ -174,13 +185,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return False
 
     def handle_close(self) -> None:
-        if self.is_refused and self.lingers_until is None:
+        if self.lingers_at_end and self.lingers_until is None:
             self.lingers_until = time.monotonic() + LINGER_SECONDS
             self.will_close = False
             with suppress(OSError):  # the client may be gone, which reading tells then
                 self.socket.shutdown(socket.SHUT_WR)
         else:
             super().handle_close()
+
+    def is_idle(self) -> bool:
+        """Return whether nothing was asked that is not answered, as far as this machine knows."""
+        with self.requests_lock:
+            if self.requests or self.request is not None or self.total_outbufs_len or self.lingers_until is not None:
+                return False
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing is there, or nobody
+            return True
 
     def give_up(self, refusal: Refusal) -> None:
         """Refuse the request that is still arriving; for the loop's thread."""
@@ -193,7 +214,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def drop(self) -> None:
         """End the connection at once, whatever waits to be sent; for the loop's thread."""
-        self.is_refused = False
+        self.lingers_at_end = False
         with suppress(OSError):  # it is gone already
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.handle_close()

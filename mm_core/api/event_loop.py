@@ -61,6 +61,11 @@ class EventLoop:
         """Forget a connection; the system has done so, and may give its number to the next one."""
         self._wanted.pop(descriptor, None)
 
+    def forget(self, descriptor: int) -> None:
+        """Look after a connection no longer that another process may keep open."""
+        if self._wanted.pop(descriptor, None):
+            self._epoll.unregister(descriptor)
+
     def run(self) -> None:
         """Wait and answer until an exception ends it."""
         next_full_look = 0.0

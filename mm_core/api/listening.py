@@ -32,6 +32,7 @@ from mm_core.settings import Settings
 
 BACKLOG = 1024
 CONNECTIONS = 3000
+ENDING_SECONDS = 0.2
 SEND_BYTES = 256 << 10
 """Of an answer, gathered before they are sent; why, and why the other values: docs/operations.md, "Tuning"."""
 
@@ -100,7 +101,9 @@ def server_on(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
-        Accepting(listener)
+        listener.accepting_all = Accepting(listener)
+        listener.is_ending = False
+        listener.begin_to_end = partial(_begin_to_end, listener)
         listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
@@ -127,13 +130,29 @@ def _note_refusal(
     access.note(request_id, method, path, "refused", status, size_bytes, seconds, channel.addr[0])
 
 
+def _begin_to_end(listener: Any) -> None:
+    """Take in who waits to be, and let answers tell that their connection ends: ready ones do not, threads' do."""
+    listener.is_ending = True
+    listener.add_task = listener.task_dispatcher.add_task
+    listener.accepting_all.take_all()
+
+
 def run(server: Any) -> None:
     """Serve until SIGINT, or whatever else raises ``KeyboardInterrupt`` or ``SystemExit``, ends it."""
     try:
         listeners(server)[0].loop.run()
     except (KeyboardInterrupt, SystemExit):
-        server.task_dispatcher.shutdown()
+        _end_threads(server.task_dispatcher)
         wasyncore.close_all(connections_of(server))
+
+
+def _end_threads(dispatcher: Any) -> None:
+    """End the threads that are idle; those that are not had their time, and end with the process."""
+    dispatcher.set_thread_count(0)
+    deadline = time.monotonic() + ENDING_SECONDS
+    while dispatcher.threads and time.monotonic() < deadline:
+        time.sleep(0.005)
+    dispatcher.shutdown(timeout=0)
 
 
 def connections_of(server: Any) -> dict[int, Any]:
@@ -152,11 +171,6 @@ def listeners(server: Any) -> list[Any]:
     if isinstance(server, BaseWSGIServer):
         return [server]
     return [entry for entry in list(server.map.values()) if isinstance(entry, BaseWSGIServer)]
-
-
-def channels(server: Any) -> list[Any]:
-    """Return the open connections."""
-    return [channel for listener in listeners(server) for channel in list(listener.active_channels.values())]
 
 
 class _ReadyFirst:

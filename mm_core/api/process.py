@@ -24,6 +24,9 @@ compressed bodies of most payloads less, and at 256 KiB each of those cost its r
 OPEN_FILES = 10_000
 """Of a connection and the two files that its request and its answer may be kept in, as many as there may be."""
 
+ENDING_SECONDS = 0.7
+"""For what is being read or made when the server ends; it leaves nothing half written, and is done again later."""
+
 FILES_OF_A_CONNECTION = 3
 OTHER_FILES = 1000
 """What else may be open at once, half of all where there are fewer than twice as many."""
@@ -43,9 +46,15 @@ def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        registry.cleaner.stop()
-        registry.watcher.stop()
-        registry.publisher.stop()
+        ending = threading.Thread(target=_end, args=(registry,), daemon=True)
+        ending.start()
+        ending.join(ENDING_SECONDS)
+
+
+def _end(registry: Registry) -> None:
+    registry.cleaner.stop()
+    registry.watcher.stop()
+    registry.publisher.stop()
 
 
 def allow_many_files() -> None:

@@ -24,6 +24,7 @@ _SENTENCES = {
     ),
     500: ("Internal Server Error", "The server made a mistake that is now in its log. Try again."),
     501: ("Not implemented", "Of the transfer codings, chunked alone is understood. Send Content-Length, or chunked."),
+    503: ("Service ends", "The server stops, and the request has not arrived whole. Send it again."),
     505: ("HTTP version not supported", "This server speaks HTTP/1.1 and HTTP/1.0. Ask with one of these."),
 }
 
