@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import posixpath
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 import pytest
@@ -219,6 +222,23 @@ def test_a_target_leads_where_it_says_once_decoded_or_nowhere(
     assert "x-injected" not in answer.headers
 
 
+@pytest.mark.parametrize("before", [b"", b"http://127.0.0.1"], ids=["path", "absolute"])
+@pytest.mark.parametrize("name", [b"%256d", b"%25256d", b"..%252fm", b"m%2500", b"m%252f..%252fm", b"%256D"])
+def test_a_name_that_is_encoded_twice_is_not_the_one_that_is_written_or_deleted(
+    target: Target, asked_again: Callable[[], None], before: bytes, name: bytes
+) -> None:
+    path = before + b"/api/models/" + name
+    config = httpx.get(target.url + CONFIG).json()
+    body = json.dumps({"SOLUSDT": {"mean_values": [9.0] * 3, "variance_values": [9.0] * 3}}).encode()
+    lines = (b"Content-Type: application/json", b"Content-Length: %d" % len(body))
+    _check(target, 404, _get(path, method=b"DELETE"))
+    _check(target, 404, _get(path + b"/refresh", method=b"POST"))
+    for symbol in (b"SOLUSDT", b"%2553OLUSDT"):
+        _check(target, 404, _get(path + b"/symbols/" + symbol + b"/factor-config", *lines, method=b"PUT") + body)
+    _check(target, 404, _get(b"/api/models/m/symbols/%2553OLUSDT/factor-config", *lines, method=b"PUT") + body)
+    assert httpx.get(target.url + CONFIG).json() == config
+
+
 def test_a_chunk_of_one_byte_a_line_is_a_body_like_any_other(target: Target) -> None:
     body = b'{"model_name": "../m", "root_path": "/"}'
     chunks = b"".join(b"1;name=value\r\n" + bytes([byte]) + b"\r\n" for byte in body) + b"0\r\nX-Trailer: a\r\n\r\n"
@@ -373,11 +393,18 @@ def test_nginx_in_front_and_the_server_read_the_same_requests(front: str, target
 
 
 def test_paths_through_nginx_lead_no_further_than_without_it(front: str, target: Target) -> None:
+    answered = 0
     for name, (status, path) in TARGETS.items():
         (through,) = exchange(front, _get(path, b"Accept-Encoding: gzip", b"Connection: close"), half_close=False)
         if through.status == 200:  # nginx leaves schemes out, and resolves dots, before it asks
             assert status == 200 or b"/../" in path or not path.startswith(b"/"), name
+            resolved = posixpath.normpath(unquote(urlsplit(path.decode()).path))
+            direct = httpx.get(target.url + quote(resolved), headers={"Accept-Encoding": "identity"})
+            is_gzip = through.headers.get("content-encoding") == "gzip"
+            assert (gzip.decompress(through.body) if is_gzip else through.body) == direct.content, name
+            answered += 1
         assert through.status < 500, name
+    assert answered >= 3
 
 
 def test_a_config_as_large_as_the_server_takes_passes_nginx(front: str) -> None:
