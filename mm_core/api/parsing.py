@@ -81,10 +81,10 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             taken = super().received(data)
         else:
             taken = self._received_part(data)
-        if self.completed:
+        if self.error is not None and not isinstance(self.error, Refusal):
+            self.error = self._refusal or Refusal(self.error.code)
+        if self.expect_continue and self.completed:
             self.expect_continue = False  # else waitress asks for a body that is there, or refused, or none
-            if self.error is not None and not isinstance(self.error, Refusal):
-                self.error = self._refusal or Refusal(self.error.code)
         return taken
 
     def _received_part(self, data: bytes) -> int:
