@@ -206,7 +206,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def give_up(self, refusal: Refusal) -> None:
         """Refuse the request that is still arriving; for the loop's thread."""
         with self.requests_lock:
-            if self.request is not None and not self.requests:
+            if self.request is not None and not self.requests and self.lingers_until is None:
                 self.request.end(refusal)
                 self.requests.append(self.request)
                 self.request = None
