@@ -62,6 +62,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     error: Any
     body_rcv: Any
+    expect_continue: bool
     _held: bytes | bytearray = b""
     """Of a head that has not arrived whole."""
 
