@@ -84,8 +84,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             taken = self._received_part(data)
         if self.error is not None and not isinstance(self.error, Refusal):
             self.error = self._refusal or Refusal(self.error.code)
-        if self.expect_continue and self.completed:
-            self.expect_continue = False  # else waitress asks for a body that is there, or refused, or none
+        if self.expect_continue and (self.completed or taken < len(data)):
+            self.expect_continue = False  # else waitress asks for a body that comes, or is refused, or none
         return taken
 
     def _received_part(self, data: bytes) -> int:
