@@ -101,7 +101,7 @@ class _Drain:
         elif self._is_listening and moment - self._began > TAKING_SECONDS:
             self._is_listening = False
             for listener in self._listening:
-                listener.accepting_all.end()
+                listener.intake.end()
         is_late, is_last = moment - self._began > GRACE_SECONDS, moment > self._deadline - LAST_SECONDS
         for listener in self._listening:
             for channel in list(listener.active_channels.values()):

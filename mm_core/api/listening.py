@@ -101,7 +101,7 @@ def server_on(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
-        listener.accepting_all = Accepting(listener)
+        listener.intake = Accepting(listener)
         listener.is_ending = False
         listener.begin_to_end = partial(_begin_to_end, listener)
         listener.channel_class = Channel
@@ -134,7 +134,7 @@ def _begin_to_end(listener: Any) -> None:
     """Take in who waits to be, and let answers tell that their connection ends: ready ones do not, threads' do."""
     listener.is_ending = True
     listener.add_task = listener.task_dispatcher.add_task
-    listener.accepting_all.take_all()
+    listener.intake.take_all()
 
 
 def run(server: Any) -> None:
