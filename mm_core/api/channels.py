@@ -15,11 +15,14 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from mm_core.api.access_log import request_id_of
-from mm_core.api.parsing import Refusal, Request
+from mm_core.api.parsing import Request
 from mm_core.api.problems import problem_parts
+from mm_core.api.refusals import Refusal
 from mm_core.registry import OpenBlob
 
 RESET = struct.pack("ii", 1, 0)
+RETURN = 0x0D
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER_SECONDS = 2.0
 """After a refusal, for the client to read it: a close with bytes unread resets the connection, and ends the answer."""
 
@@ -43,10 +46,12 @@ class _RefusalTask(ErrorTask):  # type: ignore[misc]
         request_id = request_id_of(self.request.headers.get("X_REQUEST_ID", ""))
         path = getattr(self.request, "path", "")
         body, headers = problem_parts(refusal.code, refusal.reason, refusal.body, path, request_id)
+        if refusal.code == 503:
+            headers["Retry-After"] = "1"
         self.status = f"{refusal.code} {refusal.reason}"
         self.response_headers.extend([*headers.items(), ("X-Request-Id", request_id)])
         self.set_close_on_finish()
-        self.channel.is_refused = True
+        self.channel.lingers_at_end = True
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.server.refused(self.channel, self.request, refusal.code, len(body), request_id)
@@ -108,10 +113,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     behind: tuple[float, int] | None = None
     """Since when an answer waits for its reader, and what had been sent by then."""
 
-    is_refused = False
+    opened_at: float
+    active_at: float
+    """When something was asked or sent last; waitress notes the time of day, which may be set back."""
+
+    lingers_at_end = False
     lingers_until: float | None = None
     _is_put_off = False
     _discarded_bytes = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.opened_at = self.active_at = time.monotonic()
+        super().__init__(*arguments, **named)
 
     def parser_class(self, adj: Any) -> Request:
         """Return what takes the next request."""
@@ -131,7 +144,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self._is_put_off = True
                 self.server.pull_trigger()
             else:
+                if self.server.is_ending:
+                    self._announce_end()
                 super().service()
+                self.active_at = time.monotonic()
+
+    def _announce_end(self) -> None:
+        """Let the answer to the last request that has come tell that no other will be answered here."""
+        with self.requests_lock:
+            if len(self.requests) == 1 and self.request is None:
+                self.requests[0].headers["CONNECTION"] = "close"
+                self.lingers_at_end = True  # what comes all the same is read, or it would reset the answer
 
     def writable(self) -> bool:
         return bool(self._is_put_off or super().writable())
@@ -145,6 +168,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             with self.requests_lock:
                 if self.connected and self.requests:
                     self.server.add_task(self)
+
+    def send_continue(self) -> None:
+        """Ask for the body; the loop sends that, as waitress would end a lost connection in the thread that asks."""
+        self.request.expect_continue = False
+        self.sent_continue = True
+        with self.outbuf_lock:
+            self.outbufs[-1].append(GO_ON)
+            self.current_outbuf_count += len(GO_ON)
+            self.total_outbufs_len += len(GO_ON)
 
     def send(self, data: bytes | _PartOfFile, do_close: bool = True) -> int:
         sent: int
@@ -162,7 +194,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def send_now(self, head: bytes, body: bytes | mmap | OpenBlob) -> None:
         """Give the kernel what it takes at once, and the rest when the client has read; for the loop's thread."""
-        self.last_activity = time.time()
+        self.active_at = time.monotonic()
         try:
             sent = self._sent_from_file(head, body) if isinstance(body, OpenBlob) else self.socket.sendmsg((head, body))
         except BlockingIOError:
@@ -194,6 +226,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         if self.lingers_until is None:
+            if data[0] != RETURN or data.strip(b"\r\n"):  # empty lines ask nothing
+                self.active_at = time.monotonic()
             return bool(super().received(data))
         self._discarded_bytes += len(data)
         if self._discarded_bytes > self.adj.max_request_body_size:
@@ -201,7 +235,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return False
 
     def handle_close(self) -> None:
-        if self.is_refused and self.lingers_until is None:
+        if self.lingers_at_end and self.lingers_until is None:
             self.lingers_until = time.monotonic() + LINGER_SECONDS
             self.will_close = False
             with suppress(OSError):  # the client may be gone, which reading tells then
@@ -209,10 +243,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         else:
             super().handle_close()
 
+    def is_idle(self) -> bool:
+        """Return whether nothing was asked that is not answered, as far as this machine knows."""
+        with self.requests_lock:
+            if self.requests or self.request is not None or self.total_outbufs_len or self.lingers_until is not None:
+                return False
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing is there, or nobody
+            return True
+
     def give_up(self, refusal: Refusal) -> None:
         """Refuse the request that is still arriving; for the loop's thread."""
         with self.requests_lock:
-            if self.request is not None and not self.requests:
+            if self.request is not None and not self.requests and self.lingers_until is None:
                 self.request.end(refusal)
                 self.requests.append(self.request)
                 self.request = None
@@ -220,8 +264,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def drop(self) -> None:
         """End the connection at once, whatever waits to be sent; for the loop's thread."""
-        self.is_refused = False
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.lingers_at_end = False
+        with suppress(OSError):  # it is gone already
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.handle_close()
 
     def _flush_some(self, do_close: bool = True) -> bool:
@@ -229,7 +274,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         just ended one may be asking for the next one's body; both would send the same bytes.
         """
         with self.outbuf_lock:
-            return bool(super()._flush_some(do_close))
+            has_sent = bool(super()._flush_some(do_close))
+        if has_sent:
+            self.active_at = time.monotonic()
+        return has_sent
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         """Let no thread wait for a reader: what one task makes is kept, in files where it is large; see `service`."""

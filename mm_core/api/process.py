@@ -24,6 +24,13 @@ compressed bodies of most payloads less, and at 256 KiB each of those cost its r
 OPEN_FILES = 10_000
 """Of a connection and the two files that its request and its answer may be kept in, as many as there may be."""
 
+ENDING_SECONDS = 0.7
+"""For what is being read or made when the server ends; it leaves nothing half written, and is done again later."""
+
+FILES_OF_A_CONNECTION = 3
+OTHER_FILES = 1000
+"""What else may be open at once, half of all where there are fewer than twice as many."""
+
 log = structlog.get_logger("mm_core.server")
 
 
@@ -39,9 +46,15 @@ def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        registry.cleaner.stop()
-        registry.watcher.stop()
-        registry.publisher.stop()
+        ending = threading.Thread(target=_end, args=(registry,), daemon=True)
+        ending.start()
+        ending.join(ENDING_SECONDS)
+
+
+def _end(registry: Registry) -> None:
+    registry.cleaner.stop()
+    registry.watcher.stop()
+    registry.publisher.stop()
 
 
 def allow_many_files() -> None:
@@ -50,6 +63,17 @@ def allow_many_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def connections_that_fit(wanted: int) -> int:
+    """Return how many connections the files that may be open are enough for, at most ``wanted``."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return wanted
+    fitting = (files - min(OTHER_FILES, files // 2)) // FILES_OF_A_CONNECTION
+    if fitting < wanted:
+        log.warning("few_open_files", files=files, connections=fitting, wanted_files=OPEN_FILES)
+    return min(fitting, wanted)
 
 
 def give_freed_memory_back() -> None:

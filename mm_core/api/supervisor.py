@@ -17,8 +17,9 @@ from pathlib import Path
 import structlog
 
 import mm_core
+from mm_core.api.accepting import turn_newcomers_away
 from mm_core.api.app import create_routes
-from mm_core.api.draining import DRAIN_SECONDS, StopSignals
+from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Owned
 from mm_core.api.listening import BACKLOG, run, server_on
 from mm_core.api.metrics import Metrics
@@ -33,7 +34,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 LONGEST_PLACE = 64
 """Bytes of a directory's path: a socket's whole path has at most 107."""
 
-STOPPING_SECONDS = 1.0
+STOPPING_SECONDS = 0.5
 """More than the drain that a worker is given before it is killed."""
 
 log = structlog.get_logger("mm_core.server")
@@ -87,6 +88,7 @@ class _Workers:
     def __init__(
         self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path, ended: Callable[[int], None]
     ) -> None:
+        self._sockets = [each for one in sockets for each in one]
         self._descriptors = [[each.fileno() for each in one] for one in sockets]
         self._owner = str(owner)
         project = str(Path(mm_core.__file__).parent.parent)
@@ -113,15 +115,17 @@ class _Workers:
         with self._lock:
             return len(self._running)
 
-    def stop(self) -> None:
-        """Let every worker finish what it has in flight, and wait for that; the slowest are killed."""
+    def stop(self, deadline: float) -> None:
+        """Let every worker answer who has connected to it, and wait for that; those that do not end are killed."""
         self._stopping.set()
+        turn_newcomers_away(self._sockets)
         with self._lock:
             for process in self._running.values():
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN_SECONDS + STOPPING_SECONDS
+        for each in self._sockets:  # the workers' own copies last until they have taken in who waits
+            each.close()
         for keeper in self._keepers:
-            keeper.join(max(deadline - time.monotonic(), 0.0))
+            keeper.join(max(deadline + STOPPING_SECONDS - time.monotonic(), 0.0))
         with self._lock:
             for process in self._running.values():
                 process.kill()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
 from mm_core.store.scans import ScanFiles
 from mm_core.wiring import open_registry
+from tests.attacks.in_process import served_here
+from tests.attacks.raw_http import answers_in, ask, connect, request, rest_of
 from tests.conftest import save_config
 from tests.store.test_contract import MODEL, make_scan, record
 
@@ -181,3 +184,27 @@ def test_blobs_of_a_clock_that_was_never_set_are_made_again_and_nothing_is_serve
     registered.housekeeping.execute(registered.housekeeping.plan_cleanup())
     assert registered.published.find("m", "SOLUSDT") == before == registered.payload("m", "SOLUSDT")
     assert list(BlobDirectory(blobs / "models").entries()), "what a scan names stays"
+
+
+@pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+@pytest.mark.parametrize("step", [-HOUR, HOUR], ids=["goes back", "goes forward"])
+def test_slow_and_silent_connections_end_in_their_time_whatever_the_clock_does(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"{}"]
+
+    impatient = replace(settings, request_seconds=1.0, idle_seconds=2.5)
+    as_it_is = time.time
+    with served_here(application, impatient) as url, connect(url) as slow, connect(url) as silent, connect(url) as bot:
+        began = time.monotonic()
+        slow.sendall(request("/")[:10])
+        assert ask(bot, request("/")).status == 200
+        monkeypatch.setattr(time, "time", lambda: as_it_is() + step)
+        (answer,) = answers_in(rest_of(slow))
+        assert (answer.status, time.monotonic() - began > 0.9) == (408, True)
+        assert rest_of(silent) == b""
+        assert time.monotonic() - began < 2.4, "the bot has spoken, and may stay longer"
+        assert rest_of(bot) == b""
+        assert 2.4 < time.monotonic() - began < 6

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -198,6 +199,13 @@ def test_a_list_without_a_token_is_kept_to() -> None:
     hosts = allowed_hosts(load_settings({"MODEL_MANAGER_ALLOWED_HOSTS": "models.example"}))
     assert hosts.allows("models.example:6300")
     assert not hosts.allows("evil.example")
+
+
+@pytest.mark.parametrize("address", ["*", "0.0.0.0", "::", "[::]", "127.0.0.1", ""])
+def test_an_address_to_bind_to_is_no_name_that_anybody_may_ask_by(address: str) -> None:
+    hosts = allowed_hosts(replace(load_settings({"MODEL_MANAGER_WRITE_TOKEN": "x"}), http_host=address))
+    assert hosts.allows("127.0.0.1:6300")
+    assert not any(map(hosts.allows, ("evil.example", "*", "", ":80", "...")))
 
 
 def test_a_million_made_up_names_stay_in_no_memory() -> None:
