@@ -116,7 +116,9 @@ class Registrations:
             with self._reasons_kept(model):
                 root = checked_root(model.root_path, self._allowed_roots)
                 trusted = previous if model.refresh_error is None else None
-                listing = look_again(root, trusted, paths) if trusted is not None and paths is not None else None
+                listing = None
+                if trusted is not None and paths is not None:
+                    listing = look_again(root, trusted, paths, self._limits)
                 listing = listing or list_groups(root, self._limits)
                 restless: tuple[GroupFiles, ...] = ()
                 if previous is not None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mm_core.artifacts.layouts.flat_groups import FlatGroups
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import list_groups
+from mm_core.artifacts.read_group import read_group
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.tree import listed_file
 from mm_core.domain.findings import Severity
 from mm_core.errors import InvalidRoot
 
@@ -270,3 +274,14 @@ def test_a_new_group_that_changes_while_it_is_read_has_no_payload_until_it_rests
     assert not torn.groups[KEY].payload_ready
     assert ("still-being-written", f"{KEY}_ic.csv") in {(one.code, one.file) for one in torn.all_findings()}
     assert scan_root(root, torn).groups[KEY].payload_ready
+
+
+@pytest.mark.parametrize("key", ["BTC\u200bUSDT_r", "_\u202er", "BTCUSDT_\u3164"])
+def test_a_file_name_that_hides_characters_stands_for_no_symbol(write_group: Write, key: str) -> None:
+    root = write_group(key, ic_csv=None, info_pkl=pickle.dumps({"symbol": "a/b"}))
+    listed = [listed_file(path.name, path.name, path.lstat()) for path in sorted(root.iterdir())]
+    group = read_group(root, FlatGroups().claim(listed).groups[0], ReadingLimits()).group
+    assert re.fullmatch("[0-9a-f]{16}", group.symbol)
+    errors = [finding for finding in group.findings if finding.severity is Severity.ERROR]
+    assert [error.code for error in errors] == ["bad-symbol"]
+    assert f"'{group.symbol}' is used" in errors[0].sentence
