@@ -64,19 +64,22 @@ class Registrations:
     def register(self, name: str, root_path: str, progress: Progress | None = None) -> Registered:
         """Scan a root and register it under ``name``; an existing registration of that name gets the new root.
 
+        Where somebody else put something into service under that name meanwhile, the root is looked at again.
+
         Raises `InvalidName`, `InvalidRoot` and `DuplicateSymbols`; then nothing is stored.
         """
         checked_model_name(name)
-        root = checked_root(root_path, self._allowed_roots)
-        before = self._store.view()
-        known = before.model(name)
-        previous = before.scan(name) if known is not None and known.root_path == str(root) else None
-        scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
-        with self._store.transaction() as transaction:
-            now = utc_now()
-            known = transaction.model(name)
-            model = RegisteredModel(name, str(root), known.created_at if known else now, now)
-            return self._put_into_service(transaction, model, scan)
+        while True:
+            root = checked_root(root_path, self._allowed_roots)
+            view = self._store.view()
+            known = view.model(name)
+            previous = view.scan(name) if known is not None and known.root_path == str(root) else None
+            scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
+            with self._store.transaction() as transaction:
+                if _served(transaction.model(name)) == _served(known):
+                    now = utc_now()
+                    model = RegisteredModel(name, str(root), known.created_at if known else now, now)
+                    return self._put_into_service(transaction, model, scan)
 
     def refresh(self, name: str, progress: Progress | None = None) -> Registered:
         """Look at a registered root again and put what changed into service.
@@ -206,7 +209,7 @@ class Registrations:
         """Put a scan into service; return None where another process was faster: look again on top of that."""
         with self._store.transaction() as transaction:
             current = require_model(transaction, model.name)
-            if current.scan_id != model.scan_id or current.root_path != model.root_path:
+            if _served(current) != _served(model):
                 return None
             return self._put_into_service(transaction, replace(current, updated_at=utc_now(), refresh_error=None), scan)
 
@@ -222,5 +225,10 @@ class Registrations:
             return
         with self._store.transaction() as transaction:
             current = transaction.model(model.name)
-            if current is not None:
+            if current is not None and _served(current) == _served(model):
                 transaction.save_model(replace(current, updated_at=utc_now(), refresh_error=reason))
+
+
+def _served(model: RegisteredModel | None) -> tuple[str | None, str] | None:
+    """Return what a registration has in service: who looked at another one looks again."""
+    return (model.scan_id, model.root_path) if model is not None else None

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mm_core.api.process import kept_current
 from mm_core.conversion import OnnxConverter
+from mm_core.domain.groups import Scan
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelNotFound, RevisionConflict, RevisionNotFound
 from mm_core.payloads import Coding
-from mm_core.registry import Registry
+from mm_core.registry import Registry, registration
 from mm_core.registry.housekeeping import Cleaner
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory
@@ -70,6 +73,81 @@ def test_two_refreshes_at_once_both_succeed(settings: Settings, write_group: Wri
     for thread in threads:
         thread.join()
     assert open_registry(settings).view().revision == 5
+
+
+def _while_scanning(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once, when the next scan has read its files and before it comes into service."""
+    scan, waiting = registration.scan_root, [happens]
+
+    def scanned(*args: Any, **options: Any) -> Scan:
+        found = scan(*args, **options)
+        if waiting:
+            waiting.pop()()
+        return found
+
+    monkeypatch.setattr(registration, "scan_root", scanned)
+
+
+def test_a_registration_that_is_slower_than_a_refresh_does_not_put_its_older_scan_over_it(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    factors = root / "SOLUSDT_mid_chg_1m_factors.txt"
+    factors.write_text("old\nolder\noldest\n")
+
+    def refresh() -> None:
+        factors.write_text("new\nnewer\nnewest\n")
+        registry.registrations.refresh("m")
+
+    _while_scanning(monkeypatch, refresh)
+    done = registry.registrations.register("m", str(root))
+    names = ("new", "newer", "newest")
+    assert registry.group("m", "SOLUSDT")[2].factors.names == names
+    assert done.scan.groups["SOLUSDT_mid_chg_1m"].factors.names == names
+    config = registry.configs.history("m", "SOLUSDT")
+    assert [one.added for one in config] == [(), names], "what was read first was never in service"
+
+
+@pytest.mark.parametrize("other", ["same root", "other root", "deleted"])
+def test_a_registration_that_is_slower_than_others_of_its_name_looks_again(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, other: str
+) -> None:
+    root = write_group()
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere")
+    if other == "deleted":
+        registry.registrations.register("m", str(root))
+
+    def meanwhile() -> None:
+        (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("x\ny\nz\n")
+        if other == "deleted":
+            registry.registrations.delete("m")
+        else:
+            registry.registrations.register("m", str(root if other == "same root" else elsewhere))
+
+    _while_scanning(monkeypatch, meanwhile)
+    done = registry.registrations.register("m", str(root))
+    model, scan = registry.model("m")
+    assert (model.root_path, scan.scanned_at) == (str(root), done.scan.scanned_at)
+    assert registry.group("m", "SOLUSDT")[2].factors.names == ("x", "y", "z")
+
+
+def test_why_a_slower_refresh_failed_is_not_said_of_the_scan_that_a_faster_one_put_into_service(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    write_group("SOLUSDT_mid_chg_5m")
+
+    def mend_and_refresh() -> None:
+        for path in root.glob("SOLUSDT_mid_chg_5m*"):
+            path.unlink()
+        registry.registrations.refresh("m")
+
+    _while_scanning(monkeypatch, mend_and_refresh)
+    with pytest.raises(DuplicateSymbols):
+        registry.registrations.refresh("m")
+    assert registry.model("m")[0].refresh_error is None
 
 
 def test_an_edit_on_an_older_revision_is_a_conflict_and_stores_nothing(registry: Registry, write_group: Write) -> None:
