@@ -16,7 +16,14 @@ import pytest
 from mm_core.api.process import kept_current
 from mm_core.conversion import OnnxConverter
 from mm_core.domain.groups import Scan
-from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelNotFound, RevisionConflict, RevisionNotFound
+from mm_core.errors import (
+    DuplicateSymbols,
+    InvalidRoot,
+    ModelNotFound,
+    PayloadUnavailable,
+    RevisionConflict,
+    RevisionNotFound,
+)
 from mm_core.payloads import Coding
 from mm_core.registry import Registry, registration
 from mm_core.registry.housekeeping import Cleaner
@@ -276,6 +283,47 @@ def test_onnx_that_was_converted_is_no_orphan_while_its_model_is_kept(
     registry.registrations.delete("m")
     registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
     assert [path for path in (settings.data_dir / "blobs").rglob("*") if path.is_file()] == []
+
+
+def _onnx_of(registry: Registry, settings: Settings) -> Path:
+    digest = registry.group("m", "SOLUSDT")[2].onnx_sha256
+    assert digest is not None
+    return BlobDirectory(settings.data_dir / "blobs" / "models").location(digest, ".onnx")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
+def test_the_groups_own_onnx_is_read_again_where_what_was_kept_of_it_is_lost_or_damaged(
+    registry: Registry,
+    write_group: Write,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], object],
+) -> None:
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: b"converted from the booster")
+    registry.registrations.register("m", str(write_group(model_onnx=b"the researcher's own")))
+    before = registry.payloads.onnx("m", "SOLUSDT")
+    damage(_onnx_of(registry, settings))
+    assert registry.payloads.onnx("m", "SOLUSDT") == before
+    assert before.data == b"the researcher's own"
+    assert _onnx_of(registry, settings).read_bytes() == before.data
+
+
+@pytest.mark.parametrize("now", [b"another", None])
+def test_no_other_onnx_stands_in_for_the_groups_own_one_that_is_lost_and_changed(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, now: bytes | None
+) -> None:
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: b"converted from the booster")
+    root = write_group(model_onnx=b"the researcher's own")
+    registry.registrations.register("m", str(root))
+    _onnx_of(registry, settings).unlink()
+    file = root / "SOLUSDT_mid_chg_1m_model.onnx"
+    file.unlink()
+    if now is not None:
+        file.write_bytes(now)
+    with pytest.raises(PayloadUnavailable, match=r"ONNX file of group 'SOLUSDT_mid_chg_1m' is no longer kept.*Refresh"):
+        registry.payloads.onnx("m", "SOLUSDT")
+    registry.registrations.refresh("m")
+    assert registry.payloads.onnx("m", "SOLUSDT").data == (now or b"converted from the booster")
 
 
 def test_a_blob_that_is_made_again_after_the_plan_stays_though_nothing_refers_to_it_yet(
