@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from mm_core import strict_json
-from mm_core.errors import InvalidRoot, ModelManagerError
+from mm_core.errors import InvalidRoot
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
 from mm_core.registry.published import PublishedPayloads
@@ -158,18 +158,15 @@ class Cleaner(BackgroundThread):
     """A thread that removes what nothing refers to any more, every few minutes, when nothing else is to be done."""
 
     def __init__(self, housekeeping: Housekeeping, every_seconds: float = CLEANING_SECONDS) -> None:
-        super().__init__("cleaner")
+        super().__init__("cleaner", "cleaning_waits")
         self._housekeeping = housekeeping
         self._every = every_seconds
 
-    def _run(self) -> None:
+    def _turn(self) -> None:
         come_last()
-        while not self._stop.wait(self._every):
-            try:
-                plan = self._housekeeping.plan_cleanup()
-                freed = self._housekeeping.execute(plan) if plan.orphans else 0
-            except (ModelManagerError, OSError) as error:
-                log.warning("cleaning_waits", reason=str(error))
-            else:
-                if freed:
-                    log.info("cleaned", blobs=len(plan.orphans), bytes=freed)
+        if self._stop.wait(self._every):
+            return
+        plan = self._housekeeping.plan_cleanup()
+        freed = self._housekeeping.execute(plan) if plan.orphans else 0
+        if freed:
+            log.info("cleaned", blobs=len(plan.orphans), bytes=freed)
