@@ -73,14 +73,14 @@ class BackgroundThread(ABC):
     """A daemon thread that takes turns at its work from `start` to `stop`, once; no error ends it."""
 
     def __init__(self, name: str, event: str) -> None:
-        self._name = name
+        self.name = name
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble = Trouble(event)
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -98,7 +98,7 @@ class BackgroundThread(ABC):
         """Return how the thread is."""
         is_running = self._thread is not None and self._thread.is_alive()
         if self._thread is not None and not is_running and not self._stop.is_set():
-            return ThreadState(False, f"The thread '{self._name}' ended unexpectedly. Restart the server.")
+            return ThreadState(False, f"The thread '{self.name}' ended unexpectedly. Restart the server.")
         return ThreadState(is_running, self._trouble.sentence)
 
     def _run(self) -> None:
