@@ -124,8 +124,7 @@ class Housekeeping:
         still = {entry.path: entry for _, entry in self.plan_cleanup(0.0).orphans}
         freed = 0
         for directory, entry in plan.orphans:
-            if still.get(entry.path) == entry:
-                directory.remove(entry)
+            if still.get(entry.path) == entry and directory.remove(entry):
                 freed += entry.size_bytes
         return freed
 

@@ -338,6 +338,65 @@ def test_a_blob_that_is_made_again_after_the_plan_stays_though_nothing_refers_to
     assert registry.housekeeping.execute(plan) == 0
 
 
+def test_a_model_that_comes_into_service_while_blobs_are_removed_keeps_its_own(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    registry.registrations.delete("m")
+    _make_old(settings.data_dir / "blobs")
+    plan = registry.housekeeping.plan_cleanup()
+    assert len(plan.orphans) == 1
+    plan_cleanup = registry.housekeeping.plan_cleanup
+
+    def plan_again(grace_seconds: float) -> object:
+        again = plan_cleanup(grace_seconds)
+        registry.registrations.register("m", str(root))
+        return again
+
+    monkeypatch.setattr(registry.housekeeping, "plan_cleanup", plan_again)
+    assert registry.housekeeping.execute(plan) == 0
+    assert plan.orphans[0][1].path.exists()
+
+
+def test_a_blob_that_is_put_while_it_is_removed_is_there_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobDirectory(tmp_path)
+    digest = blobs.put(b"content", ".json")
+    rename = os.rename
+
+    def put_at_once(*names: Path) -> None:
+        rename(*names)
+        blobs.put(b"content", ".json")
+
+    monkeypatch.setattr(os, "rename", put_at_once)
+    blobs.remove(next(blobs.entries()))
+    assert blobs.get(digest, ".json") == b"content"
+
+
+@pytest.mark.parametrize("ends", ["at once", "later"])
+def test_what_a_cleaner_that_was_killed_had_taken_aside_is_removed_by_the_next(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.registrations.delete("m")
+    blobs = settings.data_dir / "blobs"
+    _make_old(blobs)
+    plan = registry.housekeeping.plan_cleanup()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat" if ends == "at once" else "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            plan.orphans[0][0].remove(plan.orphans[0][1])
+    assert [path for path in blobs.rglob("*") if path.is_file()] != []
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert [path for path in blobs.rglob("*") if path.is_file()] == []
+
+
 def test_a_server_removes_what_nothing_refers_to_while_it_runs(
     registry: Registry, write_group: Write, settings: Settings
 ) -> None:
