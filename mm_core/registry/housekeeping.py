@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from mm_core import strict_json
-from mm_core.errors import InvalidRoot
+from mm_core.errors import InvalidRoot, StoreError
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
 from mm_core.registry.published import PublishedPayloads
@@ -37,6 +37,14 @@ class CleanupPlan:
     @property
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for _, entry in self.orphans)
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What `Housekeeping.repair` did, and a sentence for each thing that it could not restore."""
+
+    done: tuple[Repair, ...]
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +101,23 @@ class Housekeeping:
         """Return which files of the state are damaged, what would be put in their places, and what is lost by that."""
         return self._store.plan_repairs()
 
-    def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
-        """Do what ``plan`` lists and is still so, read groups whose scans are gone, and return what was done."""
+    def repair(self, plan: tuple[Repair, ...]) -> Repaired:
+        """Do what ``plan`` lists and is still so, and read groups whose scans are gone.
+
+        What has no remedy keeps nothing else from being restored.
+        """
         done = self._store.repair(plan)
-        if all(repair.can_be_made for repair in plan):
-            self._store.complete_copies(again=True)
-            self._registrations.restore_missing_scans()
-        return done
+        failures: list[str] = []
+        for step in (self._complete_copies, self._registrations.restore_missing_scans):
+            try:
+                failures += step()
+            except StoreError as error:
+                failures.append(error.detail)
+        return Repaired(done, tuple(dict.fromkeys(failures)))
+
+    def _complete_copies(self) -> tuple[str, ...]:
+        self._store.complete_copies(again=True)
+        return ()
 
     def plan_cleanup(self, grace_seconds: float | None = None) -> CleanupPlan:
         """Return the blobs that no scan, earlier scan or published payload refers to, but for young ones.

@@ -18,7 +18,7 @@ from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
 from mm_core.domain.moments import utc_now
-from mm_core.errors import DuplicateSymbols, InvalidRoot, UnreadableArtifact
+from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
 from mm_core.registry.roots import checked_root, root_identity
@@ -179,11 +179,13 @@ class Registrations:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
         failed = []
         for model in self._store.view().models():
-            if self._store.view().scan_summary(model.name) is None:
-                try:
+            try:
+                if self._store.view().scan_summary(model.name) is None:
                     self.refresh(model.name)
-                except (InvalidRoot, DuplicateSymbols) as error:
-                    failed.append(f"Model '{model.name}' is out of service: {error.detail}")
+            except ModelNotFound:
+                continue  # deleted meanwhile
+            except ModelManagerError as error:
+                failed.append(f"Model '{model.name}' is out of service: {error.detail}")
         return tuple(failed)
 
     def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
