@@ -25,12 +25,16 @@ from mm_core.domain.moments import utc_now
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
 
+LOOK_SECONDS = 0.5
+"""Who waits for a reading looks this often whether anybody is left to make it."""
+
 
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
     """Yield a reading of every group in ``listed``, in the order in which they are done.
 
     From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; a child that dies, or takes longer
-    than ``limits.group_seconds`` for a group, costs that group a finding and is replaced.
+    than ``limits.group_seconds`` for a group, costs that group a finding and is replaced. Raises
+    ``OSError`` where none can be started just now: then nothing is known of the groups that were not read.
     """
     if len(listed) < FEWEST_FOR_CHILDREN:
         for files in listed:
@@ -39,7 +43,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
         waiting.put(files)
-    done: queue.Queue[GroupReading] = queue.Queue(maxsize=2)
+    done: queue.Queue[GroupReading | OSError] = queue.Queue(maxsize=2)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
@@ -49,7 +53,7 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
         thread.start()
     try:
         for _ in listed:
-            yield done.get()
+            yield _next_of(done, crew)
     finally:
         stop.set()
         while any(thread.is_alive() for thread in crew):
@@ -59,11 +63,26 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
                 thread.join(timeout=0.02)
 
 
+def _next_of(done: queue.Queue[GroupReading | OSError], crew: Sequence[threading.Thread]) -> GroupReading:
+    """Return the next reading; raise what kept a child from being started, or that no thread is left to read."""
+    while True:
+        crew_is_gone = not any(thread.is_alive() for thread in crew)
+        try:
+            found = done.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            if crew_is_gone:
+                raise RuntimeError("Every thread that reads groups ended before its work was done.") from None
+            continue
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+
 def _work(
     root: Path,
     limits: ReadingLimits,
     waiting: queue.SimpleQueue[GroupFiles],
-    done: queue.Queue[GroupReading],
+    done: queue.Queue[GroupReading | OSError],
     stop: threading.Event,
 ) -> None:
     worker: _Worker | None = None
@@ -74,7 +93,11 @@ def _work(
             except queue.Empty:
                 return
             if worker is None:
-                worker = _Worker(root, limits)
+                try:
+                    worker = _Worker(root, limits)
+                except OSError as error:  # no more processes, memory or files just now: nothing is known of the group
+                    done.put(error)
+                    return
             reading = worker.read(files)
             if reading is None:
                 worker.close()
