@@ -132,6 +132,8 @@ def test_a_server_that_drains_is_there(serve: Callable[..., str]) -> None:
         _answer(b'"ok"'),
         _answer(b"{}"),
         _answer(b'{"status": "ok"}'),
+        _answer(b'{"status": "ok", "store_revision": 3, "threads": ["watcher"]}'),
+        _answer(b'{"status": "ok", "store_revision": 3, "threads": {"watcher": "off"}}'),
         _answer(b'{"detail": "Not Found"}', "404 Not Found"),
         _answer(b'{"status": 500, "title": "Internal error"}', "500 Internal Server Error"),
         _answer(b"\xff\xfe{}"),

@@ -159,5 +159,13 @@ class _RegistryFigures(Collector):
         yield findings
         waiting = self._registry.publisher.waiting
         yield GaugeMetricFamily("model_manager_payloads_waiting", "Payloads that are still to be made.", waiting)
+        working = GaugeMetricFamily(
+            "model_manager_thread_working",
+            "1 where a background thread does its work, 0 where something keeps it from that or it ended.",
+            labels=["thread"],
+        )
+        for name, thread in self._registry.threads().items():
+            working.add_metric([name], thread.is_running and thread.problem is None)
+        yield working
         watcher = self._registry.watcher.state()
         yield CounterMetricFamily("model_manager_watch_refreshes", "Refreshes by the watcher.", watcher.refreshes)

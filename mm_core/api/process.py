@@ -8,11 +8,12 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
-from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
+from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
 
 M_MMAP_THRESHOLD = -3  # malloc.h
@@ -92,17 +93,15 @@ def _settle(registry: Registry) -> None:
 
     With 10,000 groups in memory a round took 0.2 s, twice for each changed group.
     """
-    try:
-        registry.store.complete_copies()
-    except ModelManagerError as error:
-        log.warning("copies_incomplete", reason=error.detail)
-    try:
-        for sentence in registry.registrations.restore_missing_scans():
-            log.error("model_out_of_service", reason=sentence)
-        view = registry.view()
-        for model in view.models():
-            view.scan(model.name)
-    except ModelManagerError as error:  # each request that needs it is told the same
-        log.error("state_unreadable", reason=error.detail)
+    Trouble("copies_incomplete").attempt(registry.store.complete_copies)
+    Trouble("state_unreadable").attempt(partial(_read_all, registry))  # each request that needs it is told the same
     gc.collect()
     gc.freeze()
+
+
+def _read_all(registry: Registry) -> None:
+    for sentence in registry.registrations.restore_missing_scans():
+        log.error("model_out_of_service", reason=sentence)
+    view = registry.view()
+    for model in view.models():
+        view.scan(model.name)

@@ -61,6 +61,10 @@ def add_service_routes(
                 "refreshes": watcher.refreshes,
                 "last_error": watcher.last_error,
             },
+            "threads": {
+                name: {"running": thread.is_running, "problem": thread.problem}
+                for name, thread in registry.threads().items()
+            },
         }
         answer = document_answer(document, cache)
         if is_draining():

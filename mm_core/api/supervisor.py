@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,7 @@ from mm_core.api.forwarding import Owned
 from mm_core.api.listening import BACKLOG, run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import kept_current
+from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -131,30 +133,25 @@ class _Workers:
                 process.kill()
 
     def _keep(self, number: int) -> None:
-        pause = 0.0
+        trouble, pause = Trouble("worker_not_kept"), 0.0
         while not self._stopping.wait(pause):
             started = time.monotonic()
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                try:
-                    process = self._started(self._descriptors[number])
-                except OSError as error:  # no memory or no process is left for it just now
-                    log.error("worker_not_started", reason=str(error))
-                    pause = LONGEST_PAUSE_SECONDS
-                    continue
-                self._running[number] = process
-            code = process.wait()
-            with self._lock:
-                del self._running[number]
-            try:
-                self._ended(process.pid)
-            except OSError as error:
-                log.error("figures_not_forgotten", pid=process.pid, reason=str(error))
-            if not self._stopping.is_set():
-                log.error("worker_ended", pid=process.pid, code=code)
+            trouble.attempt(partial(self._run_one, number), worker=number)
             lived = time.monotonic() - started
             pause = min(max(pause * 2, 0.1), LONGEST_PAUSE_SECONDS) if lived < SHORTEST_LIFE_SECONDS else 0.0
+
+    def _run_one(self, number: int) -> None:
+        """Start a worker and wait for its end."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            process = self._running[number] = self._started(self._descriptors[number])
+        code = process.wait()
+        with self._lock:
+            del self._running[number]
+        if not self._stopping.is_set():
+            log.error("worker_ended", pid=process.pid, code=code)
+        self._ended(process.pid)
 
     def _started(self, descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own module, our own paths

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Siblings
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
-from mm_core.artifacts.tree import UNREADABLE, ListedFile, list_tree, listed_file
+from mm_core.artifacts.tree import UNREADABLE, ListedFile, is_listed_name, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.errors import InvalidRoot
@@ -100,11 +100,12 @@ def list_groups(root: Path, limits: ReadingLimits) -> Listing:
     return Listing(tuple(groups[key] for key in sorted(groups)), tuple(findings))
 
 
-def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | None:
+def look_again(root: Path, previous: Scan, paths: Collection[str], limits: ReadingLimits) -> Listing | None:
     """Return what `list_groups` would, from a look at the files beside the absolute ``paths`` that changed.
 
     None means that only a listing of the whole root tells: something else than regular files of one folder is touched,
-    two names stand for one file, or the scan before had findings.
+    a name hides characters, a folder is a link or too deep, two names stand for one file, or the scan before had
+    findings.
     """
     if previous.findings:
         return None
@@ -114,9 +115,12 @@ def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | 
         relative = os.path.relpath(path, root)
         if relative.startswith("..") or relative == ".":
             return None
-        if any(part.startswith(".") for part in relative.split(os.sep)):
+        *folders, name = relative.split(os.sep)
+        if any(part.startswith(".") for part in (*folders, name)):
             continue
-        layout, siblings = _siblings(os.path.basename(relative))
+        if len(folders) > limits.tree_depth or not all(map(_is_told_exactly, (*folders, name))):
+            return None
+        layout, siblings = _siblings(name)
         if siblings is None:
             if os.path.lexists(path) or any(
                 file.path.startswith(relative + "/") for group in groups.values() for file in group.files
@@ -128,7 +132,7 @@ def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | 
         for file in known.files if known is not None else ():
             if os.path.dirname(file.path) != folder or names_of_inode[file.inode] > 1:
                 return None
-        files = _regular_files(root, folder, siblings.names)
+        files = _regular_files(root, folder, siblings.names) if _holds_no_link(root, folders) else None
         if files is None or any(names_of_inode[file.inode] > 1 for file in files):
             return None
         groups.update({found.group_key: found for found in layout.claim(files).groups})
@@ -141,6 +145,21 @@ def _siblings(name: str) -> tuple[Layout, Siblings | None]:
         if siblings is not None:
             return layout, siblings
     return LAYOUTS[0], None
+
+
+def _is_told_exactly(name: str) -> bool:
+    """Return whether a listing takes this name, and events could tell it as it is: others come with a stand-in."""
+    return is_listed_name(name) and "\N{REPLACEMENT CHARACTER}" not in name
+
+
+def _holds_no_link(root: Path, folders: Sequence[str]) -> bool:
+    """Return whether no folder on the way is a link, which a listing does not follow."""
+    place = root
+    for folder in folders:
+        place /= folder
+        if place.is_symlink():
+            return False
+    return True
 
 
 def _regular_files(root: Path, folder: str, names: Sequence[str]) -> list[ListedFile] | None:

@@ -18,6 +18,7 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_group import GroupReading
 from mm_core.artifacts.reading_defects import lost_group, read_or_lose
 from mm_core.artifacts.reading_worker import Answer, Assignment
+from mm_core.errors import ReaderNotStarted
 
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups, starting a child takes longer than reading them here."""
@@ -28,10 +29,11 @@ LARGEST_READ_HERE = 4 << 20
 A child takes 110 ms to start; a sound model of this size takes some 50 ms to check.
 """
 
+LOOK_SECONDS = 0.5
+"""Who waits for a reading looks this often whether anybody is left to make it."""
+
 ENDED = "Reading this group took too long, or ended the process that read it."
 ENDED_REMEDY = "Check the sizes of its files and save them again."
-NOT_STARTED = "No process could be started to read this group"
-NOT_STARTED_REMEDY = "Give this machine memory and processes to spare; the group is read again at every scan."
 
 
 def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits) -> Iterator[GroupReading]:
@@ -39,7 +41,8 @@ def read_groups(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
 
     From `FEWEST_FOR_CHILDREN` groups on, one child process a core does the reading; below that, one reads each group
     with a file above `LARGEST_READ_HERE`. A child that dies, or takes longer than ``limits.group_seconds`` for a group,
-    costs that group a finding and is replaced.
+    costs that group a finding and is replaced. Raises `ReaderNotStarted` where none can be started just now: then
+    nothing is known of the groups that were not read.
     """
     apart = listed
     if len(listed) < FEWEST_FOR_CHILDREN:
@@ -56,7 +59,7 @@ def _read_apart(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
     waiting: queue.SimpleQueue[GroupFiles] = queue.SimpleQueue()
     for files in listed:
         waiting.put(files)
-    done: queue.Queue[GroupReading] = queue.Queue(maxsize=2)
+    done: queue.Queue[GroupReading | OSError] = queue.Queue(maxsize=2)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
@@ -66,7 +69,7 @@ def _read_apart(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
         thread.start()
     try:
         for _ in listed:
-            yield done.get()
+            yield _next_of(done, crew)
     finally:
         stop.set()
         while any(thread.is_alive() for thread in crew):
@@ -76,11 +79,29 @@ def _read_apart(root: Path, listed: Sequence[GroupFiles], limits: ReadingLimits)
                 thread.join(timeout=0.02)
 
 
+def _next_of(done: queue.Queue[GroupReading | OSError], crew: Sequence[threading.Thread]) -> GroupReading:
+    """Return the next reading; raise what kept a child from being started, or that no thread is left to read."""
+    while True:
+        crew_is_gone = not any(thread.is_alive() for thread in crew)
+        try:
+            found = done.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            if crew_is_gone:
+                raise RuntimeError("Every thread that reads groups ended before its work was done.") from None
+            continue
+        if isinstance(found, OSError):
+            raise ReaderNotStarted(
+                f"No process could be started to read groups ({found.strerror}). What is in service stays; give this "
+                "machine memory and processes to spare, then refresh again."
+            ) from found
+        return found
+
+
 def _work(
     root: Path,
     limits: ReadingLimits,
     waiting: queue.SimpleQueue[GroupFiles],
-    done: queue.Queue[GroupReading],
+    done: queue.Queue[GroupReading | OSError],
     stop: threading.Event,
 ) -> None:
     worker: _Worker | None = None
@@ -90,12 +111,12 @@ def _work(
                 files = waiting.get_nowait()
             except queue.Empty:
                 return
-            try:
-                if worker is None:
+            if worker is None:
+                try:
                     worker = _Worker(root, limits)
-            except OSError as error:
-                done.put(lost_group(files, f"{NOT_STARTED} ({error.strerror}).", NOT_STARTED_REMEDY))
-                continue
+                except OSError as error:  # no more processes, memory or files just now: nothing is known of the group
+                    done.put(error)
+                    return
             reading = worker.read(files)
             if reading is None:
                 worker.close()

@@ -12,7 +12,7 @@ import structlog
 from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import ModelManagerError, PayloadUnavailable
+from mm_core.errors import PayloadUnavailable
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
@@ -23,7 +23,6 @@ PAUSE_SECONDS = 0.05
 """Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
 
 LOCK_PAUSE_SECONDS = 1.0
-RETRY_SECONDS = 1.0
 
 Place = tuple[str, str]
 """Model name and group key."""
@@ -51,7 +50,7 @@ class Publisher(BackgroundThread):
         notes: NoteDirectory,
         changes: ChangeLog,
     ) -> None:
-        super().__init__("publisher")
+        super().__init__("publisher", "publishing_waits")
         self._changes = changes
         self._store = store
         self._payloads = payloads
@@ -63,7 +62,7 @@ class Publisher(BackgroundThread):
         self._waiting: dict[Place, Group] = {}
         self._publishes = False
         self._next_try = float("-inf")
-        self._told = ""
+        self._lock: FileLock | None = None
 
     @property
     def waiting(self) -> int:
@@ -81,26 +80,18 @@ class Publisher(BackgroundThread):
         for error in failed.values():
             raise error
 
-    def _run(self) -> None:
-        lock: FileLock | None = None
-        try:
-            while not self._stop.is_set():
-                try:
-                    lock = lock or self._lock_now_and_then()
-                    if lock is None:
-                        self._align(publishes=False)
-                    elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
-                        self.publish_all()
-                    self._told = ""
-                except (ModelManagerError, OSError) as error:  # meanwhile bots are answered by way of the store
-                    if self._told != str(error):
-                        log.warning("publishing_waits", waiting=len(self._waiting), reason=str(error))
-                    self._told = str(error)
-                    self._stop.wait(RETRY_SECONDS)
-                self._stop.wait(PAUSE_SECONDS)
-        finally:
-            if lock is not None:
-                lock.release()
+    def _turn(self) -> None:
+        """Look once; whatever goes wrong, bots are answered by way of the store meanwhile."""
+        self._lock = self._lock or self._lock_now_and_then()
+        if self._lock is None:
+            self._align(publishes=False)
+        elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
+            self.publish_all()
+        self._stop.wait(PAUSE_SECONDS)
+
+    def _end(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _lock_now_and_then(self) -> FileLock | None:
         """Return the lock of whoever publishes; None while another process holds it, and between two tries."""

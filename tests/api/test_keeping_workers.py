@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[supervi
 
     found = supervisor._Workers([[]], tmp_path / "owner", tmp_path, forget)
     yield found
-    found.stop()
+    found.stop(time.monotonic() + 2)
 
 
 def _sleeper(*_: object, **__: object) -> subprocess.Popen[bytes]:
@@ -32,23 +33,6 @@ def _sleeper(*_: object, **__: object) -> subprocess.Popen[bytes]:
 
 
 REALLY_START = subprocess.Popen
-
-
-def test_a_worker_that_cannot_be_started_is_started_later(
-    workers: supervisor._Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[object] = []
-
-    def start(*_: object, **__: object) -> subprocess.Popen[bytes]:
-        tried.append(None)
-        if len(tried) < 4:
-            raise BlockingIOError(11, "Resource temporarily unavailable")
-        return _sleeper()
-
-    monkeypatch.setattr(subprocess, "Popen", start)
-    workers.start()
-    wait_until(lambda: workers.running() == 1)
-    assert len(tried) == 4
 
 
 def test_a_worker_is_replaced_though_its_figures_cannot_be_forgotten(

@@ -24,6 +24,7 @@ from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.artifacts.scan import scan_root
 from mm_core.domain.factors import IcTable
 from mm_core.domain.groups import ModelSummary, TrainingInfo
+from mm_core.errors import ReaderNotStarted
 from mm_core.registry import Registry
 from tests.waiting import wait_until
 
@@ -164,21 +165,21 @@ def test_a_child_that_may_take_less_memory_than_a_file_needs_costs_that_group_al
 
 
 @pytest.mark.parametrize("groups", [1, reading_pool.FEWEST_FOR_CHILDREN])
-def test_a_machine_that_starts_no_more_processes_costs_findings_and_no_scan_waits(
-    write_group: Write, monkeypatch: pytest.MonkeyPatch, groups: int
+def test_a_machine_that_starts_no_more_processes_keeps_what_is_in_service_and_no_scan_waits(
+    write_group: Write, registry: Registry, monkeypatch: pytest.MonkeyPatch, groups: int
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     for number in range(groups):
         root = write_group(f"S{number}_r")
+    registered = registry.registrations.register("m", str(root)).scan
     monkeypatch.setattr(reading_pool, "LARGEST_READ_HERE", 1)
     monkeypatch.setattr(reading_pool.subprocess, "Popen", refuse)
-    scan = scan_root(root)
-    assert {finding.code for finding in scan.all_findings()} == {"reader-ended"}
-    assert {finding.detail for finding in scan.all_findings()} == {
-        "No process could be started to read this group (Cannot allocate memory)."
-    }
-    assert len(scan.groups) == groups
+    for path in root.iterdir():
+        os.utime(path)
+    with pytest.raises(ReaderNotStarted, match="Cannot allocate memory"):
+        registry.registrations.refresh("m")
+    assert registry.view().scan("m") == registered
     monkeypatch.undo()
-    assert all(group.payload_ready for group in scan_root(root, scan).groups.values())
+    assert all(group.payload_ready for group in registry.registrations.refresh("m").scan.groups.values())

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mm_core.artifacts.layouts.flat_groups import FlatGroups
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.opening import open_file
+from mm_core.artifacts.read_group import read_group
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.tree import listed_file
 from mm_core.domain.findings import Severity
 from mm_core.errors import InvalidRoot
 
@@ -331,3 +335,14 @@ def test_what_older_rules_took_is_not_kept_while_somebody_writes_it(
     assert not torn.groups[KEY].payload_ready
     assert list_groups(root, ReadingLimits()).differs_from(torn)
     assert scan_root(root, torn).groups[KEY].payload_ready
+
+
+@pytest.mark.parametrize("key", ["BTC\u200bUSDT_r", "_\u202er", "BTCUSDT_\u3164"])
+def test_a_file_name_that_hides_characters_stands_for_no_symbol(write_group: Write, key: str) -> None:
+    root = write_group(key, ic_csv=None, info_pkl=pickle.dumps({"symbol": "a/b"}))
+    listed = [listed_file(path.name, path.name, path.lstat()) for path in sorted(root.iterdir())]
+    group = read_group(root, FlatGroups().claim(listed).groups[0], ReadingLimits()).group
+    assert re.fullmatch("[0-9a-f]{16}", group.symbol)
+    errors = [finding for finding in group.findings if finding.severity is Severity.ERROR]
+    assert [error.code for error in errors] == ["bad-symbol"]
+    assert f"'{group.symbol}' is used" in errors[0].sentence

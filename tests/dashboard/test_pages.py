@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mm_core.dashboard.words import plain
+from mm_core.probe import ServiceState
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.dashboard.conftest import PROJECT, OpenPage
@@ -366,6 +367,24 @@ def test_the_service_page_shows_the_running_payload_server(
     assert metrics["From memory"] == "67%"
     routes = _table(page, "mean ms").set_index("route")
     assert routes.loc["/api/models/<model_name>/model/<symbol>", "requests"] == 3
+
+
+def test_the_service_page_tells_once_what_keeps_a_thread_of_the_server_from_its_work(
+    state: dict[str, str], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = {"mode": "starting", "pending": 0, "refreshes": 1, "last_error": "The store is *damaged*."}
+    threads = {
+        "watcher": {"running": True, "problem": "The store is *damaged*."},
+        "publisher": {"running": True, "problem": "The disk is full."},
+        "cleaner": {"running": True, "problem": None},
+    }
+    health = {"status": "ok", "store_revision": 3, "watcher": watcher, "threads": threads}
+    monkeypatch.setattr("mm_core.dashboard.sections.service.probe", lambda _: ServiceState(health, (), {}, 1.0))
+    said = [warning.value for warning in open_page("service").warning]
+    assert [one for one in said if "last error" in one or "waits" in one] == [
+        r"The watcher's last error: The store is \*damaged\*\.",
+        r"The publisher waits: The disk is full\.",
+    ]
 
 
 def test_the_service_page_shows_the_server_beside_a_damaged_store(

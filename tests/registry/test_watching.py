@@ -101,6 +101,16 @@ def test_paths_that_changed_do_not_hide_what_made_the_last_refresh_fail(
         registry.registrations.refresh_changed("m", [str(other)])
 
 
+def test_a_file_whose_name_hides_a_character_is_passed_over_when_an_event_tells_of_it_too(
+    registry: Registry, root: Path, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTC\u200bUSDT_mid_chg_1m")
+    new = [str(path) for path in root.iterdir() if path.name.startswith("BTC")]
+    registry.registrations.refresh_changed("m", new)
+    scan = registry.model("m")[1]
+    assert (scan.symbols(), {finding.code for finding in scan.findings}) == (("SOLUSDT",), {"file-name"})
+
+
 def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, root: Path) -> None:
     before = registry.view().revision
     assert registry.registrations.refresh_changed("m").registered is None

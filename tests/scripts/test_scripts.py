@@ -226,6 +226,27 @@ def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path) -> None:
     assert "OnCalendar=hourly" in (PROJECT / "deploy" / "model-manager-backup.timer").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("blocks", [0, 8, 1024], ids=["no room", "room for a part", "room"])
+def test_the_days_backup_is_a_whole_one_however_far_the_next_copy_comes(tmp_path: Path, blocks: int) -> None:
+    """The line that keeps it, where files may have no more than so many blocks of 512 bytes."""
+    unit = (PROJECT / "deploy" / "model-manager-backup.service").read_text(encoding="utf-8")
+    (line,) = [line for line in re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE) if "$(date " in line]
+    command = shlex.split(line.replace("%%", "%").replace("/var/lib/model-manager", str(tmp_path)))
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    (backups / "newest.zip").write_bytes(b"first" * 2000)
+    subprocess.run(command, check=True, timeout=30)
+    (day,) = backups.glob("20*.zip")
+    (backups / "newest.zip").write_bytes(b"later" * 2000)
+    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, check=False, capture_output=True, timeout=30)
+    assert (done.returncode == 0) == (blocks == 1024)
+    assert day.read_bytes() == (b"later" if blocks == 1024 else b"first") * 2000
+    subprocess.run(command, check=True, timeout=30)
+    assert {path.name for path in backups.iterdir()} == {"newest.zip", day.name}
+    assert day.read_bytes() == b"later" * 2000
+
+
 def test_pm2_runs_both_processes_and_leaves_time_to_drain() -> None:
     text = (PROJECT / "ecosystem.config.js").read_text(encoding="utf-8")
     assert re.findall(r'\bname: "([^"]+)"', text) == ["model-manager", "model-manager-dashboard"]

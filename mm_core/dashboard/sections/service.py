@@ -72,6 +72,9 @@ def _health(state: ServiceState) -> None:
     )
     if watcher.get("last_error"):
         st.warning(f"The watcher's last error: {plain(str(watcher['last_error']))}")
+    for name, thread in health.get("threads", {}).items():
+        if thread.get("problem") and name != "watcher":
+            st.warning(f"The {plain(name)} waits: {plain(str(thread['problem']))}")
     if health.get("models_without_scan"):
         st.error(f"Out of service: {plain(', '.join(health['models_without_scan']))}. Refresh them on the overview.")
 
