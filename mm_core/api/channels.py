@@ -145,9 +145,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.request.expect_continue = False
         self.sent_continue = True
         with self.outbuf_lock:
-            self.outbufs[-1].append(GO_ON)
-            self.current_outbuf_count += len(GO_ON)
-            self.total_outbufs_len += len(GO_ON)
+            if self.connected:
+                self.outbufs[-1].append(GO_ON)
+                self.current_outbuf_count += len(GO_ON)
+                self.total_outbufs_len += len(GO_ON)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent: int = super().send(data, do_close)
