@@ -174,9 +174,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.request.expect_continue = False
         self.sent_continue = True
         with self.outbuf_lock:
-            self.outbufs[-1].append(GO_ON)
-            self.current_outbuf_count += len(GO_ON)
-            self.total_outbufs_len += len(GO_ON)
+            if self.connected:
+                self.outbufs[-1].append(GO_ON)
+                self.current_outbuf_count += len(GO_ON)
+                self.total_outbufs_len += len(GO_ON)
 
     def send(self, data: bytes | _PartOfFile, do_close: bool = True) -> int:
         sent: int
@@ -185,8 +186,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 sent = os.sendfile(self.socket.fileno(), data.file.fileno(), data.offset, data.size_bytes)
             except BlockingIOError:
                 return 0
-            if sent == 0:
-                raise OSError("A file that is being sent was cut.")
+            except ConnectionError:
+                sent = 0
+            if sent == 0:  # the client is gone, or the file was cut
+                self.will_close = True
         else:
             sent = super().send(data, do_close)
         self.sent_bytes += sent

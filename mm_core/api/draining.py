@@ -12,8 +12,8 @@ from typing import Any
 from mm_core.api.listening import listeners
 from mm_core.api.refusals import Refusal
 
-DRAIN_SECONDS = 8.0
-"""Longest wait for answers in flight: a supervisor that kills after ten seconds never cuts one that could be sent."""
+DRAIN_SECONDS = 7.0
+"""Longest wait for answers in flight: all processes have ended before a supervisor kills after ten seconds."""
 
 LAST_SECONDS = 1.0
 """Of those: requests that have not arrived whole by then are told so."""

@@ -25,7 +25,7 @@ compressed bodies of most payloads less, and at 256 KiB each of those cost its r
 OPEN_FILES = 10_000
 """Of a connection and the two files that its request and its answer may be kept in, as many as there may be."""
 
-ENDING_SECONDS = 0.7
+ENDING_SECONDS = 0.5
 """For what is being read or made when the server ends; it leaves nothing half written, and is done again later."""
 
 FILES_OF_A_CONNECTION = 3

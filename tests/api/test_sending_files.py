@@ -87,3 +87,14 @@ def test_a_file_that_was_cut_ends_the_connection(
     received = _read(channel, client, len(HEAD) + len(BODY))
     assert len(received) < len(HEAD) + len(BODY)
     assert not channel.connected
+
+
+def test_a_client_that_goes_while_a_file_is_sent_is_no_error(
+    connection: tuple[Channel, socket.socket], blob: OpenBlob, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel, client = connection
+    channel.send_now(HEAD, blob)
+    client.close()
+    channel.handle_write()
+    assert not channel.connected
+    assert caplog.records == []

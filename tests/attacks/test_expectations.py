@@ -69,6 +69,35 @@ def test_no_thread_but_the_loops_ends_a_connection_whose_client_vanished(
     assert set(ended_by) == {"loop"}
 
 
+@pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+def test_a_client_that_is_lost_before_it_can_be_asked_for_its_body_is_no_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, tried = threading.Event(), threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked.set()
+        time.sleep(0.1)
+        start_response("200 OK", [("Content-Length", "20000")])
+        return [b"x" * 20_000]
+
+    as_it_is = Channel.send_continue
+
+    def send_continue(channel: Channel) -> None:
+        channel.will_close = True
+        channel.server.pull_trigger()
+        wait_until(lambda: not channel.connected)
+        as_it_is(channel)
+        tried.set()
+
+    monkeypatch.setattr(Channel, "send_continue", send_continue)
+    with served_here(application, settings) as url, connect(url) as client:
+        client.sendall(request("/slow") + request("/", "PUT", Content_Length="5", **EXPECTS))
+        assert asked.wait(10)
+        assert tried.wait(10)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 def test_a_connection_that_ends_while_it_is_asked_costs_only_itself() -> None:
     """What a thread closes between the question and the system's answer is forgotten, and the loop goes on."""
     first, other_end = socket.socketpair()
