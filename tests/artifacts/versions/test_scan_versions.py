@@ -15,7 +15,7 @@ import lightgbm
 import pytest
 
 from mm_core.artifacts import read_version as read_version_module
-from mm_core.artifacts import reading_pool, stable_file
+from mm_core.artifacts import reading_defects, reading_pool, stable_file
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.opening import open_file
@@ -49,13 +49,13 @@ def _write_run(root: Path, run: str = RUN, **metadata_of_run: Any) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the versions that are read in this process from now on."""
     read: list[str] = []
-    original = reading_pool.read_version
+    original = reading_defects.read_version
 
-    def noted(root: Path, files: Any, limits: ReadingLimits) -> Version:
+    def noted(root: Path, files: Any, *arguments: Any) -> Version:
         read.append(files.path)
-        return original(root, files, limits)
+        return original(root, files, *arguments)
 
-    monkeypatch.setattr(reading_pool, "read_version", noted)
+    monkeypatch.setattr(reading_defects, "read_version", noted)
     return read
 
 
@@ -245,7 +245,7 @@ def test_a_version_whose_reader_died_is_listed_with_that_finding_and_read_again(
     root = write_version()
     for path in (root / PATH).iterdir():
         os.utime(path, (0, 1_000_000_000))
-    monkeypatch.setattr(reading_pool, "MOST_TEXT_HERE", 0)
+    monkeypatch.setattr(reading_pool, "LARGEST_READ_HERE", 0)
     lost = scan_root(root, limits=ReadingLimits(worker_memory_bytes=1 << 20))
     version = lost.versions[PATH]
     assert (_codes(version), version.can_predict) == (["reader-ended"], False)
@@ -328,12 +328,12 @@ def test_a_look_at_what_changed_leaves_versions_to_a_listing_and_their_groups_ap
     scan = scan_root(root)
     assert scan.findings == ()
     (root / "BTCUSDT_r_factors.txt").write_text("a\nb\nc\n")
-    found = look_again(root, scan, [str(root / "BTCUSDT_r_factors.txt")])
+    found = look_again(root, scan, [str(root / "BTCUSDT_r_factors.txt")], LIMITS)
     assert found == list_groups(root, LIMITS)
     assert [files.path for files in found.versions] == [RUN, PATH]
     for path in (f"{RUN}/xgboost_model.pkl", f"{PATH}/model.txt", "sentiment-fusion", "latest", "latest.txt", RUN):
-        assert look_again(root, scan, [str(root / path)]) is None, path
-    assert look_again(root, scan, [str(root / "m" / "v9.0.0" / "AAPL_r_model.json")]) is None
+        assert look_again(root, scan, [str(root / path)], LIMITS) is None, path
+    assert look_again(root, scan, [str(root / "m" / "v9.0.0" / "AAPL_r_model.json")], LIMITS) is None
 
 
 def test_scans_of_versions_count_them_and_their_findings(write_version: WriteVersion) -> None:
