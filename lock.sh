@@ -18,7 +18,7 @@ python=${PYTHON:-python3}
 tools=${LOCK_TOOLS:-.venv-lock}
 if [ ! -x "$tools/bin/python" ]; then "$python" -m venv "$tools"; fi
 if [ -f locks/requirements-lock.txt ]; then
-    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/requirements-lock.txt
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/requirements-lock.txt
 else
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-lock.txt
 fi

@@ -37,7 +37,7 @@ for file in "$@"; do
     digest=$({ .venv/bin/python --version; cat "$lock"; } | cksum)
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$digest" ]; then
         echo "setup: installing $lock"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock" ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r "$lock" ||
             refuse "the packages of $lock could not be installed; pip's own words are above."
         echo "$digest" >"$stamp"
     fi

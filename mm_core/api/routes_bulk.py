@@ -51,7 +51,7 @@ def add_bulk_routes(
 
 
 def _number(name: str, default: int) -> float:
-    text = request.query.getunicode(name) or str(default)
+    text = request.query.getunicode(name, str(default))
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise BadRequest(f"?{name}= must be a whole number that is not negative, such as {name}=0.")
     return float(text)

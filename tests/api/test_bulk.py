@@ -102,7 +102,9 @@ def test_a_stop_does_not_wait_for_those_who_wait(server: RunningServer) -> None:
     assert (answers, time.monotonic() - started < 5) == ([200], True)
 
 
-@pytest.mark.parametrize("query", ["since=x", "since=-1", "wait=1.5", "since=" + "9" * 40, "wait=%C2%B2"])
+@pytest.mark.parametrize(
+    "query", ["since=x", "since=", "since=1&wait=", "since=-1", "wait=1.5", "since=" + "9" * 40, "wait=%C2%B2"]
+)
 def test_a_number_that_is_none_is_refused(server: RunningServer, query: str) -> None:
     answer = httpx.get(f"{server.url}/api/models/m/changes?{query}")
     assert (answer.status_code, "whole number" in answer.json()["detail"]) == (400, True)
