@@ -44,6 +44,14 @@ def run_ids(root: Path) -> tuple[RunId, ...]:
     return tuple(sorted(found, reverse=True))
 
 
+def is_run(root: Path, name: str) -> bool:
+    """Return whether ``name`` is by now a real directory directly below ``root`` that is named as a run."""
+    try:
+        return RunId.parse(name) is not None and stat.S_ISDIR(os.lstat(root / name).st_mode)
+    except OSError:
+        return False
+
+
 def content_of(directory: Path) -> Content:
     """Return what is in a directory; a link is empty, as is any other entry, one that is gone is not whole either."""
     files: dict[str, int] = {}

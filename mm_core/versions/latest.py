@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, models_of
-from mm_core.versions.directories import content_of, run_ids
+from mm_core.versions.directories import content_of, is_run
 from mm_core.versions.managed import TEMPORARY, locked, not_written, replace_durably, require_managed, sync
 from mm_core.versions.pins import not_found
 
@@ -31,28 +31,27 @@ class Latest:
     problem: str | None = None
 
 
-def resolve_latest(root: Path, ids: Sequence[RunId]) -> Latest:
-    """Return the latest of the runs ``ids``, newest first, below ``root``, a path without links.
+def resolve_latest(root: Path, ids: Sequence[RunId], without: str | None = None) -> Latest:
+    """Return the latest of the runs below ``root``, a path without links; ``ids`` are they, newest first.
 
-    A link or a pointer file that does not lead to one of them is a problem, and the next way is taken. Trainings write
-    their metadata last, so the newest with metadata is the newest; without any, the newest with a model, or at all.
+    A link or a pointer file that does not lead to one of them, or leads to ``without``, is a problem, and the next way
+    is taken. Trainings write their metadata last, so the newest with metadata is the newest; without any, the newest
+    with a model, or at all.
     """
-    names = {str(run) for run in ids}
     problems: list[str] = []
     for source, read in (("link", _by_link), ("file", _by_file)):
-        version, problem = read(root, names)
-        if version is not None:
+        version, problem = read(root)
+        if version is not None and version != without:
             return Latest(version, source, " ".join(problems) or None)
         if problem is not None:
             problems.append(problem)
-    newest = _newest(root, ids)
+    newest = _newest(root, [str(run) for run in ids if str(run) != without])
     return Latest(newest, "newest" if newest is not None else None, " ".join(problems) or None)
 
 
 def pointed_at(root: Path, ids: Sequence[RunId]) -> frozenset[str]:
     """Return every run that somebody takes for the latest: by link, by pointer file, or as `resolve_latest` says."""
-    names = {str(run) for run in ids}
-    found = {resolve_latest(root, ids).version, _by_link(root, names)[0], _by_file(root, names)[0]}
+    found = {resolve_latest(root, ids).version, _by_link(root)[0], _by_file(root)[0]}
     return frozenset(version for version in found if version is not None)
 
 
@@ -63,7 +62,7 @@ def move_latest(root: str | os.PathLike[str], version: str) -> None:
     """
     path = require_managed(root)
     with locked(path):
-        if version not in {str(run) for run in run_ids(path)}:
+        if not is_run(path, version):
             raise not_found(path, version)
         point_latest(path, version)
 
@@ -100,18 +99,18 @@ def _drop(path: Path, is_pointer: Callable[[int], bool]) -> None:
         raise not_written(path, error) from error
 
 
-def _newest(root: Path, ids: Sequence[RunId]) -> str | None:
+def _newest(root: Path, versions: Sequence[str]) -> str | None:
     with_model = None
-    for run in map(str, ids):
+    for run in versions:
         files = content_of(root / run).files
         if TRAINING_METADATA in files:
             return run
         if with_model is None and models_of(files):
             with_model = run
-    return with_model or (str(ids[0]) if ids else None)
+    return with_model or (versions[0] if versions else None)
 
 
-def _by_link(root: Path, names: set[str]) -> tuple[str | None, str | None]:
+def _by_link(root: Path) -> tuple[str | None, str | None]:
     try:
         target = os.readlink(root / LATEST)
     except FileNotFoundError:
@@ -120,13 +119,13 @@ def _by_link(root: Path, names: set[str]) -> tuple[str | None, str | None]:
         return None, f"'{LATEST}' is no link."
     real = os.path.realpath(root / LATEST)
     parent, name = os.path.split(real)
-    if parent == str(root) and name in names:
+    if parent == str(root) and is_run(root, name):
         return name, None
     what = "leads to nothing" if not os.path.lexists(real) else "leads to no version of this root"
     return None, f"'{LATEST}' -> '{target}' {what}."
 
 
-def _by_file(root: Path, names: set[str]) -> tuple[str | None, str | None]:
+def _by_file(root: Path) -> tuple[str | None, str | None]:
     try:
         descriptor = os.open(root / POINTER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -135,6 +134,6 @@ def _by_file(root: Path, names: set[str]) -> tuple[str | None, str | None]:
         return None, None
     except OSError as error:
         return None, f"'{POINTER}' cannot be read ({error.strerror})."
-    if text in names:
+    if is_run(root, text):
         return text, None
     return None, f"'{POINTER}' names '{text}', which is no version of this root."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mm_core.domain.runs import RunId
 from mm_core.errors import RunNotFound
+from mm_core.versions.directories import is_run
 from mm_core.versions.managed import locked, not_written, replace_durably, require_managed, sync
 
 PINS = ".pins"
@@ -23,7 +24,7 @@ def pin(root: str | os.PathLike[str], version: str, note: str = "") -> None:
     """
     path = require_managed(root)
     with locked(path):
-        if RunId.parse(version) is None or not _is_real_directory(path / version):
+        if not is_run(path, version):
             raise not_found(path, version)
         try:
             (path / PINS).mkdir(exist_ok=True)
@@ -66,7 +67,3 @@ def pinned(root: Path) -> dict[str, str]:
 def not_found(root: Path, version: str) -> RunNotFound:
     """Return the error of a version that is not there."""
     return RunNotFound(f"Version {version} not found.", f"`list` shows those of '{root}'.")
-
-
-def _is_real_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()

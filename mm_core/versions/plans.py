@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, model_of
 from mm_core.errors import BadRequest, RunProtected
-from mm_core.versions.directories import Content, content_of, run_ids
+from mm_core.versions.directories import Content, content_of, is_run, run_ids
 from mm_core.versions.latest import pointed_at, resolve_latest
 from mm_core.versions.managed import TEMPORARY, require_managed, try_lock
 from mm_core.versions.pins import not_found, pinned
@@ -94,12 +94,12 @@ def plan_delete(
         raise BadRequest(
             f"'{LATEST}' cannot be deleted. Name the version" + (f": {target} is meant." if target else ".")
         )
-    if version not in {str(run) for run in ids}:
+    if not is_run(path, version):
         raise not_found(path, version)
     follower = None
     pointed = pointed_at(path, ids)
     if next_latest and version in pointed:
-        follower = resolve_latest(path, [run for run in ids if str(run) != version]).version
+        follower = resolve_latest(path, ids, without=version).version
         if follower is None:
             raise RunProtected(f"Version {version} stays: it is the only one. Publish another before you delete it.")
         pointed = frozenset({follower})

@@ -171,12 +171,13 @@ def _complete(run: Publication) -> None:
 
 
 def _rename(root: Path, directory: Path) -> str:
-    """Give a directory of a locked root the name of this second, or the next free one of it."""
+    """Give a directory of a locked root the name of this second; where it has some already, the one after the last.
+
+    A name before the last may be free, for a cleanup may have been there: a new run would then be older than others.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
-    number = 1
-    while os.path.lexists(root / str(RunId(now, number))):
-        number += 1
-    version = str(RunId(now, number))
+    taken = [run.number for run in map(RunId.parse, os.listdir(root)) if run is not None and run.at == now]
+    version = str(RunId(now, max(taken, default=0) + 1))
     try:
         os.rename(directory, root / version)
         sync(root)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mm_core.versions.directories import content_of, run_ids
+from mm_core.versions.directories import content_of, is_run, run_ids
 from mm_core.versions.latest import point_latest, pointed_at
 from mm_core.versions.managed import locked, not_written, require_managed, sync
 from mm_core.versions.pins import pinned
@@ -110,18 +110,21 @@ def _reasons(plan: RemovalPlan, root: Path) -> tuple[dict[str, str | None], str 
     Everybody is asked before anything is moved.
     """
     ids = run_ids(root)
-    names = {str(run) for run in ids}
     kept = newest(root, ids, plan.keep)
     pins = pinned(root)
     pointed = pointed_at(root, ids)
     follower = None
-    if plan.next_latest in names and any(removal.version in pointed for removal in plan.removals):
+    if (
+        plan.next_latest is not None
+        and is_run(root, plan.next_latest)
+        and any(removal.version in pointed for removal in plan.removals)
+    ):
         follower = plan.next_latest
         pointed = frozenset({plan.next_latest})
     reasons: dict[str, str | None] = {}
     for removal in plan.removals:
         version = removal.version
-        if version not in names:
+        if not is_run(root, version):
             reasons[version] = "it is gone, or is no directory any more."
         elif version in kept:
             reasons[version] = f"it is one of the newest {plan.keep} by now."

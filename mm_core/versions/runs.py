@@ -20,7 +20,7 @@ from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.findings import Finding
 from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, RunMetadata, model_of
 from mm_core.errors import RunNotFound, UnreadableArtifact
-from mm_core.versions.directories import content_of, run_ids
+from mm_core.versions.directories import content_of, is_run, run_ids
 from mm_core.versions.latest import Latest, resolve_latest
 from mm_core.versions.managed import real_root
 from mm_core.versions.pins import not_found
@@ -72,7 +72,8 @@ def list_versions(root: str | os.PathLike[str]) -> tuple[Run, ...]:
     Raises `InvalidRoot`.
     """
     path = real_root(root)
-    return tuple(_read(path, run) for run in run_ids(path))
+    runs = (_read(path, run) for run in run_ids(path))
+    return tuple(run for run in runs if is_run(path, run.version))  # one that was removed meanwhile is not half there
 
 
 def current_version(root: str | os.PathLike[str]) -> Latest:
@@ -84,16 +85,16 @@ def current_version(root: str | os.PathLike[str]) -> Latest:
 def show_version(root: str | os.PathLike[str], version: str) -> Run:
     """Return one run by its name, or the latest by that word; raise `InvalidRoot`, `RunNotFound`."""
     path = real_root(root)
-    ids = run_ids(path)
-    name: str | None = version
+    name = version
     if version == LATEST:
-        name = resolve_latest(path, ids).version
-        if name is None:
+        found = resolve_latest(path, run_ids(path)).version
+        if found is None:
             raise RunNotFound("No model versions found.", f"'{path}' has no directory such as 20250724_150837.")
-    for run in ids:
-        if str(run) == name:
-            return _read(path, run)
-    raise not_found(path, version)
+        name = found
+    run = RunId.parse(name)
+    if run is None or not is_run(path, name):
+        raise not_found(path, version)
+    return _read(path, run)
 
 
 def load_version(root: str | os.PathLike[str], version: str = LATEST) -> Run:

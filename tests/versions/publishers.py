@@ -35,7 +35,7 @@ def broken(root: Path) -> list[str]:
         if {file.name: file.size_bytes for file in run.files} != WHOLE or run.metadata is None:
             problems.append(f"{run.version} has {os.listdir(run.path)}")
     found = versions.current_version(root)
-    if found.problem is not None or (runs and found.version not in {run.version for run in runs}):
+    if runs and (found.source == "newest" or found.problem is not None or not (root / str(found.version)).is_dir()):
         problems.append(f"latest: {found}")
     return problems
 

@@ -77,13 +77,25 @@ def test_runs_of_one_second_are_numbered_and_taken_names_are_left_alone(
     (managed / "20250724_150837_2").write_text("somebody's file")
     (managed / "20250724_150837_3").symlink_to("nowhere")
     (managed / "20250724_150837_4").mkdir()
-    assert [_publish(managed) for _ in range(3)] == [
-        "20250724_150837",
-        "20250724_150837_5",
-        "20250724_150837_6",
-    ]
+    assert [_publish(managed) for _ in range(2)] == ["20250724_150837_5", "20250724_150837_6"]
     assert list((managed / "20250724_150837_4").iterdir()) == []
     assert versions.current_version(managed).version == "20250724_150837_6"
+
+
+def test_a_name_that_a_cleanup_freed_is_not_given_to_a_newer_run_of_the_same_second(
+    managed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Still:
+            return cls(2025, 7, 24, 15, 8, 37, tzinfo=tz)
+
+    monkeypatch.setattr(publishing, "datetime", Still)
+    first, second = _publish(managed), _publish(managed)
+    versions.execute(versions.plan_cleanup(managed, 1))
+    assert [run.version for run in versions.list_versions(managed)] == [second]
+    third = _publish(managed)
+    assert (first, second, third) == ("20250724_150837", "20250724_150837_2", "20250724_150837_3")
 
 
 @pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -339,12 +351,16 @@ def test_a_directory_that_cannot_be_copied_whole_is_refused(managed: Path, tmp_p
     assert names_below(managed) == set()
 
 
-def test_eight_concurrent_publishers_lose_nothing(managed: Path) -> None:
-    command = [sys.executable, "-m", "tests.versions.publishers", str(managed), "5"]
+def _publishers(root: Path, count: int, times: int) -> list[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.versions.publishers", str(root), str(times)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    publishers = [
-        subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(8)
+    return [
+        subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(count)
     ]
+
+
+def test_eight_concurrent_publishers_lose_nothing(managed: Path) -> None:
+    publishers = _publishers(managed, 8, 5)
     told = [publisher.communicate(timeout=120)[0].split() for publisher in publishers]
     assert [publisher.returncode for publisher in publishers] == [0] * 8
     named = [version for one in told for version in one]
@@ -358,6 +374,22 @@ def test_eight_concurrent_publishers_lose_nothing(managed: Path) -> None:
     for one in told:
         ids = [RunId.parse(version) for version in one]
         assert ids == sorted(ids), "the runs of one process are in the order in which it published them"  # type: ignore[type-var]
+
+
+def test_cleanups_beside_publishers_take_nothing_that_they_write(managed: Path) -> None:
+    first = publish_one(managed, 0)
+    publishers = _publishers(managed, 4, 10)
+    removed: set[str] = set()
+    while any(publisher.poll() is None for publisher in publishers):
+        plan = versions.plan_cleanup(managed, 2)
+        assert plan.protected == ()
+        removed |= set(versions.execute(plan).versions)
+        assert broken(managed) == []
+    told = {version for publisher in publishers for version in publisher.communicate(timeout=60)[0].split()}
+    assert [publisher.returncode for publisher in publishers] == [0] * 4
+    assert len(told) == 40
+    assert removed, "the cleanups came too late"
+    assert names_below(managed) - {".trash"} == {*({first, *told} - removed), "latest"}
 
 
 STEPS = ("open", "mkdir", "fsync", "rename", "replace", "symlink", "unlink")
@@ -431,12 +463,10 @@ def test_a_removal_that_is_killed_at_any_step_leaves_versions_whole_or_gone(mana
 
 
 def test_publishers_that_are_killed_at_random_moments_leave_nothing_half_visible(managed: Path) -> None:
-    command = [sys.executable, "-m", "tests.versions.publishers", str(managed), "0"]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     chance = random.Random(11)
     told: list[str] = []
     for _ in range(8):
-        publisher = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+        (publisher,) = _publishers(managed, 1, 0)
         assert publisher.stdout is not None
         told.append(publisher.stdout.readline().strip())
         time.sleep(chance.uniform(0, 0.08))

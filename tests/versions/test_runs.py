@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,43 @@ def test_a_link_may_be_written_in_any_way_that_leads_there(root: Path, write_run
     (root / "stable").symlink_to(OLD)
     (root / "latest").symlink_to(target.format(root=root))
     assert versions.current_version(root) == Latest(OLD, "link")
+
+
+def test_a_version_that_is_published_while_a_root_is_listed_is_the_latest_all_the_same(
+    root: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(OLD)
+    (root / "latest").symlink_to(OLD)
+    real = os.scandir
+
+    def then_published(path: object) -> object:
+        entries = list(real(path))  # type: ignore[call-overload]
+        if not (root / NEW).exists():
+            write_run(NEW)
+            (root / "latest").unlink()
+            (root / "latest").symlink_to(NEW)
+        return nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", then_published)
+    assert versions.show_version(root, "latest").version == NEW
+    assert versions.current_version(root) == Latest(NEW, "link")
+
+
+def test_a_version_that_is_removed_while_a_root_is_listed_is_not_half_there(
+    root: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(OLD)
+    write_run(NEW)
+    real = os.scandir
+
+    def then_removed(path: object) -> object:
+        entries = list(real(path))  # type: ignore[call-overload]
+        if (root / OLD).exists():
+            (root / OLD).rename(root / ".gone")
+        return nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", then_removed)
+    assert [run.version for run in versions.list_versions(root)] == [NEW]
 
 
 def test_a_root_may_itself_be_a_link(root: Path, write_run: WriteRun, tmp_path: Path) -> None:
