@@ -321,9 +321,11 @@ def test_a_cleanup_between_the_first_two_steps_takes_nothing_from_a_publisher(
         real(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    version = _publish(managed)
+    with versions.publish(managed) as run:
+        (run.path / "lstm_model.h5").write_bytes(b"weights")
+        assert versions.plan_cleanup(managed, 1).leftovers == ()
     assert [one.path.endswith(".lock") for one in seen] == [True]
-    assert names_below(managed) == {version, "latest", ".trash"}
+    assert names_below(managed) == {run.version, "latest", ".trash"}
 
 
 def test_a_copy_of_a_directory_is_published(managed: Path, tmp_path: Path) -> None:
