@@ -16,7 +16,10 @@
     │   ├── GroupNotFound                   404
     │   ├── AmbiguousSymbol                 404  lists the groups
     │   ├── RevisionNotFound                404
+    │   ├── RunNotFound                     404
     │   └── PayloadUnavailable              404  says why
+    ├── RootNotManaged                      409  says how it becomes one
+    ├── RunProtected                        409  lists the reasons
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
@@ -26,6 +29,8 @@
     │   ├── StoreTooNew                     500
     │   ├── StoreFull                       507
     │   └── StoreBusy                       503
+    ├── RootNotWritten                      500  a root of runs that cannot be changed
+    │   └── RootBusy                        503
     ├── ConversionFailed                    502
     ├── ServiceAway                         503  another process of ours does not answer
     ├── ReaderNotStarted                    503  no process is left to read artifacts with
@@ -158,10 +163,35 @@ class RevisionNotFound(NotFound):
     title = "Revision not found"
 
 
+class RunNotFound(NotFound):
+    """No run has that name below a root; ``sentence`` says so, ``remedy`` what to do."""
+
+    title = "Version not found"
+
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__(f"{sentence} {remedy}")
+        self.sentence = visible(sentence)
+        self.remedy = visible(remedy)
+
+
 class PayloadUnavailable(NotFound):
     """The group exists, but no model that bots could be given."""
 
     title = "No payload"
+
+
+class RootNotManaged(ModelManagerError):
+    """A change was asked for below a directory that nobody gave into our hands."""
+
+    status = 409
+    title = "Root not managed"
+
+
+class RunProtected(ModelManagerError):
+    """A run that must not go was to be removed."""
+
+    status = 409
+    title = "Version protected"
 
 
 class RevisionConflict(ModelManagerError):
@@ -214,6 +244,19 @@ class StoreBusy(StoreError):
 
     status = 503
     title = "Store busy"
+
+
+class RootNotWritten(ModelManagerError):
+    """A run cannot be published into, or removed from, its root."""
+
+    title = "Root not written"
+
+
+class RootBusy(RootNotWritten):
+    """Another process changed the same root for too long."""
+
+    status = 503
+    title = "Root busy"
 
 
 class ConversionFailed(ModelManagerError):

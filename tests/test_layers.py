@@ -15,6 +15,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", ""}),
     frozenset({"domain"}),
     frozenset({"artifacts", "store", "payloads", "conversion", "evaluation"}),
+    frozenset({"versions"}),  # runs are read by the readers of artifacts; what protects one comes from above, by a call
     frozenset({"registry"}),
     frozenset({"wiring"}),
     frozenset({"api", "cli", "dashboard"}),
@@ -25,10 +26,13 @@ FLOORS: tuple[frozenset[str], ...] = (
 GROUND = FLOORS[0]
 DOORS = {
     "api": {"registry", "wiring", "payloads", "domain"},
-    "cli": {"registry", "wiring", "payloads", "domain", "api"},
+    "cli": {"registry", "wiring", "payloads", "domain", "api", "versions"},
     "dashboard": {"registry", "wiring", "payloads", "evaluation", "domain"},
 }
-"""What edges may use beside the ground floor: files and store only through the registry."""
+"""What edges may use beside the ground floor: files and store only through the registry.
+
+Runs are the exception: trainings publish into a root, and people tidy it, whether or not it is registered.
+"""
 
 HOMES = {
     "streamlit": {"dashboard", "app.py", "pages"},

@@ -48,12 +48,17 @@ def errors_as_sentences(as_json: bool) -> Iterator[None]:
     try:
         yield
     except ModelManagerError as error:
-        if as_json:
-            document = {"status": error.status, "title": error.title, "detail": error.detail}
-            sys.stderr.buffer.write(strict_json.encode(document) + b"\n")
-        else:
-            print(f"error: {error.detail}", file=sys.stderr)
+        print_error(error, f"error: {error.detail}", as_json)
         raise typer.Exit(exit_code(error)) from error
+
+
+def print_error(error: ModelManagerError, text: str, as_json: bool) -> None:
+    """Print an error on standard error: as its problem document, or as ``text``."""
+    if as_json:
+        document = {"status": error.status, "title": error.title, "detail": error.detail}
+        sys.stderr.buffer.write(strict_json.encode(document) + b"\n")
+    else:
+        print(text, file=sys.stderr)
 
 
 def exit_code(error: ModelManagerError) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_core import strict_json
@@ -246,6 +246,7 @@ _JSON = st.recursive(
 _FIELDS = st.sampled_from([*WHOLE, "sharpe_ratio", "max_drawdown", "accuracy"])
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(_FIELDS, _JSON | st.dictionaries(_FIELDS, st.dictionaries(_FIELDS, _JSON))))
 def test_no_object_breaks_the_reader_and_all_it_returns_can_be_written_as_json(document: Any) -> None:
     found, _ = _read(document)

@@ -1,0 +1,178 @@
+"""A plan is carried out: into a trash directory by one rename each, then away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_core.versions.directories import content_of, is_run, run_ids
+from mm_core.versions.latest import point_latest, pointed_at
+from mm_core.versions.managed import locked, not_written, require_managed, sync
+from mm_core.versions.pins import pinned
+from mm_core.versions.plans import (
+    LOCK_ENDING,
+    TRASH,
+    Identity,
+    Leftover,
+    Protected,
+    Removal,
+    RemovalPlan,
+    claimed,
+    leftovers_of,
+    newest,
+    reason_to_stay,
+)
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a plan came to: versions that are gone, planned ones that stayed, what is left in the trash, and why."""
+
+    versions: tuple[str, ...]
+    stayed: tuple[Protected, ...]
+    in_trash: tuple[str, ...]
+    freed_bytes: int
+
+
+def execute(plan: RemovalPlan) -> Removed:
+    """Carry out a plan; each version is looked at again, and stays if anything speaks for it by now.
+
+    A version goes as a whole: it is renamed into the trash of its root before its first file is removed. Raises
+    `RootNotManaged`, `RootBusy`, and `RootNotWritten` where nothing could be moved.
+    """
+    root = require_managed(plan.root)
+    if not plan.removals and not plan.leftovers:
+        return Removed((), (), (), 0)
+    gone: list[Removal] = []
+    stayed: list[Protected] = []
+    trashed: dict[str, int] = {}
+    with _opened(root) as (place, trash):
+        with locked(root):
+            reasons, follower = _reasons(plan, root)
+            if follower is not None and not any(reasons.values()):
+                point_latest(root, follower)
+            for removal in reversed(plan.removals):
+                reason = reasons[removal.version]
+                target = f"{removal.version}-{uuid.uuid4().hex[:8]}"
+                if reason is None:
+                    reason = _move(place, removal.version, trash, target, removal.identity)
+                if reason is None:
+                    gone.append(removal)
+                    trashed[target] = removal.size_bytes
+                else:
+                    stayed.append(Protected(removal.version, reason))
+            trashed |= _move_leftovers(plan.leftovers, root, place, trash)
+            sync(root)
+        kept = {name: reason for name in trashed if (reason := _remove(trash, name)) is not None}
+    return Removed(
+        versions=tuple(removal.version for removal in reversed(gone)),
+        stayed=tuple(reversed(stayed)),
+        in_trash=tuple(f"'{root / TRASH / name}': {reason}" for name, reason in kept.items()),
+        freed_bytes=sum(size for name, size in trashed.items() if name not in kept),
+    )
+
+
+def _move_leftovers(planned: tuple[Leftover, ...], root: Path, place: int, trash: int) -> dict[str, int]:
+    """Return sizes in bytes of what is in the trash now, by name."""
+    moved = {}
+    still = {leftover.path for leftover in leftovers_of(root)}
+    for leftover in planned:
+        folder, _, name = leftover.path.rpartition("/")
+        if leftover.path not in still:
+            continue
+        if folder == TRASH:
+            moved[name] = leftover.size_bytes
+            continue
+        with claimed(root, name) as is_nobodys:
+            if not is_nobodys:
+                continue
+            if name.endswith(LOCK_ENDING):  # away at once: whoever opened it just now sees that it has no name
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=place)
+                continue
+            target = f"{name}-{uuid.uuid4().hex[:8]}"
+            if _move(place, name, trash, target, None) is None:
+                moved[target] = leftover.size_bytes
+    return moved
+
+
+def _reasons(plan: RemovalPlan, root: Path) -> tuple[dict[str, str | None], str | None]:
+    """Return by version why it stays after all, and what `latest` has to be moved to if none does.
+
+    Everybody is asked before anything is moved.
+    """
+    ids = run_ids(root)
+    kept = newest(root, ids, plan.keep)
+    pins = pinned(root)
+    pointed = pointed_at(root, ids)
+    follower = None
+    if (
+        plan.next_latest is not None
+        and is_run(root, plan.next_latest)
+        and any(removal.version in pointed for removal in plan.removals)
+    ):
+        follower = plan.next_latest
+        pointed = frozenset({plan.next_latest})
+    reasons: dict[str, str | None] = {}
+    for removal in plan.removals:
+        version = removal.version
+        if not is_run(root, version):
+            reasons[version] = "it is gone, or is no directory any more."
+        elif version in kept:
+            reasons[version] = f"it is one of the newest {plan.keep} by now."
+        else:
+            reasons[version] = reason_to_stay(root, version, content_of(root / version), pointed, pins, plan.protect)
+    return reasons, follower
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[tuple[int, int]]:
+    """Give descriptors of a root and of its trash, which is made where it is missing, and may not be a link."""
+    place = os.open(root, _DIRECTORY)
+    try:
+        try:
+            if not os.path.lexists(root / TRASH):
+                os.mkdir(TRASH, dir_fd=place)
+            trash = os.open(TRASH, _DIRECTORY, dir_fd=place)
+        except OSError as error:
+            raise not_written(root / TRASH, error) from error
+        try:
+            yield place, trash
+        finally:
+            os.close(trash)
+    finally:
+        os.close(place)
+
+
+def _move(place: int, name: str, trash: int, target: str, identity: Identity | None) -> str | None:
+    """Move an entry into the trash; return why it stays if it does. A link is moved itself, never followed."""
+    try:
+        before = os.stat(name, dir_fd=place, follow_symlinks=False)
+        if identity is not None and not (stat.S_ISDIR(before.st_mode) and identity == (before.st_dev, before.st_ino)):
+            return "another directory has its name by now."
+        os.rename(name, target, src_dir_fd=place, dst_dir_fd=trash)
+    except OSError as error:
+        return f"it cannot be moved ({error.strerror})."
+    return None
+
+
+def _remove(trash: int, name: str) -> str | None:
+    try:
+        status = os.stat(name, dir_fd=trash, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            shutil.rmtree(name, dir_fd=trash)
+        else:
+            os.unlink(name, dir_fd=trash)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"it cannot be removed ({error.strerror}); the next cleanup tries again."
+    return None
