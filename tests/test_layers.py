@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "mm_core"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", ""}),
+    frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", "child_processes", ""}),
     frozenset({"domain"}),
     frozenset({"artifacts", "store", "payloads", "conversion", "evaluation"}),
     frozenset({"registry"}),
