@@ -7,6 +7,7 @@
     │   ├── InvalidRoot                     400
     │   ├── DuplicateSymbols                400
     │   ├── InvalidFactorConfig             400  lists every problem at once
+    │   ├── InvalidRows                     400  rows to predict for; lists every problem at once
     │   └── BackupRefused                   400  a file that is no whole backup
     ├── Unauthorized                        401
     ├── Forbidden                           403
@@ -17,6 +18,7 @@
     │   ├── AmbiguousSymbol                 404  lists the groups
     │   ├── RevisionNotFound                404
     │   └── PayloadUnavailable              404  says why
+    ├── ModelUnusable                       409  a version that cannot predict as it is
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
@@ -27,6 +29,8 @@
     │   ├── StoreFull                       507
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
+    ├── PredictionFailed                    502  the process that predicts died, took too long or grew too large
+    ├── PredictorBusy                       503  ask again
     ├── ServiceAway                         503  another process of ours does not answer
     ├── ServiceUnwell                       503  another process of ours answers that it cannot work
     ├── BoosterNotUnderstood                500  a model that can be served, not drawn
@@ -108,6 +112,19 @@ class InvalidFactorConfig(BadRequest):
         )
 
 
+class InvalidRows(BadRequest):
+    """Rows that cannot be predicted for; ``problems`` has all that is wrong, ``missing`` the features that are."""
+
+    title = "Invalid rows"
+
+    def __init__(self, problems: Sequence[str], missing: Sequence[str] = ()) -> None:
+        self.problems = tuple(map(visible, problems))
+        self.missing = tuple(map(visible, missing))
+        super().__init__(
+            f"The rows have {len(self.problems)} problem(s), nothing was predicted: {'; '.join(problems)}."
+        )
+
+
 class BackupRefused(BadRequest):
     """A backup cannot be written there, or a file is no whole backup of a state."""
 
@@ -161,6 +178,13 @@ class PayloadUnavailable(NotFound):
     """The group exists, but no model that bots could be given."""
 
     title = "No payload"
+
+
+class ModelUnusable(ModelManagerError):
+    """A version's files are damaged, changed, or do not fit each other, so that it cannot predict."""
+
+    status = 409
+    title = "Version cannot predict"
 
 
 class RevisionConflict(ModelManagerError):
@@ -220,6 +244,20 @@ class ConversionFailed(ModelManagerError):
 
     status = 502
     title = "Conversion failed"
+
+
+class PredictionFailed(ModelManagerError):
+    """The child process that predicts died, ran too long or grew too large."""
+
+    status = 502
+    title = "Prediction failed"
+
+
+class PredictorBusy(ModelManagerError):
+    """Too many predictions wait already, or the model rests after it ended the process that predicts."""
+
+    status = 503
+    title = "Predictor busy"
 
 
 class ServiceAway(ModelManagerError):
