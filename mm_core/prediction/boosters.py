@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from mm_core.artifacts.readers.lightgbm_trees import check_trees
+from mm_core.artifacts.readers.lightgbm_trees import checked_text
 from mm_core.artifacts.readers.lightgbm_txt import read_booster_text
 from mm_core.artifacts.readers.model_document import decode_model
 from mm_core.artifacts.readers.model_json import read_booster
@@ -38,9 +38,6 @@ NOT_NEEDED = ("sklearn", "pandas", "pyarrow", "polars", "dask", "matplotlib", "g
 
 SOURCE_PLACE = re.compile(r"^\[[^]]*\] \S+:\d+: (?:Check failed: (?:\w+: )?)?")
 """How XGBoost's messages begin: time, file and line, and what was checked."""
-
-_SIZES = re.compile(rb"\ntree_sizes=[^\n]*\n")
-"""By these LightGBM reads trees side by side, and ends its process where one of them does not parse."""
 
 
 class Refused(Exception):
@@ -120,20 +117,14 @@ def _leave_out_what_is_not_needed() -> None:
 class _LightGBM(Booster):
     def __init__(self, data: bytes) -> None:
         text = read_booster_text(io.BytesIO(data))
-        check_trees(data, text)
+        checked = checked_text(data, text)
         _leave_out_what_is_not_needed()
         import lightgbm
 
         try:
-            self._booster = lightgbm.Booster(model_str=_SIZES.sub(b"\n", data, count=1).decode("utf-8"))
+            self._booster = lightgbm.Booster(model_str=checked)
         except lightgbm.basic.LightGBMError as error:
             raise Refused(Trouble.MODEL, f"LightGBM refuses it: {_first_line(error)}") from None
-        if self._booster.pandas_categorical:
-            raise Refused(
-                Trouble.MODEL,
-                "It was trained on columns of categories, and does not say which are which. Train it with numbers as "
-                "codes and categorical_feature.",
-            )
         loaded = (self._booster.num_feature(), self._booster.num_trees(), self._booster.num_model_per_iteration())
         if loaded != (len(text.feature_names), text.num_trees, text.num_class):
             raise Refused(Trouble.MODEL, "LightGBM reads another number of features, trees or classes from it.")

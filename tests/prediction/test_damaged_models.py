@@ -67,8 +67,14 @@ LIES: dict[str, tuple[Callable[[str], str], str]] = {
     "more leaves": (_with("^num_leaves=5", "num_leaves=2000000000"), "2000000000 leaves"),
     "no leaves": (_with("^num_leaves=5", "num_leaves=-1"), "not a whole number|no whole number"),
     "a leaf less": (_with("^leaf_value=\\S+ ", "leaf_value="), "leaves are not as many"),
-    "a line twice": (_with("^(leaf_value=.*)$", "\\1\n\\1"), "'leaf_value' twice"),
-    "a header line twice": (_with("^(num_class=.*)$", "\\1\n\\1"), "'num_class' twice"),
+    "a line twice": (_with("^(leaf_value=.*)$", "\\1\n\\1"), "'leaf_value' in it twice"),
+    "a line of the header in a tree": (
+        _with("^leaf_value=", "num_class=3\nleaf_value="),
+        "tree 0 has 'num_class' in it",
+    ),
+    "a line of a tree in the header": (_with("^label_index=", "threshold=0.5\nlabel_index="), "header has 'threshold'"),
+    "an empty line in a tree": (_with("^leaf_value=", "\nleaf_value="), "tree 0 has '' in it"),
+    "a header line twice": (_with("^(num_class=.*)$", "\\1\n\\1"), "'num_class' in it twice"),
     "two features of one name": (lambda text: text.replace(NAMES[1], NAMES[0]), "one name|that of another"),
     "categories that are not there": (_with("^decision_type=\\d", "decision_type=1"), "groups of categories"),
     "linear leaves that are not there": (_with("^is_linear=0", "is_linear=1"), "linear leaves are not as many"),
@@ -132,6 +138,24 @@ def test_numbers_of_a_lightgbm_model_changed_at_random_never_end_the_child(predi
     assert predictor.starts == starts
     assert refused > 50
     assert answered > 20
+
+
+def test_lines_of_a_lightgbm_model_moved_at_random_never_end_the_child(predictor: Predictor, files: Files) -> None:
+    chance = random.Random(6)
+    whole = lightgbm_booster("binary").model_to_string()
+    predictor.predict(files.lightgbm(whole), ROWS)
+    starts, refused = predictor.starts, 0
+    for turn in range(150):
+        lines = (whole if turn % 2 else SIZES.sub("", whole)).split("\n")
+        taken, put = chance.randrange(len(lines)), chance.randrange(len(lines))
+        line = lines[taken] if turn % 3 else lines.pop(taken)
+        lines.insert(put, line)
+        try:
+            predictor.predict(files.lightgbm("\n".join(lines)), ROWS)
+        except ModelUnusable:
+            refused += 1
+    assert predictor.starts == starts
+    assert refused > 40
 
 
 XGBOOST_LIES: dict[str, Callable[[dict[str, object]], None]] = {

@@ -1,14 +1,15 @@
 """The trees of a LightGBM model in text form, and whether LightGBM can walk them without leaving its arrays.
 
-LightGBM trusts the numbers in a model file: a child that is no node ends its process, a class too many is read from
-other memory, and a wrong count gives numbers that look like predictions. So the text is checked before LightGBM sees
-it, in time linear to its size. The rules are those that hold for whatever LightGBM itself saves (``Tree::ToString``,
-``GBDT::SaveModelToString``).
+LightGBM trusts the numbers in a model file: a child that is no node ends its process, so does a line among the
+parameters that stands elsewhere, a class too many is read from other memory, and a wrong count gives numbers that look
+like predictions. So the text is checked before LightGBM sees it, in time linear to its size. The rules are those that
+hold for whatever LightGBM itself saves (``Tree::ToString``, ``GBDT::SaveModelToString``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from itertools import pairwise
 
 from mm_core.domain.versions import BoosterText
@@ -21,8 +22,39 @@ _REMEDY = "Save the model again with booster.save_model('model.txt')."
 _NODE_COLUMNS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _MORE_NODE_COLUMNS = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _MORE_LEAF_COLUMNS = ("leaf_weight", "leaf_count")
+_LINEAR = ("is_linear", "leaf_const", "num_features", "leaf_features", "leaf_coeff")
+_TREE = frozenset(_NODE_COLUMNS + _MORE_NODE_COLUMNS + _MORE_LEAF_COLUMNS + _LINEAR) | {
+    *("num_leaves", "num_cat", "leaf_value", "cat_boundaries", "cat_threshold", "shrinkage")
+}
+_HEADER = frozenset(
+    [
+        *("version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx", "objective"),
+        *("average_output", "feature_names", "monotone_constraints", "feature_infos", "tree_sizes"),
+    ]
+)
+_SIZES = re.compile(rb"\ntree_sizes=[^\n]*\n")
+_CATEGORIES = re.compile(rb"^pandas_categorical:(?!(?:null|\[\])?\s*$)", re.MULTILINE)
 _END = b"\nend of trees"
 _FIRST_LINES = 64
+
+
+def checked_text(data: bytes, booster: BoosterText) -> str:
+    """Return the part of a model's text that predicts: header and trees, for LightGBM to read one after the other.
+
+    ``booster`` was read of ``data``. Parameters of the training and importances stay behind, and so do the sizes of the
+    trees: by these LightGBM reads them side by side, and ends its process where one does not parse. Raises
+    `UnreadableArtifact` where the text is not sound, and for one that was trained on columns of categories in pandas,
+    as it does not say which columns they were.
+    """
+    check_trees(data, booster)
+    end = data.find(_END) + len(_END)
+    if _CATEGORIES.search(data, end):
+        raise UnreadableArtifact(
+            "bad-model",
+            "The model was trained on columns of categories, and does not say which are which.",
+            "Train it with numbers as codes and categorical_feature.",
+        )
+    return _SIZES.sub(b"\n", data[:end], count=1).decode("utf-8") + "\n"
 
 
 def check_trees(data: bytes, booster: BoosterText) -> None:
@@ -30,7 +62,7 @@ def check_trees(data: bytes, booster: BoosterText) -> None:
     if b"\r\n" in data[:_FIRST_LINES]:
         raise _unsound("its lines end as Windows ends them, so that the sizes of its trees are wrong")
     begin, end = data.find(b"\nTree=0\n") + 1, data.find(_END)
-    header = _entries(data[: begin or max(end, 0)].split(b"\n\n", 1)[0].split(b"\n")[1:], "the header")
+    header = _entries(data[: begin or max(end, 0)].split(b"\n\n", 1)[0].split(b"\n")[1:], _HEADER, "the header")
     _check_header(header, booster)
     if not begin:
         if booster.num_trees:
@@ -80,7 +112,7 @@ class _Tree:
         self.what = f"tree {number}"
         if first != b"Tree=%d" % number:
             raise _unsound(f"{self.what} does not begin as it should")
-        self.entries = _entries(lines, self.what)
+        self.entries = _entries(lines, _TREE, self.what)
         self.features = features
         self.leaves = _whole(self.entries.get("num_leaves", ""), f"num_leaves of {self.what}")
         self.splits = self.leaves - 1
@@ -151,7 +183,7 @@ class _Tree:
         return _unsound(f"{self.what}: {what}")
 
 
-def _entries(lines: list[bytes], what: str) -> dict[str, str]:
+def _entries(lines: list[bytes], known: Set[str], what: str) -> dict[str, str]:
     """Return what stands before and after the ``=`` of each line; a line without one is an entry without a value."""
     found: dict[str, str] = {}
     for line in lines:
@@ -159,8 +191,8 @@ def _entries(lines: list[bytes], what: str) -> dict[str, str]:
             name, _, value = line.decode("utf-8").partition("=")
         except UnicodeDecodeError:
             raise _unsound(f"{what} is not UTF-8") from None
-        if not name or name in found:
-            raise _unsound(f"{what} has an empty line in it, or '{name[:40]}' twice")
+        if name not in known or name in found:
+            raise _unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
         found[name] = value
     return found
 
