@@ -7,6 +7,7 @@
     │   ├── InvalidRoot                     400
     │   ├── DuplicateSymbols                400
     │   ├── InvalidFactorConfig             400  lists every problem at once
+    │   ├── InvalidRows                     400  rows to predict for; lists every problem at once
     │   └── BackupRefused                   400  a file that is no whole backup
     ├── Unauthorized                        401
     ├── Forbidden                           403
@@ -20,6 +21,7 @@
     │   └── PayloadUnavailable              404  says why
     ├── RootNotManaged                      409  says how it becomes one
     ├── RunProtected                        409  lists the reasons
+    ├── ModelUnusable                       409  a version that cannot predict as it is
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
@@ -32,6 +34,8 @@
     ├── RootNotWritten                      500  a root of runs that cannot be changed
     │   └── RootBusy                        503
     ├── ConversionFailed                    502
+    ├── PredictionFailed                    502  the process that predicts died, took too long or grew too large
+    ├── PredictorBusy                       503  ask again
     ├── ServiceAway                         503  another process of ours does not answer
     ├── ReaderNotStarted                    503  no process is left to read artifacts with
     ├── ServiceUnwell                       503  another process of ours answers that it cannot work
@@ -111,6 +115,19 @@ class InvalidFactorConfig(BadRequest):
         self.problems = tuple(map(visible, problems))
         super().__init__(
             f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
+        )
+
+
+class InvalidRows(BadRequest):
+    """Rows that cannot be predicted for; ``problems`` has all that is wrong, ``missing`` the features that are."""
+
+    title = "Invalid rows"
+
+    def __init__(self, problems: Sequence[str], missing: Sequence[str] = ()) -> None:
+        self.problems = tuple(map(visible, problems))
+        self.missing = tuple(map(visible, missing))
+        super().__init__(
+            f"The rows have {len(self.problems)} problem(s), nothing was predicted: {'; '.join(problems)}."
         )
 
 
@@ -194,6 +211,13 @@ class RunProtected(ModelManagerError):
     title = "Version protected"
 
 
+class ModelUnusable(ModelManagerError):
+    """A version's files are damaged, changed, or do not fit each other, so that it cannot predict."""
+
+    status = 409
+    title = "Version cannot predict"
+
+
 class RevisionConflict(ModelManagerError):
     """Somebody else saved first."""
 
@@ -264,6 +288,20 @@ class ConversionFailed(ModelManagerError):
 
     status = 502
     title = "Conversion failed"
+
+
+class PredictionFailed(ModelManagerError):
+    """The child process that predicts died, ran too long or grew too large."""
+
+    status = 502
+    title = "Prediction failed"
+
+
+class PredictorBusy(ModelManagerError):
+    """Too many predictions wait already, or the model rests after it ended the process that predicts."""
+
+    status = 503
+    title = "Predictor busy"
 
 
 class ServiceAway(ModelManagerError):

@@ -12,10 +12,10 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "mm_core"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", ""}),
+    frozenset({"errors", "settings", "strict_json", "spelling", "logs", "client", "probe", "child_processes", ""}),
     frozenset({"domain"}),
     frozenset({"artifacts", "store", "payloads", "conversion", "evaluation"}),
-    frozenset({"versions"}),  # runs are read by the readers of artifacts; what protects one comes from above, by a call
+    frozenset({"versions", "prediction"}),  # above the readers of artifacts; what protects a run comes from above
     frozenset({"registry"}),
     frozenset({"wiring"}),
     frozenset({"api", "cli", "dashboard"}),
@@ -46,11 +46,12 @@ HOMES = {
     "rich": {"cli"},
     "tinydb": {"store"},
     "filelock": {"store"},
-    "xgboost": {"conversion"},
+    "xgboost": {"conversion", "prediction"},
+    "lightgbm": {"prediction"},
     "onnxmltools": {"conversion"},
     "onnxruntime": {"conversion"},
     "onnx": {"conversion"},
-    "numpy": {"artifacts", "conversion", "evaluation", "dashboard"},
+    "numpy": {"artifacts", "conversion", "prediction", "evaluation", "dashboard"},
     "scipy": {"evaluation"},
     "pyarrow": {"artifacts"},
     "watchfiles": {"registry"},

@@ -5,15 +5,14 @@ A failure is one line of JSON on standard error, ``{"kind": "refused" | "memory"
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
-import resource
-import signal
 import sys
 import warnings
 from typing import Any, NoReturn
+
+from mm_core.child_processes import confine
 
 CHECKED_ROWS = 256
 TOLERANCE = 1e-5
@@ -26,8 +25,6 @@ PLAIN_SUM = frozenset({"rank:pairwise", "rank:ndcg", "rank:map", "binary:logitra
 SOURCE_PLACE = re.compile(r"^\[[^]]*\] \S+:\d+: ")
 """How xgboost's messages begin: time, file and line."""
 
-SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
-
 
 class Refused(Exception):
     """The booster has no ONNX form that predicts as it does; the message says why."""
@@ -36,7 +33,7 @@ class Refused(Exception):
 def main() -> None:
     """Convert one booster within the limits of the command line; end with 1 and a reason otherwise."""
     memory_bytes, seconds, parent = (int(argument) for argument in sys.argv[1:4])
-    _obey(memory_bytes, seconds, parent)
+    confine(memory_bytes, parent, processor_seconds=seconds)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not mix with the answer
     warnings.simplefilter("ignore")
@@ -50,17 +47,6 @@ def main() -> None:
         _fail("memory" if _peak_bytes() > memory_bytes // 2 else "failed", _sentence(error))
     answers.write(data)
     answers.close()
-
-
-def _obey(memory_bytes: int, seconds: int, parent: int) -> None:
-    """Set the limits, and end when the parent does: a killed server leaves no conversion behind."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(1)
 
 
 def _fail(kind: str, reason: str) -> NoReturn:

@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from mm_core.child_processes import end_of, environment
 from mm_core.errors import ConversionFailed, ExtraMissing
 
 MODULES = ("onnxmltools", "onnx", "onnxruntime", "xgboost")
@@ -78,8 +79,7 @@ class OnnxConverter:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
             [
                 sys.executable,
-                "-I",
-                str(CHILD),
+                *("-s", "-P", str(CHILD)),
                 str(limits.memory_bytes),
                 str(int(limits.seconds) + 1),
                 str(os.getpid()),
@@ -87,12 +87,7 @@ class OnnxConverter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={
-                "PATH": os.environ.get("PATH", ""),
-                "HOME": os.devnull,
-                "OMP_NUM_THREADS": "1",
-                "OPENBLAS_NUM_THREADS": "1",  # each thread of NumPy's would take address space
-            },
+            env=environment(),
             start_new_session=True,
         )
         try:
@@ -133,5 +128,5 @@ def _reason(returncode: int, errors: str, limits: ConversionLimits) -> str:
     if returncode == -signal.SIGXCPU:
         return f"it used more than {limits.seconds:g} s of processor time"
     if returncode < 0:
-        return f"the child process was ended by {signal.Signals(-returncode).name}"
-    return f"the child process ended with {returncode}: {last[:500] or 'it gave no reason'}".rstrip(".")
+        return end_of(returncode)
+    return f"{end_of(returncode)}: {last[:500] or 'it gave no reason'}".rstrip(".")

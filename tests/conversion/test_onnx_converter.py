@@ -241,8 +241,9 @@ def test_a_killed_parent_leaves_no_child() -> None:
     # the child waits for the end of its input, which a third process holds open: only the signal can end it
     program = (
         "import os, subprocess, sys; from mm_core.conversion.onnx_converter import CHILD; "
-        "command = [sys.executable, '-I', str(CHILD), str(4 << 30), '60', str(os.getpid())]; "
-        "child = subprocess.Popen(command, stdin=sys.stdin, start_new_session=True); "
+        "from mm_core.child_processes import environment; "
+        "command = [sys.executable, '-s', '-P', str(CHILD), str(4 << 30), '60', str(os.getpid())]; "
+        "child = subprocess.Popen(command, stdin=sys.stdin, env=environment(), start_new_session=True); "
         "print(child.pid, flush=True); child.wait()"
     )
     parent = subprocess.Popen(
