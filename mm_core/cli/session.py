@@ -45,7 +45,7 @@ def errors_as_sentences(as_json: bool) -> Iterator[None]:
         yield
     except ModelManagerError as error:
         if as_json:
-            document = {"status": error.status, "title": error.title, "detail": error.detail}
+            document = {"status": error.status, "title": error.title, "detail": error.detail, **error.members}
             sys.stderr.buffer.write(strict_json.encode(document) + b"\n")
         else:
             print(f"error: {error.detail}", file=sys.stderr)
