@@ -16,10 +16,11 @@ from pathlib import Path
 
 from mm_core import __version__, strict_json
 from mm_core.domain.models import MODEL_NAME
+from mm_core.domain.version_records import FAMILY_NAME
 from mm_core.errors import BackupRefused
 from mm_core.store.durable import FILE_MODE, TEMPORARY, not_written, open_new, sync_directory
 
-FORMAT = 1
+FORMAT = 2
 """Format number of backups; newer ones are refused."""
 
 MANIFEST = "manifest.json"
@@ -31,7 +32,7 @@ _FILE = r"[A-Za-z0-9][A-Za-z0-9-]*\.json"
 _MODEL = MODEL_NAME.pattern
 _NAME = re.compile(
     rf"registry\.json|configs/{_MODEL}/shards/{_FILE}|configs/{_MODEL}/revisions/[0-9a-f]{{2}}/{_FILE}"
-    rf"|scans/{_MODEL}/{_FILE}"
+    rf"|lifecycle/{FAMILY_NAME.pattern}/(?:current|events)/{_FILE}|scans/{_MODEL}/{_FILE}"
 )
 """Names of files that a state can have: nothing else is ever unpacked."""
 
