@@ -11,6 +11,7 @@ from mm_core.cli.configs import config_commands
 from mm_core.cli.output import print_json, print_table, print_text, shown_progress
 from mm_core.cli.session import FAILED, Session, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
+from mm_core.cli.version_records import lifecycle_commands
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
@@ -36,6 +37,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(config_commands, name="config")
+app.add_typer(lifecycle_commands, name="lifecycle")
 add_upkeep(app)
 
 
