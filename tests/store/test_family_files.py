@@ -22,7 +22,7 @@ from tests.store.test_lifecycle_contract import event_of, put, version
 from tests.store.test_repairs import HARMS
 
 PROJECT = Path(__file__).parent.parent.parent
-GOLDEN = Path(__file__).parent / "golden" / "format-4"
+GOLDEN = Path(__file__).parent / "golden" / "format-4-lifecycle"
 CURRENT = Path("lifecycle") / "m" / "current"
 
 
