@@ -187,7 +187,9 @@ def test_a_missing_file_keeps_a_change_from_being_stored_in_part(state: Path) ->
 
 def test_versions_of_format_4_are_read_for_ever(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
-    lifecycle = TinyDBStore(tmp_path).view().lifecycle
+    view = TinyDBStore(tmp_path).view()
+    assert (view.revision, view.scan("m"), view.factor_config("m", "A000")) == (6, make_scan(2), record(1, 0.25)[0])
+    lifecycle = view.lifecycle
     assert lifecycle.families() == (Family("m", ("other",)), Family("n"))
     assert lifecycle.records("m") == (
         version("v1.0.0", status=Status.SHADOW),

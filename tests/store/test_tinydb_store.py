@@ -229,7 +229,7 @@ def test_the_figures_of_a_scan_cost_no_shard(tmp_path: Path, monkeypatch: pytest
     assert reads == ["index"]
 
 
-@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4-lifecycle"])
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3"])
 def test_scans_of_every_format_have_figures(form: str) -> None:
     assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2).summary()
 
@@ -350,8 +350,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "revision", "kept"),
-    [("format-1", 2, []), ("format-2", 3, [1]), ("format-3", 4, [1]), ("format-4-lifecycle", 6, [1])],
+    ("form", "revision", "kept"), [("format-1", 2, []), ("format-2", 3, [1]), ("format-3", 4, [1])]
 )
 def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revision: int, kept: list[int]) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
