@@ -341,6 +341,7 @@ class UnreadableArtifact(ModelManagerError):
     """
 
     title = "Unreadable artifact"
+    code: str
 
     def __init__(self, code: str, detail: str, remedy: str, line: int | None = None) -> None:
         super().__init__(detail)

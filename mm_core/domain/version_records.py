@@ -195,7 +195,7 @@ def replayed(events: Iterable[VersionEvent]) -> dict[str, VersionRecord]:
         if not event.version:
             continue
         changed: dict[str, Any] = {
-            name: _KINDS[name](change.after) if name in _KINDS else change.after
+            name: _KINDS[name](str(change.after)) if name in _KINDS else change.after
             for name, change in event.changes.items()
         }
         if event.after is not None:
@@ -229,7 +229,7 @@ def _choice(document: Mapping[str, Any], key: str, kind: type[Choice], problems:
     if value is None and key in REQUIRED:
         return None
     try:
-        return kind(value)
+        return kind(value)  # type: ignore[arg-type]  # whatever it is, it is one of them or refused
     except ValueError:
         problems.append(f"{key} is {str(value)[:80]!r}, use one of {', '.join(kind)}")
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mm_core.domain.lifecycle import Action, Status
+from mm_core.domain.lifecycle import Action, Status, checked_move
 from mm_core.domain.version_records import (
     FAMILY_NAME,
     SCORES,
@@ -109,13 +109,7 @@ class Lifecycle(LifecycleReader):
         """
         if not changes:
             raise NothingToUpdate(f"No fields to update. Give one of {', '.join(SCORES)} or status for {record.title}.")
-        status = changes.get("status", record.status)
-        if status is not record.status:
-            author.require_note(f"{record.title} becomes {status}")
-        if status is Status.DEPLOYED and record.status is not Status.DEPLOYED:
-            check_predicts(
-                self._roots, self._store.view(), record.model_name, record.model_version, author, force=force
-            )
+        self._check_move(record, changes.get("status", record.status), author, force=force)
         return self._change(record, guard, lambda tx, known, now: updated(tx, known, changes, author, now))
 
     def move(
@@ -134,13 +128,9 @@ class Lifecycle(LifecycleReader):
         `BadRequest` without a note, `CannotPredict` for a version that is to be deployed and has findings that are
         errors, unless ``force``; and `RevisionConflict` as `update`.
         """
-        author.require_note(f"{record.title} becomes {status}")
         if demote_to not in DEMOTIONS:
             raise BadRequest(f"demote_to is '{demote_to}', use one of {', '.join(DEMOTIONS)}. Nothing was changed.")
-        if status is Status.DEPLOYED and record.status is not Status.DEPLOYED:
-            check_predicts(
-                self._roots, self._store.view(), record.model_name, record.model_version, author, force=force
-            )
+        self._check_move(record, status, author, force=force)
         return self._change(record, guard, lambda tx, known, now: moved(tx, known, status, author, now, demote_to))
 
     def restore(self, record: VersionRecord, author: Author) -> VersionRecord:
@@ -157,8 +147,7 @@ class Lifecycle(LifecycleReader):
         if first.model_id == second.model_id:
             raise BadRequest(f"{first.title} cannot be its own challenger. Name two versions.")
         author.require_note(f"{first.title} and {second.model_version} are compared")
-        if first.status is not Status.DEPLOYED:
-            check_predicts(self._roots, self._store.view(), first.model_name, first.model_version, author, force=force)
+        self._check_move(first, Status.DEPLOYED, author, force=force)
         with self._store.transaction() as transaction:
             now = now_stamp()
             moved(transaction, as_it_is_now(transaction, first, None), Status.DEPLOYED, author, now, Status.SHADOW)
@@ -224,6 +213,16 @@ class Lifecycle(LifecycleReader):
         is_on_disk = bool(self._roots.paths(view, names_of(view, known.model_name)))
         record = self.update(known, changes, author, force=force)
         return Registered(record, False, _warnings(record, is_on_disk))
+
+    def _check_move(self, record: VersionRecord, status: Status, author: Author, *, force: bool) -> None:
+        """Raise what keeps a version from a status, as far as it can be told before the transaction."""
+        if status is record.status:
+            return
+        author.require_note(f"{record.title} becomes {status}")
+        checked_move(record.status, status, record.title)
+        if status is Status.DEPLOYED:
+            view = self._store.view()
+            check_predicts(self._roots, view, record.model_name, record.model_version, author, force=force)
 
     def _change(
         self,

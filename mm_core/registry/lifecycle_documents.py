@@ -8,8 +8,9 @@ from typing import Any
 
 from mm_core.domain.deployments import DeployedThen, Deployment, deployments
 from mm_core.domain.version_records import VersionEvent, VersionRecord
-from mm_core.registry.lifecycle import Deployed, Registered
+from mm_core.registry.lifecycle import Registered
 from mm_core.registry.lifecycle_lookups import AbTest
+from mm_core.registry.lifecycle_reading import Deployed
 
 
 def version_document(record: VersionRecord) -> dict[str, Any]:

@@ -138,11 +138,10 @@ def require_deployed(view: StoreView, name: str, caller_tier: Tier | None = None
 
 def listed_records(view: StoreView, wanted: VersionFilter) -> tuple[VersionRecord, ...]:
     """Return the records that a filter takes, the newest registration first."""
+    families = view.lifecycle.families()
     if wanted.model_name is not None:
-        family = find_family(view, wanted.model_name)
-        families = (family,) if family is not None else ()
-    else:
-        families = view.lifecycle.families()
+        named = find_family(view, wanted.model_name)
+        families = (named,) if named is not None else ()
     found = [record for family in families for record in view.lifecycle.records(family.name) if wanted.takes(record)]
     found.sort(key=lambda record: (record.model_name, record.model_version))
     found.sort(key=lambda record: record.created_at, reverse=True)

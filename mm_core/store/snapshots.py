@@ -155,7 +155,8 @@ def set_all_aside(data_dir: Path, folder: Path) -> None:
 
 def remove_what_is_not_of(state: State, data_dir: Path) -> None:
     """Delete what belongs to models and families that a state does not have."""
-    kept = {"configs": state.models, "scans": state.models, "lifecycle": state.families}
+    models, families = state.models.keys(), state.families.keys()
+    kept = {"configs": models, "scans": models, "lifecycle": families}
     for place, names in kept.items():
         for folder in (*(data_dir / place).glob("*"), *(data_dir / "copies" / place).glob("*")):
             if folder.name not in names:
