@@ -144,7 +144,7 @@ class FamilyFiles:
         data = read(path)
         if data is None:
             return
-        index = _index_value(_only(table_documents(data, path, "family"), path))
+        index = _index_value(name, table_documents(data, path, "family"), path)
         for file in index.shards.values():
             read(self._current(name, file))
         place, newest = CURRENT, index.events
@@ -187,7 +187,7 @@ class FamilyFiles:
 
     def _read_index(self, name: str, file: str) -> FamilyIndex:
         path = self._current(name, file)
-        return _index_value(_only(self._documents(path, "family"), path))
+        return _index_value(name, self._documents(path, "family"), path)
 
     def _read_shard(self, name: str, file: str) -> Shard:
         documents = self._documents(self._current(name, file), "records")
@@ -214,9 +214,12 @@ def _only(documents: list[dict[str, Any]], path: Path) -> dict[str, Any]:
     return documents[0]
 
 
-def _index_value(document: Mapping[str, Any]) -> FamilyIndex:
+def _index_value(name: str, documents: list[dict[str, Any]], path: Path) -> FamilyIndex:
+    document = _only(documents, path)
+    if document["name"] != name:
+        raise StoreCorrupt(f"'{path}' is damaged: it is the index of another family. It was left as it is. {REMEDY}")
     return FamilyIndex(
-        Family(document["name"], tuple(document["aliases"])),
+        Family(name, tuple(document["aliases"])),
         document["count"],
         document["versions"],
         {int(number): file for number, file in document["shards"].items()},

@@ -129,7 +129,7 @@ def _check_family(families: FamilyFiles, name: str, file: str) -> None:
     index = families.index(name, file)
     records = list(families.records(index))
     families.events(index)
-    if {index.family.name, *(record.model_name for record in records)} != {name} or len(records) != index.versions:
+    if {record.model_name for record in records} != {name} or len(records) != index.versions:
         raise StoreCorrupt(f"The versions of '{name}' are not those that its index tells of.")
 
 

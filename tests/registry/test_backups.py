@@ -253,7 +253,7 @@ def _rewritten(backup: Path, change: Callable[[Members, dict[str, Any]], None], 
 def _swapped(members: Members, name: str, old: bytes, new: bytes) -> None:
     data = members[name].replace(old, new)
     content = data[data.index(b'"tables":') + 9 : -1]
-    members[name] = b'{"format":3,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+    members[name] = b'{"format":4,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
 
 
 def _last(members: Members, prefix: str) -> str:
@@ -272,14 +272,14 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
     "content that was changed": (
         lambda m, _: m.update({"registry.json": m["registry.json"].replace(b"m", b"n", 1)}), False, "not what the"
     ),
-    "a newer backup format": (lambda _, manifest: manifest.update(format=2), True, "backup format 2"),
+    "a newer backup format": (lambda _, manifest: manifest.update(format=3), True, "backup format 3"),
     "a manifest that is none": (lambda _, manifest: manifest.pop("revision") and None, True, "no whole backup"),
     "another revision": (lambda _, manifest: manifest.update(revision=7), True, "another revision"),
     "a revision that no state has": (
         lambda m, _: _swapped(m, "registry.json", b'"revision":2', b'"revision":9007199254740993'), True, "no state"
     ),
     "a newer store format": (
-        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":3', b'"format":9')}),
+        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":4', b'"format":9')}),
         True, "format 9"
     ),
     "a name that leads nowhere": (lambda m, _: m.pop(_last(m, REVISION)) and None, True, "is missing"),

@@ -309,13 +309,13 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
 
 def test_a_newer_format_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
-    path.write_text('{"format": 4, "tables": {}}')
+    path.write_text('{"format": 5, "tables": {}}')
     store = TinyDBStore(tmp_path)
-    with pytest.raises(StoreTooNew, match="format 4, this version reads up to 3"):
+    with pytest.raises(StoreTooNew, match="format 5, this version reads up to 4"):
         store.view()
     with pytest.raises(StoreTooNew), store.transaction():
         pytest.fail("opened")
-    assert path.read_text() == '{"format": 4, "tables": {}}'
+    assert path.read_text() == '{"format": 5, "tables": {}}'
     assert "newer version" in store.problems()[0]
 
 
