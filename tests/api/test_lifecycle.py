@@ -14,12 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from werkzeug.test import Client, TestResponse
 
 from mm_core.api import create_app
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from tests.api.conftest import RunningServer
+from tests.api.test_openapi import DOCUMENT
 
 NAME = "sentiment-fusion"
 FIELDS: dict[str, Any] = {
@@ -230,6 +232,35 @@ def test_a_change_on_an_older_version_of_it_is_412(three: Client) -> None:
     tag = changed.headers["ETag"]
     assert three.patch(path, json={"test_score": 0.7}, headers={"If-Match": f'"other", {tag}'}).status_code == 200
     assert three.patch(path, json={"test_score": 0.8}, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_real_answers_are_as_the_openapi_document_describes_them(three: Client) -> None:
+    def is_described(schema: str, answer: TestResponse) -> None:
+        root = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
+        Draft202012Validator(root).validate(_json(answer, answer.status_code))
+
+    (item,) = _json(three.get("/api/versions?status=shadow"))["items"]
+    since = _json(three.get(f"/api/models/{NAME}/deployed"))["deployment"]["since"]
+    for schema, path in (
+        ("VersionList", "/api/versions"),
+        ("Version", f"/api/versions/{item['model_id']}"),
+        ("DeployedVersion", f"/api/models/{NAME}/deployed"),
+        ("VersionHistory", f"/api/models/{NAME}/history"),
+        ("Problem", f"/api/models/{NAME}/deployed-at"),
+    ):
+        is_described(schema, three.get(path))
+    for time in (since, "2020-01-01T00:00:00Z"):
+        is_described("DeployedAt", three.get(f"/api/models/{NAME}/deployed-at", query_string={"time": time}))
+    is_described("RegisteredVersion", three.post("/api/versions", json={**FIELDS, "model_version": "v3.0.0"}))
+    is_described("Version", three.patch(f"/api/versions/{item['model_id']}", json={"test_score": 0.5}))
+    is_described("Version", _move(three, "v1.0.0", "deployed"))
+    for refused in (
+        three.post("/api/versions", json={**FIELDS, "model_version": "v3.0.0"}),
+        three.post("/api/versions", json={}),
+        _move(three, "v1.0.0", "validated"),
+    ):
+        assert refused.status_code in (400, 409)
+        is_described("Problem", refused)
 
 
 WRITES = [
