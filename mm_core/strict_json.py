@@ -52,6 +52,19 @@ def decode(data: bytes) -> Any:
         raise NotJson(str(error)) from error
 
 
+def plain(value: Any) -> Any:
+    """Return a value made of dataclasses as dicts, lists, texts and numbers; those that are not finite stay."""
+    return msgspec.to_builtins(value)
+
+
+def typed(value: Any, wanted: type[Decoded]) -> Decoded:
+    """Return what `plain` made as ``wanted`` again; raise `NotJson` naming the place."""
+    try:
+        return msgspec.convert(value, wanted)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise NotJson(str(error)) from error
+
+
 def decode_as(data: bytes, wanted: type[Decoded]) -> Decoded:
     """Return strict JSON as ``wanted`` (a dataclass or a typed container); raise `NotJson` naming the place."""
     try:

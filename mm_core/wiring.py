@@ -15,7 +15,7 @@ from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
-from mm_core.registry.version_roots import RegisteredRoots
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, StaticTree, TinyDBStore
@@ -38,7 +38,7 @@ def open_registry(settings: Settings) -> Registry:
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
-        lifecycle=Lifecycle(store, RegisteredRoots(limits, settings.artifact_roots)),
+        lifecycle=Lifecycle(store, ScannedRoots()),
         payloads=payloads,
         published=published,
         manifests=Manifests(store, published),

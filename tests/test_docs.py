@@ -10,6 +10,7 @@ import pytest
 
 from mm_core.artifacts.layouts import LAYOUTS
 from mm_core.artifacts.layouts.flat_groups import SUFFIXES
+from mm_core.domain.versions import ALL_FIVE
 
 PROJECT = Path(__file__).parent.parent
 PAGES = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -24,6 +25,8 @@ def _codes_in_the_program() -> set[str]:
             found |= set(re.findall(r'"((?:unsafe|broken|unsupported|unfitted|old)-[a-z-]+|pickle-too-large)"', text))
         else:
             found |= set(CODE.findall(text))
+    for name in ("groups.py", "versions.py"):
+        found |= set(CODE.findall((PROJECT / "mm_core" / "domain" / name).read_text(encoding="utf-8")))
     return found - {layout.name for layout in LAYOUTS} - {"utf-8", "utf-8-sig"}
 
 
@@ -34,8 +37,12 @@ def test_every_finding_code_is_in_the_page_of_artifacts() -> None:
     assert {code for code in codes if f"`{code}`" not in page} == set()
 
 
-def test_every_suffix_of_a_layout_is_in_the_page_of_artifacts() -> None:
+def test_every_layout_and_every_suffix_of_one_is_in_the_page_of_artifacts() -> None:
     page = (PROJECT / "docs" / "artifacts.md").read_text(encoding="utf-8")
+    for layout in LAYOUTS:
+        assert f"`{layout.name}`" in page
+    for name in ALL_FIVE.values():
+        assert f"`{name}`" in page
     for suffix, _ in SUFFIXES:
         assert f"`{suffix}`" in page
 

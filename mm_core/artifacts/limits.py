@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mm_core.domain.groups import FileRole
+from mm_core.domain.files import FileRole
 
 MEBIBYTE = 1 << 20
 
 READING_RULES = 2
 """Raised when a file would be read otherwise than before: groups that were read by older rules are read again."""
+
+VERSION_RULES = 1
+"""The same for the files of versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,6 @@ class ReadingLimits:
 
     def bytes_for(self, role: FileRole) -> int:
         """Return the size up to which a file of ``role`` is read."""
-        if role in {FileRole.MODEL_JSON, FileRole.MODEL_PICKLE, FileRole.MODEL_ONNX}:
+        if role in {FileRole.MODEL_JSON, FileRole.MODEL_PICKLE, FileRole.MODEL_ONNX, FileRole.BOOSTER_TEXT}:
             return self.model_bytes
         return self.file_bytes

@@ -21,8 +21,9 @@ from mm_core.artifacts.readers.names import is_symbol
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, TrainingInfo
+from mm_core.domain.groups import Group, ModelSummary, TrainingInfo
 from mm_core.errors import UnreadableArtifact
 from mm_core.spelling import code_points, mixes_look_alikes
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from mm_core.artifacts.layouts.versions import NAMES, VersionFiles
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.layouts import VersionFiles
+from mm_core.artifacts.limits import VERSION_RULES, ReadingLimits
 from mm_core.artifacts.readers.evaluation_json import read_evaluation
 from mm_core.artifacts.readers.importance_csv import read_importance
-from mm_core.artifacts.readers.lightgbm_txt import read_booster_text
+from mm_core.artifacts.readers.lightgbm_txt import Progress, read_booster_text
 from mm_core.artifacts.readers.normalizer_json import read_normalizer
 from mm_core.artifacts.readers.report import FileReport
+from mm_core.artifacts.readers.training_metadata import CORRUPT, read_training_metadata, report_weights_without_file
 from mm_core.artifacts.readers.version_metadata import read_version_metadata
-from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, Identity, open_stable, read_stable
+from mm_core.artifacts.version_checks import OF_OTHERS, VersionChecks, findings_of_others
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole
-from mm_core.domain.versions import BoosterText, Normalizer, Version, VersionMetadata, VersionNumber
+from mm_core.domain.runs import TRAINING_METADATA, RunId, RunMetadata
+from mm_core.domain.versions import BoosterText, ModelContent, Version, VersionLayout, VersionMetadata
 from mm_core.errors import UnreadableArtifact
 
 Value = TypeVar("Value")
@@ -31,191 +35,211 @@ MISSING_CODES: dict[FileRole, str] = {
 }
 """The files without which a version cannot predict."""
 
-FOREIGN_ENDINGS = (".pkl", ".joblib", ".pt", ".pth", ".h5", ".keras", ".safetensors")
-"""Files of other frameworks; they are never loaded."""
+OPTIONAL = frozenset({FileRole.IMPORTANCE, FileRole.EVALUATION})
+"""The files of which a broken one keeps nobody from predicting."""
 
 
-def read_version(root: Path, listed: VersionFiles, limits: ReadingLimits) -> Version:
-    """Return what the files of one version say; whatever cannot be used is a finding, never an exception."""
-    return _VersionReader(root, listed, limits).read()
+def read_version(root: Path, listed: VersionFiles, limits: ReadingLimits, progress: Progress | None = None) -> Version:
+    """Return what the files of one version say; whatever cannot be used is a finding, never an exception.
+
+    ``progress`` is told how many bytes of a large model were read. A version of which a file that is read is not as
+    listed at the end has no booster: its files may be of two trainings.
+    """
+    reader = _VersionReader(root, listed, limits, progress)
+    return reader.read_run() if listed.layout is VersionLayout.RUNS else reader.read()
+
+
+def with_other_files(known: Version, listed: VersionFiles) -> Version | None:
+    """Return a version as it was read, beside other files that are not read; None where it has to be read again."""
+    if not listed.files or _that_are_read(known.files) != _that_are_read(listed.files):
+        return None
+    findings = tuple(finding for finding in known.findings if finding.code not in OF_OTHERS)
+    if listed.layout is VersionLayout.VERSIONS:
+        findings = (*findings, *findings_of_others(listed))
+    return replace(known, files=listed.files, findings=findings)
+
+
+def as_torn(version: Version, file: ModelFile) -> Version:
+    """Return a version of which a file changed while it was read or kept: it has no booster until it rests."""
+    return replace(version, model=None, booster=None, findings=(*version.findings, _torn(file)))
+
+
+def version_of(listed: VersionFiles, findings: Sequence[Finding]) -> Version:
+    """Return a version of which nothing was read: a run is as old as its name says, all else as its newest file."""
+    run = RunId.parse(listed.version_id) if listed.layout is VersionLayout.RUNS else None
+    return Version(
+        model_name=listed.model_name,
+        version_id=listed.version_id,
+        number=listed.number,
+        layout=listed.layout,
+        path=listed.path,
+        files=listed.files,
+        created_at=_utc(run.at) if run is not None else _newest(listed.files),
+        findings=tuple(findings),
+        read_at=_utc(datetime.now(UTC)),
+        rules=VERSION_RULES,
+    )
 
 
 class _VersionReader:
-    def __init__(self, root: Path, listed: VersionFiles, limits: ReadingLimits) -> None:
+    def __init__(self, root: Path, listed: VersionFiles, limits: ReadingLimits, progress: Progress | None) -> None:
         self.root = root
         self.listed = listed
         self.limits = limits
+        self.progress = progress
         self.by_role = {file.role: file for file in listed.files}
-        self.findings: list[Finding] = []
+        self.checks = VersionChecks(listed)
+        self.findings = self.checks.findings
 
     def read(self) -> Version:
-        for role, code in MISSING_CODES.items():
-            if role not in self.by_role:
-                name = next(name for name, known in NAMES.items() if known is role)
-                self._add(Severity.ERROR, code, name, "The file is missing.", "Copy it into the version's directory.")
-        booster = self._use(FileRole.BOOSTER_TEXT, lambda data, _: read_booster_text(io.BytesIO(data)))
+        self.checks.missing(MISSING_CODES)
+        booster, model = self._booster()
         metadata = self._use(FileRole.METADATA, read_version_metadata)
         names = metadata.feature_names if metadata is not None else ()
         normalizer = self._use(FileRole.NORMALIZER, lambda data, report: read_normalizer(data, report, names))
         declared = self._use(FileRole.IMPORTANCE, read_importance)
         evaluation = self._use(FileRole.EVALUATION, read_evaluation)
         importance = declared or (metadata.feature_importance if metadata is not None else {})
-        self._compare_versions(metadata)
-        self._compare_features(booster, normalizer, metadata)
-        self._compare_importance(booster, importance)
-        self._look_at_others()
-        return Version(
-            model_name=self.listed.model_name,
-            number=self.listed.number,
-            path=self.listed.path,
-            files=self.listed.files,
+        named = normalizer.feature_names if normalizer is not None else names
+        self.checks.names(metadata)
+        self.checks.kind(metadata)
+        self.checks.features(booster, normalizer, metadata)
+        self.checks.booster(booster, metadata)
+        self.checks.importance(booster, named, importance)
+        self.checks.size()
+        trained_at = self._training_date(metadata)
+        self.checks.others()
+        if self._is_torn():
+            booster, model = None, None
+        version = version_of(self.listed, self.findings)
+        return replace(
+            version,
+            created_at=trained_at or version.created_at,
+            model=model,
             booster=booster,
             normalizer=normalizer,
             metadata=metadata,
             evaluation=evaluation,
             importance=importance,
-            findings=tuple(self.findings),
-            read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
+    def read_run(self) -> Version:
+        run = self._use(FileRole.TRAINING_METADATA, self._run)
+        if FileRole.TRAINING_METADATA not in self.by_role:
+            self.findings.append(
+                Finding(
+                    Severity.WARNING,
+                    "metadata-missing",
+                    f"{self.listed.path}/{TRAINING_METADATA}",
+                    "The file is missing: the training did not end, or an older one did not write it.",
+                    "Nothing to do for the models; metrics and weights of this run are not known.",
+                )
+            )
+        self._is_torn()
+        return replace(version_of(self.listed, self.findings), run=run)
+
+    def _booster(self) -> tuple[BoosterText | None, ModelContent | None]:
+        file = self.by_role.get(FileRole.BOOSTER_TEXT)
+        if file is None:
+            return None, None
+        try:
+            with open_stable(self.root, file.path, self.limits.bytes_for(file.role), identity_of(file)) as content:
+                found = read_booster_text(content, self.progress)
+        except UnreadableArtifact as error:
+            self._refuse(file.role, FileReport(file.path), error)
+            return None, None
+        return found
+
+    def _run(self, data: bytes, report: FileReport) -> RunMetadata:
+        run = read_training_metadata(data, report)
+        report_weights_without_file(run, self.listed.names_of(FileRole.RUN_MODEL), report)
+        return run
+
     def _use(self, role: FileRole, reader: Callable[[bytes, FileReport], Value]) -> Value | None:
+        """Read the file of ``role`` if there is one; its problems become findings."""
         file = self.by_role.get(role)
         if file is None:
             return None
         report = FileReport(file.path)
         try:
-            value = reader(read_stable(self.root, file.path, self.limits.bytes_for(role)), report)
+            data = read_stable(self.root, file.path, self.limits.bytes_for(role), identity_of(file))
+            value = reader(data, report)
         except UnreadableArtifact as error:
-            report.add(Severity.ERROR, error.code, error.detail, error.remedy, error.line)
-            value = None
+            self._refuse(role, report, error)
+            return None
         self.findings += report.findings()
         return value
 
-    def _compare_versions(self, metadata: VersionMetadata | None) -> None:
-        if metadata is None or metadata.model_version is None:
-            return
-        written, directory = metadata.model_version, self.listed.path.rpartition("/")[2]
-        if VersionNumber.parse(written) != self.listed.number:
-            self._warn(
-                "version-mismatch",
-                "metadata.json",
-                f"The metadata is of version '{written[:50]}', the directory of '{directory}'.",
-                "Write the metadata of the run that made the model.",
-            )
-        elif written != directory:
-            self._warn(
-                "version-prefix",
-                "metadata.json",
-                f"The metadata writes '{written}', the directory is '{directory}': one version, two spellings.",
-                f"Write '{self.listed.number}' in both.",
-            )
+    def _refuse(self, role: FileRole, report: FileReport, error: UnreadableArtifact) -> None:
+        is_harmless = role in OPTIONAL and error.code != STILL_BEING_WRITTEN
+        severity = Severity.WARNING if is_harmless or error.code == CORRUPT else Severity.ERROR
+        report.add(severity, error.code, error.detail, error.remedy, error.line)
+        self.findings += report.findings()
 
-    def _compare_features(
-        self, booster: BoosterText | None, normalizer: Normalizer | None, metadata: VersionMetadata | None
-    ) -> None:
-        names = metadata.feature_names if metadata is not None else ()
-        counts = dict(_counts(booster, normalizer, metadata))
-        if len(set(counts.values())) > 1:
-            self._add(
-                Severity.ERROR,
-                "normalizer-length",
-                "normalizer.json",
-                "The numbers of features differ: " + ", ".join(f"{n} in {what}" for what, n in counts.items()) + ".",
-                "Take the files of one training run.",
+    def _training_date(self, metadata: VersionMetadata | None) -> str | None:
+        text = metadata.training_date if metadata is not None else None
+        if text is None:
+            return None
+        try:
+            at = datetime.fromisoformat(text)
+            return _utc(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            self.findings.append(
+                Finding(
+                    Severity.WARNING,
+                    "bad-training-date",
+                    self.by_role[FileRole.METADATA].path,
+                    f"'{text[:60]}' is no date of ISO 8601; the time of the newest file stands for it.",
+                    "Write a date such as 2025-10-09T21:09:18+00:00.",
+                )
             )
-        elif normalizer is not None and names and normalizer.feature_names != names:
-            self._add(
-                Severity.ERROR,
-                "normalizer-invalid",
-                "normalizer.json",
-                "The normalizer's features are not those of the metadata in their order.",
-                "Take both files of one training run.",
-            )
-        if booster is None:
-            return
-        if all(name == f"Column_{place}" for place, name in enumerate(booster.feature_names)):
-            self._warn(
-                "generic-feature-names",
-                "model.txt",
-                "The booster was trained without names of features: nothing tells that a column is in its place.",
-                "Train with a DataFrame, or with feature_name=[…].",
-            )
-        elif (
-            normalizer is not None
-            and len(set(counts.values())) == 1
-            and (booster.feature_names != tuple(name.replace(" ", "_") for name in normalizer.feature_names))
-        ):
-            self._add(
-                Severity.ERROR,
-                "normalizer-invalid",
-                "normalizer.json",
-                "The normalizer's features are not those of the booster in their order.",
-                "Take both files of one training run.",
-            )
-        if booster.is_degenerate:
-            self._warn(
-                "degenerate-booster",
-                "model.txt",
-                "No tree of the booster splits: it predicts the same for every row.",
-                "Look at the labels and the parameters of the training.",
-            )
+            return None
 
-    def _compare_importance(self, booster: BoosterText | None, declared: Mapping[str, float]) -> None:
-        if booster is None or not declared:
-            return
-        by_splits = dict(zip(booster.feature_names, map(float, booster.splits), strict=True))
-        total = sum(booster.gain)
-        shares = {
-            name: gain / total if total else 0.0 for name, gain in zip(booster.feature_names, booster.gain, strict=True)
-        }
-        by_gain = dict(zip(booster.feature_names, booster.gain, strict=True))
-        for recomputed in (by_splits, by_gain, shares):
-            if all(_is_close(recomputed.get(name), value) for name, value in declared.items()):
-                return
-        self._warn(
-            "importance-mismatch",
-            "feature_importance.csv" if FileRole.IMPORTANCE in self.by_role else "metadata.json",
-            "The declared importances are not those of the booster, by splits, gain or share of gain: "
-            "the files may be of two models.",
-            "Take all files of one training run.",
-        )
-
-    def _look_at_others(self) -> None:
-        others = self.listed.others
-        if "model.json" in others:
-            self._warn(
-                "stray-model-json",
-                "model.json",
-                "A model.json stands beside model.txt; it is not used.",
-                "Remove it, or move it to the version that it belongs to.",
-            )
-        foreign = [name for name in others if name.endswith(FOREIGN_ENDINGS)]
-        if foreign:
-            self._warn(
-                "foreign-files",
-                foreign[0],
-                f"{len(foreign)} files of other frameworks are here; they are not loaded.",
-                "Keep them elsewhere.",
-            )
-
-    def _warn(self, code: str, name: str, detail: str, remedy: str) -> None:
-        self._add(Severity.WARNING, code, name, detail, remedy)
-
-    def _add(self, severity: Severity, code: str, name: str, detail: str, remedy: str) -> None:
-        self.findings.append(Finding(severity, code, f"{self.listed.path}/{name}", detail, remedy))
+    def _is_torn(self) -> bool:
+        """Return whether a file that was read is not as it was listed, and say which."""
+        known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}
+        torn = [
+            file
+            for file in _that_are_read(self.listed.files)
+            if file.path not in known and _identity_now(self.root / file.path) != identity_of(file)
+        ]
+        self.findings += map(_torn, torn)
+        return bool(torn or known)
 
 
-def _counts(
-    booster: BoosterText | None, normalizer: Normalizer | None, metadata: VersionMetadata | None
-) -> Iterator[tuple[str, int]]:
-    if booster is not None:
-        yield "model.txt", len(booster.feature_names)
-    if normalizer is not None:
-        yield "normalizer.json", len(normalizer.feature_names)
-    if metadata is not None and metadata.num_features is not None:
-        yield "metadata.json", metadata.num_features
+def identity_of(file: ModelFile) -> Identity:
+    """Return what a file that was listed must still be when it is opened."""
+    return (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
 
 
-def _is_close(recomputed: float | None, declared: float) -> bool:
-    # LightGBM writes split gains with six digits, so sums of them agree with its own to about as many.
-    return recomputed is not None and abs(recomputed - declared) <= 1e-4 * max(abs(declared), 1e-3)
+def _that_are_read(files: tuple[ModelFile, ...]) -> list[ModelFile]:
+    return [file for file in files if file.role is not FileRole.OTHER]
+
+
+def _torn(file: ModelFile) -> Finding:
+    return Finding(
+        Severity.ERROR,
+        STILL_BEING_WRITTEN,
+        file.path,
+        "The file changed while its version was read, so the files may be of two trainings.",
+        "Nothing to do if a training is writing it: the version is read again when it is quiet.",
+    )
+
+
+def _identity_now(path: Path) -> Identity | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _newest(files: Sequence[ModelFile]) -> str:
+    try:
+        return _utc(datetime.fromtimestamp(max(file.modified_ns for file in files) // 10**9, UTC))
+    except (ValueError, OverflowError, OSError):  # a time that no calendar has
+        return _utc(datetime.fromtimestamp(0, UTC))
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,25 +1,35 @@
-"""A root becomes a `Scan`: changed groups are read, unchanged ones are taken over."""
+"""A root becomes a `Scan`: what changed is read, what did not is taken over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
-from mm_core.artifacts.limits import READING_RULES, ReadingLimits
-from mm_core.artifacts.listing import Listing, list_groups
-from mm_core.artifacts.read_group import is_torn
-from mm_core.artifacts.reading_pool import read_groups
+from mm_core.artifacts.layouts import Listed, VersionFiles, version_key
+from mm_core.artifacts.limits import MEBIBYTE, ReadingLimits
+from mm_core.artifacts.listing import Known, Listing, is_read_by_todays_rules, known_by_key, list_groups
+from mm_core.artifacts.read_group import GroupReading, is_torn
+from mm_core.artifacts.read_version import as_torn, identity_of, with_other_files
+from mm_core.artifacts.reading_pool import ReadSoFar, booster_bytes, read_listed
+from mm_core.artifacts.stable_file import open_stable
 from mm_core.artifacts.tree import UNREADABLE
+from mm_core.domain.files import FileRole
 from mm_core.domain.groups import Group, Scan
-from mm_core.domain.sharing import Shared, with_shared_values
+from mm_core.domain.sharing import Shared, version_with_shared_values, with_shared_values
+from mm_core.domain.versions import Version
+from mm_core.errors import UnreadableArtifact
 
 LOST_READER = "reader-ended"
-"""The finding that says nothing about the content: such a group is read again at every scan."""
+"""The finding that says nothing about the content: what has it is read again at every scan."""
 
 Keep = Callable[[bytes, str], object]
+KeepFile = Callable[[BinaryIO, str, str], bool]
 Progress = Callable[[int, int], object]
+
+OneOf = TypeVar("OneOf", bound=Group | Version)
 
 
 def scan_root(
@@ -28,65 +38,153 @@ def scan_root(
     listing: Listing | None = None,
     *,
     keep: Keep | None = None,
+    keep_file: KeepFile | None = None,
     limits: ReadingLimits | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Return all groups below ``root``; nothing is written there.
+    """Return all groups and versions below ``root``; nothing is written there.
 
-    ``listing`` is what is there, where the caller knows. A group of ``previous`` is taken over when it was read by the
+    ``listing`` is what is there, where the caller knows. What ``previous`` has is taken over when it was read by the
     same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
-    read, and when they cannot be read or listed just now. ``keep(bytes, suffix)`` is given the JSON text (``.json``)
-    and ONNX content (``.onnx``) of each group that was read, before the scan is returned. ``progress(done, total)``
-    counts groups that are read. Raises `InvalidRoot` when the root itself cannot be listed.
+    read, and when they cannot be read or listed just now.
+
+    ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was read,
+    and ``keep_file(file, sha256, ".txt")`` the model of each version, before the scan is returned; it says whether the
+    file has that digest. ``progress(done, total)`` counts what is read: one for a group or a version, and one more for
+    each further MiB of a version's model. Raises `InvalidRoot` when the root itself cannot be listed.
     """
     limits = limits or ReadingLimits()
     listing = listing or list_groups(root, limits)
-    before = previous.groups if previous is not None else {}
-    groups: dict[str, Group | None] = {}
-    changed = []
+    before = known_by_key(previous) if previous is not None else {}
     hidden = listing.hidden_of(previous) if previous is not None else frozenset()
-    groups.update((key, before[key]) for key in hidden)
-    for files in listing.groups:
-        known = before.get(files.group_key)
-        if files.group_key in hidden:
+    found: dict[str, Known] = {key: before[key] for key in hidden}
+    changed = {}
+    for key, files in listing.by_key().items():
+        if key in hidden:
             continue
-        if known is not None and known.files == files.files and _is_read(known):
-            groups[files.group_key] = known
+        known = _taken_over(before.get(key), files)
+        if known is not None:
+            found[key] = known
         else:
-            groups[files.group_key] = None  # holds the place in the order of keys
-            changed.append(files)
+            changed[key] = files
     shared: Shared = {}
-    for done, reading in enumerate(read_groups(root, changed, limits), 1):
-        if keep is not None:
-            if reading.model_json is not None:
-                keep(reading.model_json, ".json")
-            if reading.onnx is not None:
-                keep(reading.onnx, ".onnx")
-        known = before.get(reading.group.group_key)
-        is_kept = known is not None and is_torn(reading.group.findings)
-        group = known if is_kept else with_shared_values(reading.group, shared)
-        if not is_kept and known is not None and known.payload_ready and _is_unread(reading.group):
-            group = _still_serving(known, reading.group)
-        groups[reading.group.group_key] = group
-        if progress is not None:
-            progress(done, len(changed))
-    read = {key: group for key in sorted(groups) if (group := groups[key]) is not None}
-    return Scan(datetime.now(UTC).isoformat(timespec="milliseconds"), read, listing.findings)
+    counted = _Counted(list(changed.values()), progress)
+    for reading in read_listed(root, list(changed.values()), limits):
+        if isinstance(reading, ReadSoFar):
+            counted.reads(reading.key, reading.read_bytes)
+        elif isinstance(reading, GroupReading):
+            key = reading.group.group_key
+            _keep_bytes(reading, keep)
+            group_before = before.get(key)
+            assert not isinstance(group_before, Version)
+            found[key] = _in_service(group_before, with_shared_values(reading.group, shared))
+            counted.has_read(key)
+        else:
+            key = version_key(reading.path)
+            version_before = before.get(key)
+            assert not isinstance(version_before, Group)
+            version = _with_kept_model(root, reading, limits, keep_file)
+            found[key] = _in_service(version_before, version_with_shared_values(version, shared))
+            counted.has_read(key)
+    groups = {known.group_key: known for known in found.values() if isinstance(known, Group)}
+    versions = {known.path: known for known in found.values() if isinstance(known, Version)}
+    return Scan(
+        datetime.now(UTC).isoformat(timespec="milliseconds"),
+        {key: groups[key] for key in sorted(groups)},
+        listing.findings,
+        {path: versions[path] for path in sorted(versions)},
+        listing.latest,
+    )
 
 
-def _is_read(group: Group) -> bool:
-    """Return whether a group says what its files say: it was read by today's rules, and nothing came between."""
-    hindered = any(finding.code in (LOST_READER, UNREADABLE) for finding in group.findings)
-    return group.rules == READING_RULES and not hindered and not is_torn(group.findings)
+@dataclass(slots=True)
+class _Counted:
+    """Tells how much of what is to be read was read."""
+
+    listed: list[Listed]
+    progress: Progress | None
+    _steps: dict[str, int] = field(init=False)
+    _all: int = field(init=False)
+    _reached: dict[str, int] = field(default_factory=dict)
+    _done: int = 0
+
+    def __post_init__(self) -> None:
+        self._steps = {files.key: 1 + booster_bytes(files) // MEBIBYTE for files in self.listed}
+        self._all = sum(self._steps.values())
+
+    def reads(self, key: str, read_bytes: int) -> None:
+        self._tell(key, min(read_bytes // MEBIBYTE, self._steps[key] - 1))
+
+    def has_read(self, key: str) -> None:
+        self._tell(key, self._steps[key])
+
+    def _tell(self, key: str, steps: int) -> None:
+        self._done += steps - self._reached.get(key, 0)
+        self._reached[key] = steps
+        if self.progress is not None:
+            self.progress(self._done, self._all)
 
 
-def _is_unread(group: Group) -> bool:
-    """Return whether a file of a group is there and could not be read: that says nothing about its content."""
-    return any(finding.code == UNREADABLE for finding in group.findings)
+def _taken_over(known: Known | None, files: Listed) -> Known | None:
+    """Return what is known of files that say the same as before, None where they have to be read."""
+    if known is None or not _is_read(known):
+        return None
+    if known.files == files.files:
+        return known
+    if isinstance(known, Version) and isinstance(files, VersionFiles):
+        return with_other_files(known, files)
+    return None
 
 
-def _still_serving(known: Group, unread: Group) -> Group:
-    """Return what was read of a group before, with what keeps its files from being read now."""
+def _keep_bytes(reading: GroupReading, keep: Keep | None) -> None:
+    if keep is not None:
+        if reading.model_json is not None:
+            keep(reading.model_json, ".json")
+        if reading.onnx is not None:
+            keep(reading.onnx, ".onnx")
+
+
+def _with_kept_model(root: Path, version: Version, limits: ReadingLimits, keep_file: KeepFile | None) -> Version:
+    """Keep the bytes of a version's model; a version is torn where they are others than those that were read."""
+    if keep_file is None or version.model is None:
+        return version
+    file = next(file for file in version.files if file.role is FileRole.BOOSTER_TEXT)
+    try:
+        with open_stable(root, file.path, limits.bytes_for(file.role), identity_of(file)) as content:
+            is_kept = keep_file(content, version.model.sha256, ".txt")
+    except UnreadableArtifact:
+        is_kept = False
+    return version if is_kept else as_torn(version, file)
+
+
+def _in_service(known: OneOf | None, read: OneOf) -> OneOf:
+    """Return what was read, or what was known where somebody wrote the files meanwhile or they cannot be read."""
+    if known is None:
+        return read
+    if is_torn(read.findings):
+        return known
+    if _is_unread(read) and _was_usable(known):
+        return _still_serving(known, read)
+    return read
+
+
+def _was_usable(known: Known) -> bool:
+    return known.payload_ready if isinstance(known, Group) else known.can_predict
+
+
+def _is_read(known: Known) -> bool:
+    """Return whether it says what its files say: it was read by today's rules, and nothing came between."""
+    hindered = any(finding.code in (LOST_READER, UNREADABLE) for finding in known.findings)
+    return is_read_by_todays_rules(known) and not hindered and not is_torn(known.findings)
+
+
+def _is_unread(known: Known) -> bool:
+    """Return whether a file is there and could not be read: that says nothing about its content."""
+    return any(finding.code == UNREADABLE for finding in known.findings)
+
+
+def _still_serving(known: OneOf, unread: OneOf) -> OneOf:
+    """Return what was read before, with what keeps its files from being read now."""
     reasons = tuple(
         replace(finding, remedy=f"{finding.remedy} What was read at {known.read_at} stays in service.")
         for finding in unread.findings

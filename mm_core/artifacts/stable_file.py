@@ -6,13 +6,18 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from mm_core.artifacts.opening import open_file
 from mm_core.errors import UnreadableArtifact
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.05
+STREAM_BYTES = 1 << 20
+"""Of a file that is read part by part, what is in memory at a time."""
 
 STILL_BEING_WRITTEN = "still-being-written"
 """The finding that goes by itself: what has it is read again when it rests."""
@@ -30,11 +35,44 @@ def read_stable(root: Path, path: str, limit: int, listed: Identity | None = Non
     regular file, one that cannot be read, one that goes on changing, and one that is not as ``listed``: whatever takes
     its place for a moment only was never beside the others.
     """
-    full_path = root / path
-    real_root = os.path.abspath(root)
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(PAUSE_SECONDS)
+        descriptor, before = _opened(root, path, limit, listed)
+        with os.fdopen(descriptor, "rb") as file:
+            try:
+                data = file.read(before.st_size + 1)  # a buffer of this size is taken, however little follows
+            except OSError as error:
+                raise _not_read(error) from error
+            after = os.fstat(descriptor)
+        if _identity(before) == _identity(after) and len(data) == before.st_size:
+            return data
+    raise _changed()
+
+
+@contextmanager
+def open_stable(root: Path, path: str, limit: int, listed: Identity) -> Iterator[BinaryIO]:
+    """Give the file that was ``listed`` for reading part by part.
+
+    What was read counts once the block was left without an exception: a file that changed meanwhile raises
+    `UnreadableArtifact`, as do those that `read_stable` refuses and whatever keeps the system from reading.
+    """
+    descriptor, before = _opened(root, path, limit, listed)
+    with os.fdopen(descriptor, "rb", buffering=STREAM_BYTES) as file:
+        try:
+            yield file
+            after = os.fstat(descriptor)
+        except OSError as error:
+            raise _not_read(error) from error
+    if _identity(before) != _identity(after):
+        raise _changed()
+
+
+def _opened(root: Path, path: str, limit: int, listed: Identity | None) -> tuple[int, os.stat_result]:
+    """Return the descriptor of a file that may be read, and what it is."""
+    full_path = root / path
+    real_root = os.path.abspath(root)
+    for attempt in range(ATTEMPTS):
         try:
             real_path = os.path.realpath(full_path, strict=True)
             if os.path.commonpath([real_root, real_path]) != real_root:
@@ -42,38 +80,40 @@ def read_stable(root: Path, path: str, limit: int, listed: Identity | None = Non
                     "link-leaves-root", "The file is outside the registered root.", "Copy it below the root."
                 )
             descriptor = open_file(real_path)
+            break
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR) and attempt + 1 < ATTEMPTS:
-                continue  # a part of the path became a link meanwhile: look again where it leads
+                time.sleep(PAUSE_SECONDS)  # a part of the path became a link meanwhile: look again where it leads
+                continue
             raise UnreadableArtifact(
                 "unreadable", f"The file cannot be opened ({error.strerror}).", "Check that it exists and is readable."
             ) from error
-        before = os.fstat(descriptor)
-        try:
-            _check(before, limit)
-            if listed is not None and _identity(before) != listed:
-                raise UnreadableArtifact(
-                    STILL_BEING_WRITTEN,
-                    "The file changed after it was listed.",
-                    "Nothing to do if a run is writing it: it is read again when it is quiet.",
-                )
-        except UnreadableArtifact:
-            os.close(descriptor)
-            raise
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                data = file.read(before.st_size + 1)  # a buffer of this size is taken, however little follows
-            except OSError as error:
-                raise UnreadableArtifact(
-                    "unreadable", f"The file cannot be read ({error.strerror}).", "Check the disk and its permissions."
-                ) from error
-            after = os.fstat(descriptor)
-        if _identity(before) == _identity(after) and len(data) == before.st_size:
-            return data
-    raise UnreadableArtifact(
+    before = os.fstat(descriptor)
+    try:
+        _check(before, limit)
+        if listed is not None and _identity(before) != listed:
+            raise UnreadableArtifact(
+                STILL_BEING_WRITTEN,
+                "The file changed after it was listed.",
+                "Nothing to do if a run is writing it: it is read again when it is quiet.",
+            )
+    except UnreadableArtifact:
+        os.close(descriptor)
+        raise
+    return descriptor, before
+
+
+def _changed() -> UnreadableArtifact:
+    return UnreadableArtifact(
         STILL_BEING_WRITTEN,
         "The file changed while it was read.",
         "Nothing to do if a run is writing it: it is read again when it is quiet. Write to another name, then rename.",
+    )
+
+
+def _not_read(error: OSError) -> UnreadableArtifact:
+    return UnreadableArtifact(
+        "unreadable", f"The file cannot be read ({error.strerror}).", "Check the disk and its permissions."
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.opening import open_directory
 from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.runs import LATEST
 from mm_core.spelling import is_visible
 
 MOST_OF_ONE_CODE = 200
@@ -32,10 +34,15 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The regular files below a root in the order of their paths, and what was passed over."""
+    """The regular files below a root in the order of their paths, and what was passed over.
+
+    ``latest`` has the links of that name, by the directory that they are in (the root is the empty text), that lead to
+    a directory below the root, and to which; they are no findings here.
+    """
 
     files: tuple[ListedFile, ...]
     findings: tuple[Finding, ...]
+    latest: Mapping[str, str]
 
 
 def listed_file(path: str, name: str, status: os.stat_result) -> ListedFile:
@@ -57,7 +64,18 @@ def list_tree(root: Path, limits: ReadingLimits) -> Tree:
     finally:
         os.close(place)
     walker.files.sort(key=lambda file: file.path)
-    return Tree(tuple(walker.files), walker.report.findings())
+    return Tree(tuple(walker.files), walker.report.findings(), walker.latest)
+
+
+def linked_directory(path: str) -> Finding:
+    """Return the finding of a link to a directory of the same root."""
+    return Finding(
+        Severity.INFO,
+        "linked-directory",
+        path,
+        "A link to a directory of this root is not read twice.",
+        "Nothing to do: its target is read where it is.",
+    )
 
 
 class _Walker:
@@ -65,6 +83,7 @@ class _Walker:
         self.real_root = os.path.abspath(root)
         self.limits = limits
         self.files: list[ListedFile] = []
+        self.latest: dict[str, str] = {}
         self.report = _Report()
         self.seen = 0
 
@@ -127,14 +146,10 @@ class _Walker:
         elif stat.S_ISDIR(status.st_mode):
             if link.startswith(target + os.sep):
                 self._report("link-loop", path, "The link leads to a directory that holds it.", "Remove it.")
+            elif name == LATEST:
+                self.latest[path[: -len(name) - 1]] = os.path.relpath(target, self.real_root)
             else:
-                self._report(
-                    "linked-directory",
-                    path,
-                    "A link to a directory of this root is not read twice.",
-                    "Nothing to do: its target is read where it is.",
-                    Severity.INFO,
-                )
+                self.report.add(linked_directory(path))
         else:
             self._take_file(path, name, status)
 
@@ -168,8 +183,8 @@ class _Walker:
             if place is not None:
                 os.close(place)
 
-    def _report(self, code: str, path: str, detail: str, remedy: str, severity: Severity = Severity.WARNING) -> None:
-        self.report.add(Finding(severity, code, path, detail, remedy))
+    def _report(self, code: str, path: str, detail: str, remedy: str) -> None:
+        self.report.add(Finding(Severity.WARNING, code, path, detail, remedy))
 
 
 class _Report:

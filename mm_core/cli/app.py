@@ -7,18 +7,16 @@ from typing import Annotated
 
 import typer
 
+from mm_core.cli.checking import check
 from mm_core.cli.configs import config_commands
-from mm_core.cli.output import print_json, print_table, print_text, shown_progress
-from mm_core.cli.session import FAILED, Session, errors_as_sentences
+from mm_core.cli.output import print_findings, print_json, print_table, print_text, shown_progress
+from mm_core.cli.session import Session, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
 from mm_core.cli.version_records import lifecycle_commands
-from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import DuplicateSymbols
 from mm_core.registry.documents import (
     factors_document,
-    finding_document,
     group_document,
     model_item,
     registration_document,
@@ -38,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(config_commands, name="config")
 app.add_typer(lifecycle_commands, name="lifecycle")
+app.command()(check)
 add_upkeep(app)
 
 
@@ -58,7 +57,7 @@ def start(
 @app.command()
 def register(context: typer.Context, name: str, directory: Path, as_json: AsJson = False) -> None:
     """Scan DIRECTORY and register it as NAME."""
-    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
+    with errors_as_sentences(as_json), shown_progress("reading models") as progress:
         done = context.obj.registry.registrations.register(name, str(directory.absolute()), progress)
     _print_registration(done.model, done.scan, as_json)
 
@@ -66,7 +65,7 @@ def register(context: typer.Context, name: str, directory: Path, as_json: AsJson
 @app.command()
 def refresh(context: typer.Context, name: str, as_json: AsJson = False) -> None:
     """Look at a registered directory again."""
-    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
+    with errors_as_sentences(as_json), shown_progress("reading models") as progress:
         done = context.obj.registry.registrations.refresh(name, progress)
     _print_registration(done.model, done.scan, as_json)
 
@@ -81,11 +80,11 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         print_json({"items": items})
         return
     rows = [
-        (item["model_name"], item["symbol_count"], item["group_count"], len(item["warnings"]), item["scanned_at"],
-         item["root_path"])
+        (item["model_name"], item["symbol_count"], item["group_count"], item["version_count"], len(item["warnings"]),
+         item["scanned_at"], item["root_path"])
         for item in items
     ]  # fmt: skip
-    print_table("Models", ["model", "# symbols", "# groups", "# warnings", "scanned at", "root"], rows)
+    print_table("Models", ["model", "# symbols", "# groups", "# versions", "# warnings", "scanned at", "root"], rows)
 
 
 @app.command()
@@ -117,7 +116,7 @@ def show(
             config.variance_values, strict=True,
         )  # fmt: skip
         print_table("Factors", ["# dim", "factor", "# Kendall tau", "# mean", "# variance"], list(rows))
-        _print_findings(group.findings)
+        print_findings(group.findings)
 
 
 @app.command()
@@ -162,37 +161,6 @@ def delete(context: typer.Context, name: str, yes: Yes = False, as_json: AsJson 
 
 
 @app.command()
-def check(
-    context: typer.Context,
-    directory: Path,
-    strict: Annotated[bool, typer.Option(help="Warnings end with 1 too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show the findings of DIRECTORY without registering it; the exit code is 1 when there are errors."""
-    with errors_as_sentences(as_json), shown_progress("reading groups") as progress:
-        scan = context.obj.registry.registrations.preview(str(directory.absolute()), progress)
-    duplicates = scan.duplicate_symbols()
-    findings = scan.all_findings()
-    refused = DuplicateSymbols(directory.name, duplicates).detail if duplicates else None
-    if as_json:
-        print_json(
-            {
-                "root_path": str(directory.absolute()),
-                "group_count": len(scan.groups),
-                "symbol_count": len(scan.symbols()),
-                "duplicate_symbols": duplicates,
-                "findings": [finding_document(finding) for finding in findings],
-            }
-        )
-    else:
-        _print_findings(findings)
-        print_text(f"{len(scan.groups)} groups, {len(findings)} findings." + (f" {refused}" if refused else ""))
-    severities = {finding.severity for finding in findings}
-    if refused or Severity.ERROR in severities or (strict and Severity.WARNING in severities):
-        raise typer.Exit(FAILED)
-
-
-@app.command()
 def serve(context: typer.Context) -> None:
     """Run the payload server until SIGTERM."""
     from mm_core.api.server import serve as run_server
@@ -216,12 +184,14 @@ def _print_registration(model: RegisteredModel, scan: Scan, as_json: bool) -> No
     if as_json:
         print_json(document)
         return
+    versions = f" and {document['version_count']} versions" if scan.versions else ""
     print_text(
-        f"{model.name}: {document['symbol_count']} symbols in {document['group_count']} groups of {model.root_path}"
+        f"{model.name}: {document['symbol_count']} symbols in {document['group_count']} groups{versions} of "
+        f"{model.root_path}"
     )
     if model.refresh_error is not None:
         print_text(f"An older scan is in service. {model.refresh_error}")
-    _print_findings(scan.all_findings())
+    print_findings(scan.all_findings())
 
 
 def _print_group(group: Group) -> None:
@@ -238,14 +208,3 @@ def _print_group(group: Group) -> None:
         ("read at", group.read_at),
     ]
     print_table(group.group_key, ["what", "value"], rows)
-
-
-def _print_findings(findings: tuple[Finding, ...]) -> None:
-    if not findings:
-        return
-    order = list(Severity)
-    rows = [
-        (one.severity, one.code, f"{one.file}:{one.line}" if one.line else one.file, one.detail, one.remedy)
-        for one in sorted(findings, key=lambda one: (order.index(one.severity), one.file, one.line or 0))
-    ]
-    print_table("Findings", ["severity", "code", "where", "what", "remedy"], rows)

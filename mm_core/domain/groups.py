@@ -5,41 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import ModelFile
 from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.versions import Version
 from mm_core.spelling import code_points, drawn_as
-
-
-class FileRole(StrEnum):
-    """What a file of a group or of a version is for; the value is its name in HTTP answers."""
-
-    FACTORS = "factors_txt"
-    IC = "ic_csv"
-    INFO = "info_pkl"
-    MODEL_PICKLE = "model_pkl"
-    MODEL_JSON = "model_json"
-    MODEL_ONNX = "model_onnx"
-    BOOSTER_TEXT = "model_txt"
-    NORMALIZER = "normalizer_json"
-    METADATA = "metadata_json"
-    IMPORTANCE = "feature_importance_csv"
-    EVALUATION = "test_evaluation_json"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """One file as the directory listed it: ``path`` relative to the root, sizes in bytes, times in nanoseconds."""
-
-    role: FileRole
-    path: str
-    size_bytes: int
-    modified_ns: int
-    changed_ns: int
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,31 +87,41 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
-    """How many groups a scan found, and how many findings of each severity; severities without any are left out."""
+    """How many groups and versions a scan found, and how many findings of each severity that there is."""
 
     groups: int
     findings: Mapping[Severity, int]
+    versions: int = 0
 
 
 @dataclass(frozen=True)
 class Scan:
-    """All groups below one root, in the order of their keys, and what is wrong with it as a whole."""
+    """All that is below one root: groups in the order of their keys, versions in that of their paths, and its defects.
+
+    ``latest`` has the path of the version that the link or file ``latest`` names, by the directory that it is in;
+    the root itself is the empty text there.
+    """
 
     scanned_at: str
     groups: Mapping[str, Group] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    latest: Mapping[str, str] = field(default_factory=dict)
 
     def all_findings(self) -> tuple[Finding, ...]:
-        """Return the root's findings, then those of its symbols, then each group's."""
+        """Return the root's findings, those of its symbols and versions, then each group's and each version's."""
+        each: Iterable[Group | Version] = (*self.groups.values(), *self.versions.values())
         return (
             self.findings
             + self.look_alikes
-            + tuple(finding for group in self.groups.values() for finding in group.findings)
+            + self.twins
+            + tuple(finding for entry in each for finding in entry.findings)
         )
 
     def summary(self) -> ScanSummary:
         """Return the scan's figures."""
-        return ScanSummary(len(self.groups), Counter(finding.severity for finding in self.all_findings()))
+        counts = Counter(finding.severity for finding in self.all_findings())
+        return ScanSummary(len(self.groups), counts, len(self.versions))
 
     def symbols(self) -> tuple[str, ...]:
         """Return each symbol once, in lexical order, spelled as its first group spells it."""
@@ -169,6 +152,22 @@ class Scan:
         return tuple(_look_alike(symbols) for symbols in drawn.values() if len(symbols) > 1)
 
     @cached_property
+    def twins(self) -> tuple[Finding, ...]:
+        """A finding for each version that has the name, or the model's bytes, of one that comes before it."""
+        named: dict[tuple[str, str], Version] = {}
+        with_model: dict[str, Version] = {}
+        found = []
+        for version in self.versions.values():
+            first = named.setdefault((version.model_name, version.name), version)
+            if first is not version:
+                found.append(_same_name(version, first))
+            if version.model is not None:
+                first = with_model.setdefault(version.model.sha256, version)
+                if first is not version:
+                    found.append(_same_model(version, first))
+        return tuple(found)
+
+    @cached_property
     def _by_symbol(self) -> Mapping[str, list[Group]]:
         found: dict[str, list[Group]] = {}
         for group in self.groups.values():
@@ -184,6 +183,27 @@ def _look_alike(symbols: Sequence[str]) -> Finding:
         ".",
         f"Symbols of this model look alike and are not the same: {named}.",
         "Keep the one that bots ask for.",
+    )
+
+
+def _same_name(version: Version, first: Version) -> Finding:
+    return Finding(
+        Severity.ERROR,
+        "duplicate-version",
+        version.path,
+        f"Version {version.name} of '{version.model_name or '.'}' is in '{first.path}' too: nobody can tell which is "
+        "meant.",
+        "Keep one of the two directories.",
+    )
+
+
+def _same_model(version: Version, first: Version) -> Finding:
+    return Finding(
+        Severity.WARNING,
+        "duplicate-model-file",
+        f"{version.path}/model.txt",
+        f"'{first.path}' has the same model, byte for byte.",
+        "Copy the model of this version's own training.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Equal names, columns and numbers as one object: hundreds of groups of hundreds of factors repeat themselves."""
+"""Equal names, columns and numbers as one object: hundreds of groups and versions repeat themselves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.groups import Group
+from mm_core.domain.versions import Version
 
 Shared = dict[Any, Any]
 
@@ -34,6 +35,18 @@ def with_shared_values(group: Group, shared: Shared) -> Group:
             selected_factors=_names(training.selected_factors, shared),
             feature_importance={sys.intern(name): value for name, value in training.feature_importance.items()},
         ),
+    )
+
+
+def version_with_shared_values(version: Version, shared: Shared) -> Version:
+    """Return an equal version that has its names of features with earlier ones that were given the same ``shared``."""
+    booster, normalizer, metadata = version.booster, version.normalizer, version.metadata
+    return replace(
+        version,
+        booster=booster and replace(booster, feature_names=_names(booster.feature_names, shared)),
+        normalizer=normalizer and replace(normalizer, feature_names=_names(normalizer.feature_names, shared)),
+        metadata=metadata and replace(metadata, feature_names=_names(metadata.feature_names, shared)),
+        importance={sys.intern(name): value for name, value in version.importance.items()},
     )
 
 

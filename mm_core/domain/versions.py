@@ -1,14 +1,16 @@
-"""Versions of a model: what a directory such as ``sentiment-fusion/v1.1.0`` holds."""
+"""Versions of a model: what a directory such as ``sentiment-fusion/v1.1.0`` or ``models/20250724_150837`` holds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import ModelFile
+from mm_core.domain.runs import RunMetadata
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?\Z", re.ASCII)
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z", re.ASCII)
@@ -161,27 +163,94 @@ class Evaluation:
         return sum(row[place] for place, row in enumerate(self.confusion_matrix)) / total
 
 
+class VersionLayout(StrEnum):
+    """By which convention a version directory is laid out; the value is its name in answers."""
+
+    VERSIONS = "versions"
+    RUNS = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContent:
+    """The bytes of a version's model: where they are kept, ``sha256`` is their name."""
+
+    sha256: str
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a model: its files read and held against each other.
 
-    ``path`` is the directory relative to the root. ``importance`` is what ``feature_importance.csv`` or the metadata
-    declares. A version with an error among its findings cannot predict.
+    ``model_name`` is the name of the directory around it, empty where that is the registered root: then the
+    registration's name counts. ``version_id`` is the directory's own name, ``number`` what it says of a version,
+    None for a run. ``path`` is the directory relative to the root, ``files`` all that it holds. ``created_at`` is ISO
+    8601 UTC: when a run was published, when a version was trained, or the time of its newest file. ``model`` and
+    ``booster`` are those of ``model.txt``, ``importance`` what ``feature_importance.csv`` or the metadata declares,
+    ``run`` what the metadata of a run says. ``rules`` is the version of the rules that all of it was read by.
+
+    A version with an error among its findings cannot predict.
     """
 
     model_name: str
-    number: VersionNumber
+    version_id: str
+    number: VersionNumber | None
+    layout: VersionLayout
     path: str
     files: tuple[ModelFile, ...]
-    booster: BoosterText | None
-    normalizer: Normalizer | None
-    metadata: VersionMetadata | None
-    evaluation: Evaluation | None
-    importance: Mapping[str, float]
+    created_at: str
     findings: tuple[Finding, ...]
     read_at: str
+    model: ModelContent | None = None
+    booster: BoosterText | None = None
+    normalizer: Normalizer | None = None
+    metadata: VersionMetadata | None = None
+    evaluation: Evaluation | None = None
+    importance: Mapping[str, float] = field(default_factory=dict)
+    run: RunMetadata | None = None
+    rules: int = 1
 
     @property
     def can_predict(self) -> bool:
         """Whether everything is there that a prediction needs, and fits together."""
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
+
+    @property
+    def size_bytes(self) -> int:
+        """The sizes of all files together."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def name(self) -> str:
+        """The version as people compare it: ``v1.1.0`` for a directory ``1.1.0``, the directory's name for a run."""
+        return str(self.number) if self.number is not None else self.version_id
+
+
+ALL_FIVE: dict[FileRole, str] = {
+    FileRole.BOOSTER_TEXT: "model.txt",
+    FileRole.NORMALIZER: "normalizer.json",
+    FileRole.METADATA: "metadata.json",
+    FileRole.IMPORTANCE: "feature_importance.csv",
+    FileRole.EVALUATION: "test_evaluation.json",
+}
+"""The files of a version by their roles; the last two are optional."""
+
+_OPTIONAL_CODES = {FileRole.IMPORTANCE: "importance-missing", FileRole.EVALUATION: "evaluation-missing"}
+
+
+def missing_optional_files(version: Version) -> tuple[Finding, ...]:
+    """Return an error for each file of the five that a version lacks though the guide leaves it out; none for a run."""
+    present = {file.role for file in version.files}
+    if version.layout is not VersionLayout.VERSIONS:
+        return ()
+    return tuple(
+        Finding(
+            Severity.ERROR,
+            code,
+            f"{version.path}/{ALL_FIVE[role]}",
+            "The file is missing, and all five are asked for.",
+            "Write it at the end of the training, or check without --strict-all.",
+        )
+        for role, code in _OPTIONAL_CODES.items()
+        if role not in present
+    )

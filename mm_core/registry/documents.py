@@ -24,6 +24,7 @@ def model_item(model: RegisteredModel, scan: Scan) -> dict[str, Any]:
         "updated_at": model.updated_at,
         "symbol_count": len(scan.symbols()),
         "group_count": len(scan.groups),
+        "version_count": len(scan.versions),
         "scanned_at": scan.scanned_at,
         "warnings": _model_warnings(model, scan),
     }
@@ -37,6 +38,7 @@ def registration_document(model: RegisteredModel, scan: Scan) -> dict[str, Any]:
         "scanned_at": scan.scanned_at,
         "symbol_count": len(scan.symbols()),
         "group_count": len(scan.groups),
+        "version_count": len(scan.versions),
         "symbols": scan.symbols(),
         "warnings": _model_warnings(model, scan),
     }

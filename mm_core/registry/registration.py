@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mm_core.artifacts.layouts import GroupFiles
+from mm_core.artifacts.layouts import Listed
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.scan import scan_root
@@ -39,7 +39,8 @@ class Registered:
 class Changed:
     """What a look at a root found: None where nothing is new in service.
 
-    ``waiting`` has the groups that somebody was writing, with the absolute paths of their files: they are as before.
+    ``waiting`` has the groups and versions that somebody was writing, with the absolute paths of their files: they are
+    as before.
     """
 
     registered: Registered | None
@@ -103,11 +104,11 @@ class Registrations:
         quiet_seconds: float = 0.0,
         impatient_of: Collection[str] = (),
     ) -> Changed:
-        """Put what changed below a registered root into service, whole groups that rest.
+        """Put what changed below a registered root into service, whole groups and versions that rest.
 
-        ``paths`` are the absolute ones that changed, None where that is not known. A group of which a file changed in
-        the last ``quiet_seconds`` stays as it is, unless ``impatient_of`` names it: who replaces files one after the
-        other may be between two of them. Raises like `refresh`.
+        ``paths`` are the absolute ones that changed, None where that is not known. What had a file change in the last
+        ``quiet_seconds`` stays as it is, unless ``impatient_of`` names it: who replaces files one after the other may
+        be between two of them. Raises like `refresh`.
         """
         while True:
             view = self._store.view()
@@ -118,13 +119,13 @@ class Registrations:
                 trusted = previous if model.refresh_error is None else None
                 listing = look_again(root, trusted, paths) if trusted is not None and paths is not None else None
                 listing = listing or list_groups(root, self._limits)
-                restless: tuple[GroupFiles, ...] = ()
+                restless: tuple[Listed, ...] = ()
                 if previous is not None:
                     now = time.time_ns()  # after the listing, or what changed meanwhile would seem to be of the future
                     since = now - round(quiet_seconds * 1e9)
                     listing, restless = listing.without_restless(previous, since, now, impatient_of)
                 waiting = {
-                    group.group_key: tuple(os.path.join(root, file.path) for file in group.files) for group in restless
+                    files.key: tuple(os.path.join(root, file.path) for file in files.files) for files in restless
                 }
                 if trusted is not None and not listing.differs_from(trusted):
                     return Changed(None, waiting)
@@ -183,7 +184,15 @@ class Registrations:
 
     def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
         before = root_identity(root)
-        scan = scan_root(root, previous, listing, keep=self._blobs.put, limits=self._limits, progress=progress)
+        scan = scan_root(
+            root,
+            previous,
+            listing,
+            keep=self._blobs.put,
+            keep_file=self._blobs.put_file,
+            limits=self._limits,
+            progress=progress,
+        )
         if root_identity(root) != before:
             raise InvalidRoot(f"Root '{root}' was replaced while it was read. Refresh again when it rests.")
         duplicates = scan.duplicate_symbols()

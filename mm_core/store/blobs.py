@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from mm_core.store.durable import TEMPORARY, not_written, write_durably
+from mm_core.store.durable import TEMPORARY, not_written, open_new, write_durably
+
+COPIED_BYTES = 1 << 20
+"""Of a file that is kept part by part, what is in memory at a time."""
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -48,6 +54,35 @@ class BlobDirectory:
             raise not_written(location, error) from error
         write_durably(location, data, sync=False)
         return sha256
+
+    def put_file(self, file: BinaryIO, sha256: str, suffix: str) -> bool:
+        """Keep the content of an open file if it has this digest, part by part; return whether it has.
+
+        Content of this name and size that is there already is not written again. Raises `StoreError`, and ``OSError``
+        where the file itself cannot be read.
+        """
+        location = self.location(sha256, suffix)
+        size_bytes = os.fstat(file.fileno()).st_size
+        try:
+            if location.stat().st_size == size_bytes:
+                os.utime(location)
+                return True
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise not_written(location, error) from error
+        copy = _Copy(location)
+        digest = hashlib.sha256()
+        try:
+            while chunk := file.read(COPIED_BYTES):
+                digest.update(chunk)
+                copy.write(chunk)
+            if digest.hexdigest() != sha256:
+                return False
+            copy.put_in_place()
+            return True
+        finally:
+            copy.close()
 
     def get(self, sha256: str, suffix: str) -> bytes | None:
         """Return the content, None when it is missing; damaged content is removed and counts as missing."""
@@ -94,3 +129,34 @@ class BlobDirectory:
     def remove(self, entry: BlobEntry) -> None:
         """Delete a blob; one that is gone already is fine."""
         entry.path.unlink(missing_ok=True)
+
+
+class _Copy:
+    """A blob that is being written, under another name."""
+
+    def __init__(self, location: Path) -> None:
+        self._location = location
+        self._temporary = location.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            self._descriptor = open_new(self._temporary)
+        except OSError as error:
+            raise not_written(location, error) from error
+
+    def write(self, chunk: bytes) -> None:
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError as error:
+            raise not_written(self._location, error) from error
+
+    def put_in_place(self) -> None:
+        try:
+            os.replace(self._temporary, self._location)
+        except OSError as error:
+            raise not_written(self._location, error) from error
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)

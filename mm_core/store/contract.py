@@ -95,7 +95,7 @@ class StoreView(Protocol):
         """Return the last hundred registrations that were deleted, oldest first; their names may be in use again."""
 
     def scan(self, name: str) -> Scan | None:
-        """Return a model's parsed groups, None when it has none or when they were deleted from disk."""
+        """Return a model's parsed groups and versions, None when it has none or when they were deleted from disk."""
 
     def scan_summary(self, name: str) -> ScanSummary | None:
         """Return the figures of a model's scan without reading its groups, None where `scan` would return None."""
@@ -119,7 +119,7 @@ class StoreView(Protocol):
         """
 
     def kept_digests(self, name: str) -> frozenset[str]:
-        """Return the SHA-256 of the model JSON and the ONNX file of every group of a model, earlier scans included."""
+        """Return the SHA-256 of every group's model JSON and ONNX file and every version's model, of all kept scans."""
 
     def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a symbol's config, oldest first."""
@@ -141,9 +141,10 @@ class StoreTransaction(StoreView, Protocol):
     def save_scan(self, name: str, scan: Scan) -> None:
         """Replace a registered model's scan and set its ``scan_id``.
 
-        A replaced scan that had found other groups is kept among the ``earlier_scans``, the last ten of them.
+        A replaced scan that had found something else is kept among the ``earlier_scans``, the last ten of them; files
+        of versions that are not read count for nothing there.
 
-        Only the files that hold changed groups are written: a group counts as unchanged when key, files and
+        Only the files that hold changed groups or versions are written: each counts as unchanged when key, files and
         ``read_at`` equal the stored ones.
         """
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from mm_core.domain.configs import CellChange, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, ScanSummary, TrainingInfo
+from mm_core.domain.groups import Group, ModelSummary, ScanSummary, TrainingInfo
 from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]
@@ -79,10 +80,7 @@ def group_document(group: Group) -> Document:
         "group_key": group.group_key,
         "symbol": group.symbol,
         "return_name": group.return_name,
-        "files": [
-            [str(file.role), file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode]
-            for file in group.files
-        ],
+        "files": [file_row(file) for file in group.files],
         "factors": [group.factors.names, group.factors.taus],
         "ic": [group.ic.symbols, group.ic.factor_names, group.ic.return_names, group.ic.taus, group.ic.extra],
         "training": {name: getattr(training, name) for name in TrainingInfo.__dataclass_fields__},
@@ -103,7 +101,7 @@ def group_value(document: Mapping[str, Any]) -> Group:
         group_key=document["group_key"],
         symbol=document["symbol"],
         return_name=document["return_name"],
-        files=tuple(ModelFile(FileRole(role), *rest) for role, *rest in document["files"]),
+        files=tuple(map(file_value, document["files"])),
         factors=FactorTable(tuple(names), tuple(factor_taus)),
         ic=IcTable(
             tuple(symbols),
@@ -126,15 +124,27 @@ def group_value(document: Mapping[str, Any]) -> Group:
     )
 
 
+def file_row(file: ModelFile) -> list[Any]:
+    """Return a file as a row."""
+    return [str(file.role), file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode]
+
+
+def file_value(row: Iterable[Any]) -> ModelFile:
+    """Return the file of a row."""
+    role, *rest = row
+    return ModelFile(FileRole(role), *rest)
+
+
 def summary_document(summary: ScanSummary) -> Document:
     """Return a scan's figures as a document."""
-    return {"groups": summary.groups, "findings": {str(level): count for level, count in summary.findings.items()}}
+    findings = {str(level): count for level, count in summary.findings.items()}
+    return {"groups": summary.groups, "versions": summary.versions, "findings": findings}
 
 
 def summary_value(document: Mapping[str, Any]) -> ScanSummary:
     """Return the figures of a document."""
     findings = {Severity(level): count for level, count in document["findings"].items()}
-    return ScanSummary(document["groups"], findings)
+    return ScanSummary(document["groups"], findings, document.get("versions", 0))  # a format before 4 has none
 
 
 def finding_document(finding: Finding) -> list[Any]:

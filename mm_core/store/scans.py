@@ -1,4 +1,4 @@
-"""Parsed groups as immutable files: an index for each scan, and shards that scans share where nothing changed."""
+"""Scans as immutable files: an index for each, and shards that scans share where nothing changed."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mm_core.domain.groups import Group, Scan, ScanSummary
-from mm_core.domain.sharing import Shared, with_shared_values
+from mm_core.domain.groups import Scan, ScanSummary
+from mm_core.domain.sharing import Shared
+from mm_core.domain.versions import Version
 from mm_core.errors import StoreCorrupt, StoreTooNew
-from mm_core.store.documents import (
-    finding_document,
-    finding_value,
-    group_document,
-    group_value,
-    summary_document,
-    summary_value,
-)
+from mm_core.store.documents import Document, finding_document, finding_value, summary_document, summary_value
 from mm_core.store.durable import clear_of
+from mm_core.store.scan_entries import GROUPS, VERSIONS, Entry, Kind
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_documents, write_table
 
-GROUPS_PER_SHARD = 32
+ENTRIES_PER_SHARD = 32
 KEPT_SCANS = 2
 REMEMBERED_SHARDS = 1024
 """Of which the digests of models are known: shards never change."""
 
 
 @dataclass(frozen=True, slots=True)
+class Shards:
+    """Which files hold the groups, or the versions, of a scan; a shard without any has no file."""
+
+    count: int
+    files: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ScanIndex:
-    """Which shard files make a scan; a shard without groups has no file."""
+    """Which files make a scan."""
 
     scan_id: str
-    shard_count: int
-    shards: dict[int, str]
+    shards: Mapping[str, Shards]
     scan: Scan
     summary: ScanSummary
+
+    def names(self) -> set[str]:
+        """Return the names of all shards."""
+        return {name for shards in self.shards.values() for name in shards.files.values()}
 
 
 class ScanFiles:
@@ -51,7 +57,7 @@ class ScanFiles:
         self.path = path
         self._loaded: dict[str, dict[str, ScanIndex]] = {}
         self._loading = threading.Lock()
-        self._digests_of = lru_cache(REMEMBERED_SHARDS)(self._read_digests)
+        self._digests_of = lru_cache(REMEMBERED_SHARDS)(_read_digests)
 
     def load(self, model_name: str, scan_id: str, *, is_newest: bool = True) -> ScanIndex | None:
         """Return a stored scan, None when one of its files is gone, damaged or of a newer version: it is made again.
@@ -71,21 +77,14 @@ class ScanFiles:
         document = self._index(model_name, scan_id)
         if document is None:
             return None
-        shards = {int(number): name for number, name in document["shards"].items()}
-        shared = {name: index for index in known.values() for name in index.shards.values()}
-        groups: dict[str, Group] = {}
-        memo: Shared = {}
-        for number, name in shards.items():
-            if name in shared:
-                groups.update(_shard_groups(shared[name], number))
-                continue
-            shard = self._read_shard(self.path / model_name / name, memo)
-            if shard is None:
-                return None
-            groups.update(shard)
+        shards = {kind.table: _shards(document, kind) for kind in (GROUPS, VERSIONS)}
+        groups = self._entries(model_name, GROUPS, shards, known.values())
+        versions = self._entries(model_name, VERSIONS, shards, known.values())
+        if groups is None or versions is None:
+            return None
         findings = tuple(finding_value(row) for row in document["findings"])
-        scan = Scan(document["scanned_at"], {key: groups[key] for key in sorted(groups)}, findings)
-        index = ScanIndex(scan_id, document["shard_count"], shards, scan, scan.summary())
+        scan = Scan(document["scanned_at"], groups, findings, versions, document.get("latest", {}))
+        index = ScanIndex(scan_id, shards, scan, scan.summary())
         self._remember(model_name, index, is_newest)
         return index
 
@@ -98,14 +97,12 @@ class ScanFiles:
         if document is not None and "summary" not in document:  # written by a format before 3
             index = self.load(model_name, scan_id)
             return index.summary if index is not None else None
-        if document is None or not all(
-            (self.path / model_name / name).exists() for name in document["shards"].values()
-        ):
+        if document is None or not all((self.path / model_name / name).exists() for name in _names_in(document)):
             return None
         return summary_value(document["summary"])
 
     def digests(self, model_name: str, scan_id: str) -> frozenset[str]:
-        """Return the SHA-256 of every model and ONNX file that the groups of a stored scan have."""
+        """Return the SHA-256 of every model and ONNX file that the groups and versions of a stored scan have."""
         names = self._shard_names(model_name, scan_id)
         return frozenset[str]().union(*(self._digests_of(self.path / model_name / name) for name in names))
 
@@ -113,32 +110,27 @@ class ScanFiles:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
         previous = self.load(model_name, previous_id) if previous_id is not None else None
         scan_id = f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
-        shard_count = shard_count_for(
-            len(scan.groups), GROUPS_PER_SHARD, previous.shard_count if previous is not None else None
+        ordered = Scan(
+            scan.scanned_at,
+            {key: scan.groups[key] for key in sorted(scan.groups)},
+            scan.findings,
+            {path: scan.versions[path] for path in sorted(scan.versions)},
+            scan.latest,
         )
-        by_shard: dict[int, dict[str, Group]] = {}
-        for group in scan.groups.values():
-            by_shard.setdefault(shard_of(group.group_key, shard_count), {})[group.group_key] = group
-        reusable = previous is not None and previous.shard_count == shard_count
-        before = _by_shard(previous) if previous is not None and reusable else {}
-        shards = {}
-        for number, groups in by_shard.items():
-            if previous is not None and number in before and _are_equal(before[number], groups):
-                shards[number] = previous.shards[number]
-            else:
-                shards[number] = f"shard-{number:04d}-{scan_id}.json"
-                write_table(self.path / model_name / shards[number], "groups", map(group_document, groups.values()))
+        groups = self._save(model_name, GROUPS, ordered, scan_id, previous)
+        versions = self._save(model_name, VERSIONS, ordered, scan_id, previous)
+        shards = {GROUPS.table: groups, VERSIONS.table: versions}
         summary = scan.summary()
         index_document = {
             "scanned_at": scan.scanned_at,
             "summary": summary_document(summary),
             "findings": [finding_document(finding) for finding in scan.findings],
-            "shard_count": shard_count,
-            "shards": {str(number): name for number, name in shards.items()},
+            "latest": scan.latest,
+            **_numbered(groups, GROUPS),
+            **_numbered(versions, VERSIONS),
         }
         write_table(self._index_path(model_name, scan_id), "index", [index_document])
-        ordered = Scan(scan.scanned_at, {key: scan.groups[key] for key in sorted(scan.groups)}, scan.findings)
-        self._remember(model_name, ScanIndex(scan_id, shard_count, shards, ordered, summary))
+        self._remember(model_name, ScanIndex(scan_id, shards, ordered, summary))
         return scan_id
 
     def discard(self, model_name: str, keep: Iterable[str]) -> None:
@@ -149,27 +141,64 @@ class ScanFiles:
             wanted |= self._shard_names(model_name, scan_id)
         clear_of(self.path / model_name, wanted)
 
-    def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
-        """Return the shard files of a scan without parsing them."""
-        known = self._loaded.get(model_name, {}).get(scan_id)
-        if known is not None:
-            return set(known.shards.values())
-        document = self._index(model_name, scan_id)
-        return set(document["shards"].values()) if document is not None else set()
-
     def walk(self, model_name: str, scan_id: str, read: Callable[[Path], bytes | None]) -> None:
         """Call ``read`` for every file of a scan; what it returns says which come next."""
         path = self._index_path(model_name, scan_id)
         data = read(path)
         if data is not None:
             (document,) = table_documents(data, path, "index")
-            for name in document["shards"].values():
+            for name in _names_in(document):
                 read(self.path / model_name / name)
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
         self._loaded.pop(model_name, None)
         shutil.rmtree(self.path / model_name, ignore_errors=True)
+
+    def _save(self, model_name: str, kind: Kind[Entry], scan: Scan, scan_id: str, previous: ScanIndex | None) -> Shards:
+        """Write those shards of one kind that differ from the previous ones."""
+        entries = kind.entries_of(scan)
+        before = previous.shards[kind.table] if previous is not None else None
+        count = shard_count_for(len(entries), ENTRIES_PER_SHARD, before.count if before is not None else None)
+        is_as_before = before is not None and before.count == count
+        known = _by_shard(kind.entries_of(previous.scan), count) if previous is not None and is_as_before else {}
+        files = {}
+        for number, held in _by_shard(entries, count).items():
+            if before is not None and number in known and _are_equal(known[number], held):
+                files[number] = before.files[number]
+            else:
+                files[number] = f"{kind.prefix}-{number:04d}-{scan_id}.json"
+                write_table(self.path / model_name / files[number], kind.table, map(kind.document, held.values()))
+        return Shards(count, files)
+
+    def _entries(
+        self, model_name: str, kind: Kind[Entry], shards: Mapping[str, Shards], known: Iterable[ScanIndex]
+    ) -> dict[str, Entry] | None:
+        """Return what the shards of one kind hold, in the order of the keys; None where one cannot be read."""
+        parsed = {name: index for index in known for name in index.shards[kind.table].files.values()}
+        held: dict[str, dict[int, dict[str, Entry]]] = {}
+        found: dict[str, Entry] = {}
+        memo: Shared = {}
+        for number, name in shards[kind.table].files.items():
+            if name in parsed:
+                index = parsed[name]
+                if index.scan_id not in held:
+                    held[index.scan_id] = _by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
+                found.update(held[index.scan_id].get(number, {}))
+                continue
+            documents = _readable(self.path / model_name / name, kind.table)
+            if documents is None:
+                return None
+            found.update((document[kind.key], kind.value(document, memo)) for document in documents)
+        return {key: found[key] for key in sorted(found)}
+
+    def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
+        """Return the shard files of a scan without parsing them."""
+        known = self._loaded.get(model_name, {}).get(scan_id)
+        if known is not None:
+            return known.names()
+        document = self._index(model_name, scan_id)
+        return set(_names_in(document)) if document is not None else set()
 
     def _remember(self, model_name: str, index: ScanIndex, is_newest: bool = True) -> None:
         known = list(self._loaded.get(model_name, {}).values())
@@ -180,19 +209,41 @@ class ScanFiles:
         documents = _readable(self._index_path(model_name, scan_id), "index")
         return documents[0] if documents is not None else None
 
-    def _read_shard(self, path: Path, memo: Shared) -> dict[str, Group] | None:
-        documents = _readable(path, "groups")
-        if documents is None:
-            return None
-        return {document["group_key"]: with_shared_values(group_value(document), memo) for document in documents}
-
-    def _read_digests(self, path: Path) -> frozenset[str]:
-        shard = self._read_shard(path, {}) or {}
-        models = {group.model.sha256 for group in shard.values() if group.model is not None}
-        return frozenset(models | {group.onnx_sha256 for group in shard.values() if group.onnx_sha256 is not None})
-
     def _index_path(self, model_name: str, scan_id: str) -> Path:
         return self.path / model_name / f"index-{scan_id}.json"
+
+
+def found_the_same(before: Scan, after: Scan) -> bool:
+    """Return whether two scans of a root read the same files with the same findings.
+
+    Files of versions that are not read, such as a log that grows, make no other scan.
+    """
+    return (
+        before.findings == after.findings
+        and before.latest == after.latest
+        and _are_equal(before.groups, after.groups)
+        and before.versions.keys() == after.versions.keys()
+        and all(_says_the_same(before.versions[path], version) for path, version in after.versions.items())
+    )
+
+
+def _says_the_same(before: Version, after: Version) -> bool:
+    return before is after or (before.read_at == after.read_at and before.findings == after.findings)
+
+
+def _shards(document: Mapping[str, Any], kind: Kind[Any]) -> Shards:
+    """Return where an index has one kind of entries; one of a format before 4 has no versions."""
+    files = document.get(kind.shards, {})
+    return Shards(document.get(kind.shard_count, 1), {int(number): name for number, name in files.items()})
+
+
+def _numbered(shards: Shards, kind: Kind[Any]) -> Document:
+    """Return what `_shards` reads."""
+    return {kind.shard_count: shards.count, kind.shards: {str(number): name for number, name in shards.files.items()}}
+
+
+def _names_in(document: Mapping[str, Any]) -> list[str]:
+    return [name for kind in (GROUPS, VERSIONS) for name in _shards(document, kind).files.values()]
 
 
 def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:
@@ -202,24 +253,21 @@ def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:
         return None
 
 
-def found_the_same(before: Scan, after: Scan) -> bool:
-    """Return whether two scans of a root read the same files with the same findings."""
-    return before.findings == after.findings and _are_equal(dict(before.groups), dict(after.groups))
+def _read_digests(path: Path) -> frozenset[str]:
+    kind = VERSIONS if path.name.startswith(f"{VERSIONS.prefix}-") else GROUPS
+    documents = _readable(path, kind.table) or []
+    return frozenset(sha256 for document in documents for sha256 in kind.digests(document) if sha256 is not None)
 
 
-def _by_shard(index: ScanIndex) -> dict[int, dict[str, Group]]:
-    shards: dict[int, dict[str, Group]] = {}
-    for group in index.scan.groups.values():
-        shards.setdefault(shard_of(group.group_key, index.shard_count), {})[group.group_key] = group
+def _by_shard(entries: Mapping[str, Entry], count: int) -> dict[int, dict[str, Entry]]:
+    shards: dict[int, dict[str, Entry]] = {}
+    for key, entry in entries.items():
+        shards.setdefault(shard_of(key, count), {})[key] = entry
     return shards
 
 
-def _shard_groups(index: ScanIndex, number: int) -> dict[str, Group]:
-    return _by_shard(index).get(number, {})
-
-
-def _are_equal(before: dict[str, Group], after: dict[str, Group]) -> bool:
+def _are_equal(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> bool:
     return before.keys() == after.keys() and all(
-        before[key] is group or (before[key].read_at == group.read_at and before[key].files == group.files)
-        for key, group in after.items()
+        before[key] is entry or (before[key].read_at == entry.read_at and before[key].files == entry.files)
+        for key, entry in after.items()
     )

@@ -38,17 +38,29 @@ def test_health_tells_revision_models_findings_and_watcher(served: Client) -> No
 def test_registering_answers_counts_symbols_and_warnings(client: Client, model_root: Path) -> None:
     document = _json(client.post("/api/models", json={"model_name": "m", "root_path": str(model_root)}))
     assert set(document) == {
-        "model_name", "root_path", "scanned_at", "symbol_count", "group_count", "symbols", "warnings"
+        "model_name", "root_path", "scanned_at", "symbol_count", "group_count", "version_count", "symbols", "warnings"
     }  # fmt: skip
     assert (document["symbol_count"], document["group_count"]) == (2, 2)
     assert document["symbols"] == ["BTCUSDT", "SOLUSDT"]
     assert document["warnings"] == []
 
 
+def test_a_root_of_versions_alone_is_registered_and_counted(client: Client, tmp_path: Path) -> None:
+    for version in ("v1.0.0", "v1.1.0"):
+        (tmp_path / "versions" / "early-signal" / version).mkdir(parents=True)
+        (tmp_path / "versions" / "early-signal" / version / "model.txt").write_text("tree\n")
+    document = _json(client.post("/api/models", json={"model_name": "v", "root_path": str(tmp_path / "versions")}))
+    assert (document["symbol_count"], document["group_count"], document["version_count"]) == (0, 0, 2)
+    assert any("early-signal/v1.1.0/model.txt" in warning for warning in document["warnings"])
+    assert _json(client.get("/api/models"))["items"][0]["version_count"] == 2
+    assert _json(client.get("/api/models/v/symbols"))["items"] == []
+
+
 def test_the_list_of_models_has_the_contracts_fields(served: Client) -> None:
     (item,) = _json(served.get("/api/models"))["items"]
     assert set(item) == {
-        "model_name", "root_path", "created_at", "updated_at", "symbol_count", "group_count", "scanned_at", "warnings"
+        "model_name", "root_path", "created_at", "updated_at", "symbol_count", "group_count", "version_count",
+        "scanned_at", "warnings",
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
+from mm_core.artifacts.read_version import version_of
 from mm_core.domain.groups import Scan
 from tests.store.test_contract import make_group
 
@@ -28,7 +29,8 @@ def _scan_of(listing: Listing) -> Scan:
         files.group_key: replace(make_group(files.group_key), files=files.files, rules=READING_RULES)
         for files in listing.groups
     }
-    return Scan("2026", groups, listing.findings)
+    versions = {files.path: version_of(files, ()) for files in listing.versions}
+    return Scan("2026", groups, listing.findings, versions, listing.latest)
 
 
 @pytest.fixture
@@ -161,12 +163,30 @@ names = st.builds(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from([_write, _write, _remove, _remove, _link_to]), names), max_size=6))
+of_versions = st.sampled_from(
+    [
+        "m/v1.0.0/model.txt",
+        "m/v1.0.0/AAA_r_model.json",
+        "20250724_150837/training_metadata.json",
+        "20250724_150837/AAA_r_model.pkl",
+        "20250724_150837/AAA_r_ic.csv",
+        "latest.txt",
+        "m/latest",
+    ]
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([_write, _write, _remove, _remove, _link_to]), names | of_versions), max_size=6),
+    st.sets(of_versions, max_size=3),
+)
 def test_whatever_happens_a_look_never_says_something_else_than_a_listing(
-    changes: list[tuple[Callable[[Path, str], list[Path]], str]],
+    changes: list[tuple[Callable[[Path, str], list[Path]], str]], starting: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = _filled(Path(directory) / "root")
+        for path in starting:
+            _write(root, path)
         scan = _scan_of(list_groups(root, LIMITS))
         folders = {path for path in root.rglob("*") if path.is_dir()}
         touched = [path for change, name in changes for path in change(root, name)]

@@ -55,9 +55,19 @@ def test_loops_and_broken_links_end(tmp_path: Path) -> None:
 def test_a_linked_directory_of_the_root_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "x").write_text("x")
-    (tmp_path / "latest").symlink_to("run")
+    (tmp_path / "newest").symlink_to("run")
     assert [file.path for file in list_tree(tmp_path, LIMITS).files] == ["run/x"]
-    assert _codes(tmp_path) == {"latest": "linked-directory"}
+    assert _codes(tmp_path) == {"newest": "linked-directory"}
+
+
+def test_links_named_latest_are_told_with_what_they_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "m" / "run").mkdir(parents=True)
+    (tmp_path / "m" / "run" / "x").write_text("x")
+    (tmp_path / "m" / "latest").symlink_to("run")
+    (tmp_path / "latest").symlink_to(tmp_path / "m" / "latest")
+    tree = list_tree(tmp_path, LIMITS)
+    assert [file.path for file in tree.files] == ["m/run/x"]
+    assert (dict(tree.latest), tree.findings) == ({"": "m/run", "m": "m/run"}, ())
 
 
 def test_fifos_and_sockets_are_findings_and_never_opened(tmp_path: Path) -> None:

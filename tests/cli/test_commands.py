@@ -15,6 +15,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from mm_core.cli.app import app
+from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, metadata, write_version
+
+__all__ = ["lightgbm_booster", "write_version"]
 
 PROJECT = Path(__file__).parent.parent.parent
 SYMBOL = "SOLUSDT"
@@ -151,6 +154,62 @@ def test_check_tells_of_symbols_with_several_groups(run: Run, write_group: Calla
     write_group("A_x")
     result = run("check", str(write_group("A_y")))
     assert (result.exit_code, "A: A_x, A_y" in result.output) == (1, True)
+
+
+def test_check_lists_versions_with_their_findings(run: Run, write_version: WriteVersion) -> None:
+    root = write_version(metadata_json=metadata("1.1.0"))
+    write_version("v1.2.0", normalizer_json=None)
+    result = run("check", str(root), "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["group_count"], document["version_count"], document["passed"]) == (0, 2, False)
+    first, second = document["versions"]
+    assert (first["path"], first["version"], first["layout"], first["can_predict"]) == (
+        "sentiment-fusion/v1.1.0", "v1.1.0", "versions", True
+    )  # fmt: skip
+    assert [finding["code"] for finding in first["findings"]] == ["version-prefix"]
+    assert [finding["code"] for finding in second["findings"]] == ["normalizer-missing"]
+    table = run("check", str(root)).output
+    assert "sentiment-fusion/v1.2.0" in table
+    assert "0 groups, 2 versions, 3 findings." in table
+
+
+@pytest.mark.parametrize(
+    ("files", "codes"),
+    [
+        ({}, (0, 0, 0)),
+        ({"metadata_json": metadata("1.1.0")}, (0, 1, 1)),
+        ({"test_evaluation_json": None}, (0, 0, 1)),
+        ({"feature_importance_csv": None, "test_evaluation_json": None}, (0, 0, 1)),
+        ({"model_txt": None}, (1, 1, 1)),
+    ],
+)
+def test_check_is_as_strict_as_it_is_asked_to_be(
+    run: Run, write_version: WriteVersion, files: dict[str, Any], codes: tuple[int, ...]
+) -> None:
+    root = str(write_version(**files))
+    assert tuple(run("check", root, *option).exit_code for option in ((), ("--strict",), ("--strict-all",))) == codes
+
+
+def test_check_names_the_files_that_strict_all_asks_for(run: Run, write_version: WriteVersion) -> None:
+    root = write_version(feature_importance_csv=None, test_evaluation_json=None)
+    document = json.loads(run("check", str(root), "--strict-all", "--json").stdout)
+    assert [(finding["code"], finding["file"]) for finding in document["findings"]] == [
+        ("importance-missing", "sentiment-fusion/v1.1.0/feature_importance.csv"),
+        ("evaluation-missing", "sentiment-fusion/v1.1.0/test_evaluation.json"),
+    ]
+
+
+def test_check_without_a_directory_is_wrong_usage(run: Run) -> None:
+    assert run("check").exit_code == 2
+    assert run("check", ".", "--strict-none").exit_code == 2
+
+
+def test_list_and_show_count_versions(run: Run, write_version: WriteVersion) -> None:
+    root = write_version()
+    assert _document(run("register", "m", str(root), "--json"))["version_count"] == 1
+    assert _document(run("list", "--json"))["items"][0]["version_count"] == 1
+    assert "0 symbols in 0 groups and 1 versions of" in run("show", "m").output
 
 
 def test_doctor_finds_a_root_that_vanished_and_orphaned_blobs(registered: Run, root: Path, tmp_path: Path) -> None:

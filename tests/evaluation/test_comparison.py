@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, Scan, TrainingInfo
+from mm_core.domain.files import FileRole, ModelFile
+from mm_core.domain.groups import Group, ModelSummary, Scan, TrainingInfo
 from mm_core.evaluation.comparison import (
     Change,
     FactorShift,

@@ -11,14 +11,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from mm_core.artifacts.limits import ReadingLimits
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import replayed
 from mm_core.errors import AlreadyExists, BadRequest, IllegalMove, RevisionConflict, VersionNotFound
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import VersionFilter
-from mm_core.registry.version_roots import RegisteredRoots
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.store import TinyDBStore
 
 FAMILIES = st.sampled_from(["alpha", "beta"])
@@ -53,7 +52,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     def opened(self) -> Lifecycle:
         """The registry as another process would open it."""
-        return Lifecycle(TinyDBStore(self.place), RegisteredRoots(ReadingLimits(), None))
+        return Lifecycle(TinyDBStore(self.place), ScannedRoots())
 
     def deploy(self, name: str, version: str, demote_to: str = "shadow") -> None:
         """What the model says of a deployment."""

@@ -58,6 +58,33 @@ def test_a_change_is_read_by_events(
     wait_until(lambda: watcher.state().refreshes == 1)
 
 
+def test_a_new_version_directory_is_put_into_service_whole(
+    registry: Registry, watch: Callable[..., Watcher], tmp_path: Path
+) -> None:
+    root = tmp_path / "models"
+    (root / "early-signal" / "v1.0.0").mkdir(parents=True)
+    (root / "early-signal" / "v1.0.0" / "model.txt").write_text("tree\n")
+    registry.registrations.register("m", str(root))
+    watcher = watch(interval=60.0, debounce=0.6)
+    wait_until(lambda: watcher.state().mode == "events")
+    seen: set[int] = set()
+
+    def files() -> int:
+        version = registry.model("m")[1].versions.get("early-signal/v1.1.0")
+        seen.add(len(version.files) if version is not None else 0)
+        return len(version.files) if version is not None else 0
+
+    (root / "early-signal" / "v1.1.0").mkdir()
+    for name in ("model.txt", "normalizer.json", "metadata.json"):
+        (root / "early-signal" / "v1.1.0" / name).write_text("{}")
+        time.sleep(0.05)
+        files()
+    (root / "early-signal" / "latest").symlink_to("v1.1.0")
+    wait_until(lambda: files() == 3)
+    assert seen == {0, 3}
+    wait_until(lambda: registry.model("m")[1].latest == {"early-signal": "early-signal/v1.1.0"})
+
+
 def test_a_change_that_events_tell_costs_no_listing_of_the_root(
     registry: Registry,
     watch: Callable[..., Watcher],

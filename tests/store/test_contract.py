@@ -11,9 +11,22 @@ import pytest
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, Group, ModelFile, ModelSummary, Scan, TrainingInfo
+from mm_core.domain.groups import Group, ModelSummary, Scan, TrainingInfo
 from mm_core.domain.models import DeletedModel, RegisteredModel
+from mm_core.domain.runs import RunMetadata
+from mm_core.domain.versions import (
+    BoosterText,
+    ClassMetrics,
+    Evaluation,
+    ModelContent,
+    Normalizer,
+    Version,
+    VersionLayout,
+    VersionMetadata,
+    VersionNumber,
+)
 from mm_core.errors import ModelNotFound, StoreBusy
 from mm_core.store import RegistryStore, TinyDBStore
 
@@ -55,10 +68,64 @@ def make_group(key: str, *, read_at: str = "2024-01-01", factors: int = 3) -> Gr
     )  # fmt: skip
 
 
-def make_scan(count: int = 3, factors: int = 3) -> Scan:
-    """Groups A000_r, A001_r, …"""
+def make_version(path: str, *, read_at: str = "2024-01-01", sha256: str = "cd" * 32) -> Version:
+    """A version with something in every field."""
+    parent, _, version_id = path.rpartition("/")
+    names = ("momentum", "spread")
+    return Version(
+        model_name=parent.rpartition("/")[2],
+        version_id=version_id,
+        number=VersionNumber.parse(version_id),
+        layout=VersionLayout.VERSIONS,
+        path=path,
+        files=(ModelFile(FileRole.BOOSTER_TEXT, f"{path}/model.txt", 5, 1_700_000_000_123_456_789, 2, 3),),
+        created_at="2025-10-09T21:09:18.536+00:00",
+        findings=(Finding(Severity.WARNING, "tiny-std", f"{path}/normalizer.json", "Tiny.", "Write 0."),),
+        read_at=read_at,
+        model=ModelContent(sha256, 5),
+        booster=BoosterText(names, "binary sigmoid:1", 1, 4, 12, (3, 5), (0.25, 1e6)),
+        normalizer=Normalizer(names, (0.1, -2.0), (1.0, 0.0), (0.0, 9.5)),
+        metadata=VersionMetadata(
+            model_version="1.1.0", classes=("DOWN", "UP"), num_features=2, validation_accuracy=0.5,
+            feature_names=names, hyperparameters={"max_depth": 7}, extra={"notes": ["a", {"b": None}], "big": 10**25},
+        ),
+        evaluation=Evaluation(
+            0.75, 100, 0.5, {"UP": ClassMetrics(0.5, None, 0.25, 7)}, ((1, 2), (3, 4)), {"macro_roc_auc": 0.5}
+        ),
+        importance={"momentum": 3.0, "spread": 5.0},
+        rules=1,
+    )  # fmt: skip
+
+
+def make_run(path: str) -> Version:
+    """A training run with something in every field."""
+    metrics = {"lstm": {"sharpe_ratio": 1.5, "win_rate": None}}
+    return Version(
+        model_name="models",
+        version_id=path.rpartition("/")[2],
+        number=None,
+        layout=VersionLayout.RUNS,
+        path=path,
+        files=(ModelFile(FileRole.RUN_MODEL, f"{path}/lstm_model.h5", 5, 1, 2, 3),),
+        created_at="2025-07-24T15:08:37.000+00:00",
+        findings=(),
+        read_at="2024-01-01",
+        run=RunMetadata(
+            "2025-07-24T16:00:00", {"lstm": {"units": 64}}, metrics, {"lstm": 1.0}, ("lstm",), 0.5, {"k": 1}
+        ),
+    )
+
+
+def make_scan(count: int = 3, factors: int = 3, versions: int = 0) -> Scan:
+    """Groups A000_r, A001_r, … and versions m/v1.0.0, m/v1.1.0, … with a run"""
     groups = {f"A{number:03d}_r": make_group(f"A{number:03d}_r", factors=factors) for number in range(count)}
-    return Scan("2024-01-02", groups, (Finding(Severity.INFO, "linked-directory", "x", "A link.", "Nothing."),))
+    findings = (Finding(Severity.INFO, "linked-directory", "x", "A link.", "Nothing."),)
+    if not versions:
+        return Scan("2024-01-02", groups, findings)
+    run = "models/20250724_150837"
+    made = [make_version(f"m/v1.{number}.0", sha256=f"{number:064x}") for number in range(versions)] + [make_run(run)]
+    by_path = {version.path: version for version in sorted(made, key=lambda version: version.path)}
+    return Scan("2024-01-02", groups, findings, by_path, {"models": run})
 
 
 def record(revision: int, value: float) -> tuple[FactorConfigRecord, FactorConfigRevision]:
@@ -93,6 +160,61 @@ def test_everything_comes_back_equal_in_another_process(open_store: Callable[[],
     assert view.factor_config_stamps("m") == {"a000": ("A000", config.revision, config.updated_at)}
     assert view.factor_config_history("m", "A000") == (revision,)
     assert [model.name for model in view.models()] == ["m"]
+
+
+def test_versions_come_back_equal_beside_groups_and_alone(open_store: Callable[[], RegistryStore]) -> None:
+    for count in (3, 0):
+        scan = make_scan(count, versions=40)
+        with open_store().transaction() as transaction:
+            transaction.save_model(MODEL)
+            transaction.save_scan("m", scan)
+        view = open_store().view()
+        assert view.scan("m") == scan
+        assert list(view.scan("m").versions) == sorted(scan.versions)
+        assert view.scan_summary("m") == scan.summary()
+        assert (view.scan_summary("m").groups, view.scan_summary("m").versions) == (count, 41)
+
+
+def test_versions_that_changed_or_vanished_are_replaced(open_store: Callable[[], RegistryStore]) -> None:
+    store = open_store()
+    scan = make_scan(2, versions=100)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_scan("m", scan)
+    versions = {path: version for path, version in scan.versions.items() if path != "m/v1.7.0"}
+    versions["m/v1.9.0"] = make_version("m/v1.9.0", read_at="later")
+    versions["m/v2.0.0"] = make_version("m/v2.0.0")
+    changed = replace(scan, scanned_at="2024-01-03", versions=dict(sorted(versions.items())))
+    with open_store().transaction() as transaction:
+        transaction.save_scan("m", changed)
+    assert store.view().scan("m") == open_store().view().scan("m") == changed
+    assert [kept.scanned_at for kept in store.view().models()[0].earlier_scans] == ["2024-01-02"]
+
+
+def test_a_file_of_a_version_that_is_not_read_makes_no_other_scan(open_store: Callable[[], RegistryStore]) -> None:
+    scan = make_scan(1, versions=2)
+    log = ModelFile(FileRole.OTHER, "m/v1.0.0/training.log", 7, 1, 2, 3)
+    version = scan.versions["m/v1.0.0"]
+    grown = replace(scan, versions={**scan.versions, version.path: replace(version, files=(*version.files, log))})
+    for each in (scan, grown):
+        with open_store().transaction() as transaction:
+            transaction.save_model(MODEL)
+            transaction.save_scan("m", each)
+    view = open_store().view()
+    assert view.scan("m") == grown
+    assert view.models()[0].earlier_scans == ()
+
+
+def test_latest_that_moved_makes_another_scan(store: RegistryStore) -> None:
+    scan = make_scan(0, versions=2)
+    for latest in ({"models": "models/20250724_150837"}, {}):
+        with store.transaction() as transaction:
+            transaction.save_model(MODEL)
+            transaction.save_scan("m", replace(scan, latest=latest))
+    view = store.view()
+    assert view.scan("m").latest == {}
+    (kept,) = view.models()[0].earlier_scans
+    assert view.earlier_scan("m", kept.scan_id) == scan
 
 
 def test_a_view_shows_its_own_revision_for_ever(store: RegistryStore) -> None:
@@ -305,6 +427,12 @@ def test_models_of_a_scan_and_of_the_kept_earlier_ones_are_told(open_store: Call
     expected = frozenset(f"{number:064x}" for number in range(1, 12))
     assert store.view().kept_digests("m") == open_store().view().kept_digests("m") == expected
     assert store.view().kept_digests("unknown") == frozenset()
+    with store.transaction() as transaction:
+        transaction.save_scan("m", make_scan(0, versions=3))
+    versions = {f"{number:064x}" for number in range(3)}
+    assert (
+        store.view().kept_digests("m") == open_store().view().kept_digests("m") == expected - {f"{1:064x}"} | versions
+    )
 
 
 def test_the_last_ten_replaced_scans_are_kept(store: RegistryStore) -> None:

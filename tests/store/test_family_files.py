@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mm_core.artifacts.limits import ReadingLimits
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import Family, replayed
 from mm_core.errors import StoreCorrupt, StoreError
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.version_roots import RegisteredRoots
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.store import TinyDBStore, family_files
 from tests.store.test_contract import MODEL, make_scan, record
 from tests.store.test_lifecycle_contract import event_of, put, version
@@ -218,13 +217,12 @@ def test_versions_of_format_4_are_read_for_ever(tmp_path: Path) -> None:
 PROMOTER = """
 import sys, time
 from pathlib import Path
-from mm_core.artifacts.limits import ReadingLimits
 from mm_core.domain.lifecycle import Status
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.version_roots import RegisteredRoots
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.store import TinyDBStore
-lifecycle = Lifecycle(TinyDBStore(Path(sys.argv[1]), lock_timeout=60), RegisteredRoots(ReadingLimits(), None))
+lifecycle = Lifecycle(TinyDBStore(Path(sys.argv[1]), lock_timeout=60), ScannedRoots())
 version, number = sys.argv[2], int(sys.argv[3])
 while True:
     record = lifecycle.record("m", version)
@@ -245,7 +243,7 @@ def _promoter(state: Path, version_text: str, number: int) -> subprocess.Popen[s
 
 
 def test_a_promotion_that_was_acknowledged_survives_kill_9_and_never_are_two_deployed(tmp_path: Path) -> None:
-    lifecycle = Lifecycle(TinyDBStore(tmp_path), RegisteredRoots(ReadingLimits(), None))
+    lifecycle = Lifecycle(TinyDBStore(tmp_path), ScannedRoots())
     for text in ("v1.0.0", "v2.0.0"):
         fields = {"model_type": "lightgbm", "objective": "price_prediction", "target_variable": "t"}
         named = {"model_name": "m", "model_version": text, "prediction_horizon": "1d", "status": "validated"}

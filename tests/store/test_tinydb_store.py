@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -21,11 +22,12 @@ from hypothesis import strategies as st
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
 from mm_core.domain.models import DeletedModel
-from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
+from mm_core.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
 from mm_core.store import BlobDirectory, TinyDBStore
+from mm_core.store import blobs as blobs_module
 from mm_core.store import storage as storage_module
 from mm_core.store import tinydb_store as tinydb_store_module
-from tests.store.test_contract import MODEL, make_group, make_scan, record
+from tests.store.test_contract import MODEL, make_group, make_scan, make_version, record
 
 PROJECT = Path(__file__).parent.parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -229,9 +231,9 @@ def test_the_figures_of_a_scan_cost_no_shard(tmp_path: Path, monkeypatch: pytest
     assert reads == ["index"]
 
 
-@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3"])
-def test_scans_of_every_format_have_figures(form: str) -> None:
-    assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2).summary()
+@pytest.mark.parametrize(("form", "versions"), [("format-1", 0), ("format-2", 0), ("format-3", 0), ("format-4", 2)])
+def test_scans_of_every_format_have_figures(form: str, versions: int) -> None:
+    assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2, versions=versions).summary()
 
 
 def test_a_missing_shard_keeps_a_growing_model_from_being_stored_in_part(tmp_path: Path) -> None:
@@ -270,6 +272,32 @@ def test_one_changed_group_costs_one_shard_and_one_index(tmp_path: Path) -> None
     new = [name for name in _inodes(tmp_path / "scans") if name not in before]
     assert sorted(Path(name).name.split("-")[0] for name in new) == ["index", "shard"]
     assert len([name for name in before if Path(name).name.startswith("shard")]) == 16
+
+
+def test_one_changed_version_costs_one_shard_of_versions_and_one_index(tmp_path: Path) -> None:
+    store = _registered(tmp_path, 100)
+    scan = make_scan(100, versions=500)
+    with store.transaction() as transaction:
+        transaction.save_scan("m", scan)
+    before = _inodes(tmp_path / "scans")
+    versions = {**scan.versions, "m/v1.42.0": make_version("m/v1.42.0", read_at="later")}
+    with store.transaction() as transaction:
+        transaction.save_scan("m", replace(scan, versions=versions))
+    new = [name for name in _inodes(tmp_path / "scans") if name not in before]
+    assert sorted(Path(name).name.split("-")[0] for name in new) == ["index", "versions"]
+    assert len([name for name in before if Path(name).name.startswith("versions")]) == 16
+    assert TinyDBStore(tmp_path).view().scan("m").versions == versions
+
+
+def test_a_missing_shard_of_versions_is_said_and_the_scan_is_made_again(tmp_path: Path) -> None:
+    store = _registered(tmp_path)
+    with store.transaction() as transaction:
+        transaction.save_scan("m", make_scan(3, versions=2))
+    for path in (tmp_path / "scans").rglob("versions-*"):
+        path.unlink()
+    store = TinyDBStore(tmp_path)
+    assert (store.view().scan_summary("m"), store.view().scan("m")) == (None, None)
+    assert "Refresh the model" in store.problems()[0]
 
 
 def test_views_of_an_unchanged_store_read_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,13 +378,16 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "revision", "kept"), [("format-1", 2, []), ("format-2", 3, [1]), ("format-3", 4, [1])]
+    ("form", "revision", "kept", "versions"),
+    [("format-1", 2, [], 0), ("format-2", 3, [1], 0), ("format-3", 4, [1], 0), ("format-4", 3, [1], 2)],
 )
-def test_every_format_so_far_is_read_for_ever(tmp_path: Path, form: str, revision: int, kept: list[int]) -> None:
+def test_every_format_so_far_is_read_for_ever(
+    tmp_path: Path, form: str, revision: int, kept: list[int], versions: int
+) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
     assert (view.revision, [model.name for model in view.models()]) == (revision, ["m"])
-    assert view.scan("m") == make_scan(2)
+    assert view.scan("m") == make_scan(2, versions=versions)
     assert [view.earlier_scan("m", scan.scan_id) for scan in view.models()[0].earlier_scans] == [
         make_scan(count) for count in kept
     ]
@@ -400,6 +431,39 @@ def test_configs_come_back_value_for_value(symbol: str, values: dict[str, Normal
         view = TinyDBStore(Path(directory)).view()
         assert view.factor_config("m", symbol) == edited[0]
         assert view.factor_config_history("m", symbol) == (created[1], edited[1])
+
+
+def test_a_file_is_kept_part_by_part_under_its_digest_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobDirectory(tmp_path / "blobs")
+    content = random.Random(5).randbytes(100_000)
+    source = tmp_path / "model.txt"
+    source.write_bytes(content)
+    monkeypatch.setattr(blobs_module, "COPIED_BYTES", 4096)
+    sha256 = hashlib.sha256(content).hexdigest()
+    with source.open("rb") as file:
+        assert not blobs.put_file(file, "0" * 64, ".txt")
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+    for _ in range(2):
+        with source.open("rb") as file:
+            assert blobs.put_file(file, sha256, ".txt")
+    assert blobs.get(sha256, ".txt") == content
+    assert [path.name for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == [f"{sha256}.txt"]
+
+
+def test_a_disk_that_is_full_leaves_no_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "model.txt"
+    source.write_bytes(b"content")
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    with source.open("rb") as file, pytest.raises(StoreFull, match="disk is full"):
+        BlobDirectory(tmp_path / "blobs").put_file(file, sha256, ".txt")
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
 
 
 def test_a_blob_is_kept_once_and_damage_is_noticed(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mm_core.artifacts.layouts.protocol import Claim, GroupFiles, Siblings
 from mm_core.artifacts.tree import ListedFile
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import FileRole, ModelFile
 
 SUFFIXES: tuple[tuple[str, FileRole], ...] = (
     ("_factors.txt", FileRole.FACTORS),
@@ -57,6 +57,10 @@ class FlatGroups:
             if group_key != name and group_key:
                 return Siblings(group_key, tuple(group_key + ending for ending, _ in SUFFIXES))
         return None
+
+    def may_claim(self, folder_name: str) -> bool:
+        """Return False: a folder's name says nothing of the groups in it."""
+        return False
 
 
 def _model_file(file: ListedFile, role: FileRole) -> ModelFile:

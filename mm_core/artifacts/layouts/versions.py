@@ -2,68 +2,41 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
+from mm_core.artifacts.layouts.protocol import Claim, Siblings
+from mm_core.artifacts.layouts.version_directories import claim_directories, holds_groups
 from mm_core.artifacts.tree import ListedFile
-from mm_core.domain.groups import FileRole, ModelFile
-from mm_core.domain.versions import VersionNumber
+from mm_core.domain.files import FileRole
+from mm_core.domain.versions import ALL_FIVE, VersionLayout, VersionNumber
 
-NAMES: dict[str, FileRole] = {
-    "model.txt": FileRole.BOOSTER_TEXT,
-    "normalizer.json": FileRole.NORMALIZER,
-    "metadata.json": FileRole.METADATA,
-    "feature_importance.csv": FileRole.IMPORTANCE,
-    "test_evaluation.json": FileRole.EVALUATION,
-}
+ROLES: dict[str, FileRole] = {name: role for role, name in ALL_FIVE.items()}
+OF_VERSIONS_ALONE = {"model.txt", "normalizer.json"}
+"""The names that nothing else than a version has in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class VersionFiles:
-    """The files of one version directory; ``others`` are the names beside them that are not of this convention."""
+class Versions:
+    """Directories such as ``v1.1.0`` that hold at least one of the five files; all below them is theirs."""
 
-    model_name: str
-    number: VersionNumber
-    path: str
-    files: tuple[ModelFile, ...]
-    others: tuple[str, ...]
+    name = "versions"
 
+    def claim(self, files: Sequence[ListedFile]) -> Claim:
+        """Return one version a directory."""
+        return claim_directories(VersionLayout.VERSIONS, files, self.may_claim, _is_version, _role_of)
 
-def version_directories(files: Sequence[ListedFile]) -> tuple[VersionFiles, ...]:
-    """Return each directory that is named as a version, below a model's, and holds one of the five files.
+    def siblings(self, name: str) -> Siblings | None:
+        """Return None: names alone make no version."""
+        return None
 
-    In the order of their paths. A file further below such a directory belongs to it as one of the ``others``.
-    """
-    by_directory: dict[str, list[ListedFile]] = defaultdict(list)
-    for file in files:
-        parts = file.path.split("/")
-        for depth in range(1, len(parts) - 1):
-            if VersionNumber.parse(parts[depth]) is not None:
-                by_directory["/".join(parts[: depth + 1])].append(file)
-                break
-    found = []
-    for path, listed in sorted(by_directory.items()):
-        own = {file.name: file for file in listed if file.path == f"{path}/{file.name}"}
-        if not NAMES.keys() & own.keys():
-            continue
-        model_name, version = path.split("/")[-2:]
-        number = VersionNumber.parse(version)
-        assert number is not None
-        found.append(
-            VersionFiles(
-                model_name=model_name,
-                number=number,
-                path=path,
-                files=tuple(_model_file(own[name], role) for name, role in NAMES.items() if name in own),
-                others=tuple(
-                    sorted(file.path.removeprefix(f"{path}/") for file in listed if own.get(file.name) is not file)
-                    + sorted(own.keys() - NAMES.keys())
-                ),
-            )
-        )
-    return tuple(found)
+    def may_claim(self, folder_name: str) -> bool:
+        """Return whether a directory is named as a version."""
+        return VersionNumber.parse(folder_name) is not None
 
 
-def _model_file(file: ListedFile, role: FileRole) -> ModelFile:
-    return ModelFile(role, file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode)
+def _is_version(names: Collection[str]) -> bool:
+    known = ROLES.keys() & names
+    return bool(known & OF_VERSIONS_ALONE) or (bool(known) and not holds_groups(names))
+
+
+def _role_of(name: str) -> FileRole:
+    return ROLES.get(name, FileRole.OTHER)

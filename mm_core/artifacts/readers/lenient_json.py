@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from mm_core import strict_json
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.text import decode_text
 from mm_core.errors import UnreadableArtifact
+
+MOST_LEVELS = 64
+"""Of objects in objects: what is read is kept in documents that have levels of their own."""
 
 REMEDY = "Write the file again with json.dump(…, allow_nan=False)."
 
@@ -26,6 +30,7 @@ def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
         except strict_json.NotJson:
             tokens: list[str] = []
             value = json.loads(text, parse_constant=tokens.append)
+            strict_json.encode(value)  # refuses halves of surrogate pairs, which nobody could store or send
             if tokens:
                 report.warn(
                     "non-strict-json",
@@ -37,7 +42,22 @@ def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
         raise UnreadableArtifact("bad-json", f"The file is no JSON ({str(error)[:120]}).", REMEDY, line) from error
     if not isinstance(value, dict):
         raise UnreadableArtifact("bad-json", f"The file holds a {type(value).__name__}, not an object.", REMEDY)
+    if _is_too_deep(value):
+        raise UnreadableArtifact("bad-json", f"The file has more than {MOST_LEVELS} levels.", "Write it flatter.")
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def finite_or_none(value: object) -> float | None:

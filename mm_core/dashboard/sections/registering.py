@@ -14,6 +14,7 @@ from mm_core.dashboard.page import now, refuse_after_rerun, say_after_rerun, sho
 from mm_core.dashboard.show import DAY, show_table
 from mm_core.dashboard.tables.models import findings_table, groups_table
 from mm_core.dashboard.words import counted, plain
+from mm_core.domain.groups import Scan
 from mm_core.domain.models import checked_model_name
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
@@ -31,6 +32,7 @@ class Preview:
 
     root_path: str
     groups: pd.DataFrame
+    versions: int
     findings: pd.DataFrame
     duplicates: dict[str, tuple[str, ...]]
 
@@ -55,7 +57,7 @@ def register_form(registry: Registry, known: list[str], *, expanded: bool) -> No
         if name.strip() in known:
             st.warning(f"Model {plain(name.strip())} is registered already; it would get this directory instead.")
         if st.button(
-            f"Register {counted(len(preview.groups), 'group')}",
+            f"Register {_amount(len(preview.groups), preview.versions)}",
             icon=":material/add:",
             type="primary",
             key="register_store",
@@ -83,11 +85,13 @@ def _look(registry: Registry, root_path: str) -> None:
 
     def work(progress: Progress) -> None:
         scan = registry.registrations.preview(root_path, progress)
-        findings = [("", "", finding) for finding in scan.findings]
+        findings = [("", "", finding) for finding in (*scan.findings, *scan.twins)]
         findings += [("", group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
+        findings += [("", "", finding) for version in scan.versions.values() for finding in version.findings]
         st.session_state[_PREVIEW] = Preview(
             root_path,
             groups_table(scan.groups.values(), now()),
+            len(scan.versions),
             findings_table(findings).drop(columns=["model", "code"]),
             scan.duplicate_symbols(),
         )
@@ -98,7 +102,7 @@ def _look(registry: Registry, root_path: str) -> None:
 def _show_preview(preview: Preview) -> None:
     ready = int((preview.groups["ready"] == "yes").sum())
     st.markdown(
-        f"**{counted(len(preview.groups), 'group')}**, {ready} of them ready for bots, "
+        f"**{_amount(len(preview.groups), preview.versions)}**, {ready} of them ready for bots, "
         f"{counted(len(preview.findings), 'finding')}. "
         "Nothing is stored yet."
     )
@@ -119,7 +123,7 @@ def _register(registry: Registry, name: str, root_path: str) -> None:
     def work(progress: Progress) -> None:
         checked_model_name(name)
         registered = registry.registrations.register(name, root_path, progress)
-        say_after_rerun(f"Registered {name} with {counted(len(registered.scan.groups), 'group')}.")
+        say_after_rerun(f"Registered {name} with {_amount_of(registered.scan)}.")
         st.session_state[_DONE] = True
         st.query_params["model"] = name
 
@@ -128,7 +132,17 @@ def _register(registry: Registry, name: str, root_path: str) -> None:
 
 def _refresh(registry: Registry, name: str, progress: Progress) -> None:
     registered = registry.registrations.refresh(name, progress)
-    say_after_rerun(f"Refreshed {name}: {counted(len(registered.scan.groups), 'group')}.")
+    say_after_rerun(f"Refreshed {name}: {_amount_of(registered.scan)}.")
+
+
+def _amount_of(scan: Scan) -> str:
+    return _amount(len(scan.groups), len(scan.versions))
+
+
+def _amount(groups: int, versions: int) -> str:
+    """Return how many groups there are, and how many versions where there are some."""
+    listed = [counted(groups, "group")] if groups or not versions else []
+    return " and ".join([*listed, *([counted(versions, "version")] if versions else [])])
 
 
 def _with_progress(what: str, work: Callable[[Progress], None], place: str) -> None:
