@@ -39,15 +39,15 @@ class DeployedThen:
 def deployments(events: Sequence[VersionEvent]) -> tuple[Deployment, ...]:
     """Return every deployment of a family in the order in which they began; ``events`` are all, oldest first."""
     found: list[Deployment] = []
+    lasting: dict[str, int] = {}
     for number, event in enumerate(events, 1):
-        if event.before is Status.DEPLOYED and event.after is not Status.DEPLOYED:
-            found = [
-                replace(one, until=event.at, ended_by=event.actor, ended_why=event.note, last=number)
-                if one.version == event.version and one.last is None
-                else one
-                for one in found
-            ]
-        if event.after is Status.DEPLOYED and event.before is not Status.DEPLOYED:
+        if event.before is Status.DEPLOYED and event.version in lasting:
+            place = lasting.pop(event.version)
+            found[place] = replace(
+                found[place], until=event.at, ended_by=event.actor, ended_why=event.note, last=number
+            )
+        elif event.after is Status.DEPLOYED:
+            lasting[event.version] = len(found)
             found.append(Deployment(event.version, event.at, event.actor, event.note, number))
     return tuple(found)
 

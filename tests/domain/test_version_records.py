@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -185,6 +186,21 @@ def test_deployments_are_told_with_beginning_and_end() -> None:
     assert (first.version, first.since[8:16], first.why, first.first) == (A, "02T12:00", f"{A} deployed", 3)
     assert (first.until[8:16], first.ended_by, first.last) == ("03T10:00", "ann", 5)
     assert (second.version, second.first, second.last) == (B, 6, 7)
+
+
+def test_thousands_of_deployments_are_told_in_linear_time() -> None:
+    pair = [
+        _event("02T12:00", A, Status.SHADOW, Status.DEPLOYED),
+        _event("03T10:00", A, Status.DEPLOYED, Status.SHADOW),
+    ]
+
+    def seconds(count: int) -> float:
+        begun = time.process_time()
+        assert len(deployments(pair * count)) == count
+        return time.process_time() - begun
+
+    seconds(100)
+    assert seconds(16_000) < 80 * max(seconds(1_000), 0.001), "sixteen times as much, with room for noise"
 
 
 @pytest.mark.parametrize(
