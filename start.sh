@@ -50,8 +50,8 @@ host=${MODEL_MANAGER_HTTP_HOST:-0.0.0.0}
 port=${MODEL_MANAGER_HTTP_PORT:-6300}
 dashboard_port=${MODEL_MANAGER_DASHBOARD_PORT:-6301}
 dashboard_options=(--server.address "$host" --server.port "$dashboard_port")
-if [ -n "${MODEL_MANAGER_ALLOWED_HOSTS:-}" ]; then # beside these, the payload server answers by any address
-    IFS=', ' read -ra names <<<"$MODEL_MANAGER_ALLOWED_HOSTS"
+if [ -n "${MODEL_MANAGER_ALLOWED_HOSTS:-}${MODEL_MANAGER_WRITE_TOKEN:-}" ]; then # the names that the payload server answers by
+    IFS=', ' read -ra names <<<"${MODEL_MANAGER_ALLOWED_HOSTS:-}"
     read -ra addresses <<<"$(hostname -I 2>/dev/null || true)"
     for name in "${names[@]}" localhost 127.0.0.1 ::1 "$(uname -n)" "$host" "${addresses[@]}"; do
         dashboard_options+=(--server.allowedHosts "${name//[\[\]]/}")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +18,7 @@ from statistics import median
 import numpy as np
 import peers
 from figures import Client
+from harness import say, work_directory, write_samples
 from make_artifacts import RETURN_NAME, Shape, group_key_of, replace_file, symbol_of, write_directory
 from table import aligned, machine
 from undriven import chromium
@@ -130,11 +128,8 @@ def _milliseconds(runs: Sequence[ScriptRun]) -> str:
 def main() -> int:
     """Measure, print the table; return 0 also when budgets are missed: they are reported, not hidden."""
     chosen = _arguments()
-    work = Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
-    try:
+    with work_directory() as work:
         return _measure(chosen, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -156,12 +151,9 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     facts = machine(None, str) | {"libraries": ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)}
     del facts["nginx"], facts["mlflow"], facts["load"]
     shape = Shape(chosen.factors, chosen.trees, 6)
-    _say(f"writing {chosen.groups} groups")
+    say(f"writing {chosen.groups} groups")
     written = write_directory(work / "artifacts", chosen.groups, shape, chosen.seed)
-    facts["artifacts"] = (
-        f"synthetic: {chosen.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB"
-    )
+    facts["artifacts"] = str(written)
     shutil.copytree(work / "artifacts", work / "before", copy_function=os.link)
     one_a_page = {view.page: view for view in reversed(VIEWS)}
     views = tuple(one_a_page[name] for name in QUICK_PAGES) if chosen.quick else VIEWS
@@ -216,7 +208,7 @@ def _train_half_again(directory: Path, groups: int, seed: int) -> None:
 
 
 def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], runs: int) -> None:
-    _say("timing the scripts")
+    say("timing the scripts")
     environment = {
         "MODEL_MANAGER_DATA_DIR": str(work / "data"),
         "MODEL_MANAGER_HTTP_HOST": peers.HOST,
@@ -229,7 +221,7 @@ def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[st
 
 def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: int) -> Memory:
     """Let sessions visit every view and stay; the first one fills what all share and is not counted."""
-    _say(f"memory of {sessions} sessions")
+    say(f"memory of {sessions} sessions")
     with _dashboard(work, port) as dashboard, driven_chromium() as context:
         idle = dashboard.memory_mb()
         visit_everything(context, dashboard, views)
@@ -258,7 +250,7 @@ def _open_cold(
                     time.sleep(SETTLING_SECONDS)
                     one.server_seconds.append(dashboard.cpu_seconds() - used)
                     one.with_empty_cache.append(opened(browser, dashboard, view, newcomer=True))
-                _say(f"opened {view.name}: {_seconds(one.opens)}")
+                say(f"opened {view.name}: {_seconds(one.opens)}")
 
 
 def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory, alone: Alone) -> None:
@@ -303,12 +295,7 @@ def _keep(path: Path, facts: dict[str, str], visited: Sequence[Visited], memory:
     memory_mb = asdict(memory) | {"of_a_session": memory.of_a_session}
     by_itself = {"title_seconds": alone.with_title, "three_bars_seconds": alone.with_three_bars}
     document = {"machine": facts, "memory_mb": memory_mb, "streamlit_alone": by_itself, "views": samples}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    write_samples(path, document)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ class Slope:
 
     @property
     def is_flat(self) -> bool | None:
-        """Return whether it grows less than the limit, as far as its standard error can tell; None without a limit."""
-        return None if self.limit is None else self.an_hour - 2 * self.error < self.limit
+        """Return whether it surely grows less than the limit, two standard errors included; None without a limit."""
+        return None if self.limit is None else self.an_hour + 2 * self.error < self.limit
 
 
 FIGURES: tuple[tuple[str, str, str, float | None], ...] = (
@@ -123,7 +123,8 @@ def slopes(samples: Sequence[Sample], seconds: float) -> list[Slope]:
             raise SystemExit("A slope needs three samples after the warm-up. Run longer, or sample more often.")
         line = linregress([sample.at / 3600 for sample in judged], values)
         given = limit if seconds >= SHORTEST_JUDGED_SECONDS else None
-        found.append(Slope(title, unit, values[0], values[-1], float(line.slope), float(line.stderr), given))
+        error = float(line.stderr) if min(values) < max(values) else 0.0  # of a constant, scipy says NaN
+        found.append(Slope(title, unit, values[0], values[-1], float(line.slope), error, given))
     return found
 
 

@@ -38,9 +38,17 @@ class Written:
     """What a run wrote."""
 
     symbols: tuple[str, ...]
+    shape: Shape
     total_bytes: int
     model_bytes: int
     seconds: float
+
+    def __str__(self) -> str:
+        """Return a line for the table of facts."""
+        return (
+            f"synthetic: {len(self.symbols):,} groups of {self.shape.factors} factors and {self.shape.trees} trees "
+            f"of depth {self.shape.depth}, {self.total_bytes / 1e6:,.0f} MB"
+        )
 
 
 def symbol_of(number: int) -> str:
@@ -67,6 +75,7 @@ def write_directory(directory: Path, groups: int, shape: Shape, seed: int = 1, p
     sizes = {path: path.stat().st_size for path in directory.iterdir()}
     return Written(
         symbols=tuple(symbol_of(number) for number in range(1, groups + 1)),
+        shape=shape,
         total_bytes=sum(sizes.values()),
         model_bytes=sum(size for path, size in sizes.items() if path.name.endswith(("_model.json", "_model.pkl"))),
         seconds=time.perf_counter() - started,

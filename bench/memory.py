@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import linecache
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from harness import work_directory, write_samples
 from peers import PROJECT
 from table import aligned, machine
 
@@ -48,14 +46,11 @@ def main() -> int:
     chosen = parser.parse_args()
     from make_artifacts import Shape, write_directory  # here: the processes that are measured import this file too
 
-    work = Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
-    try:
+    with work_directory() as work:
         shape = Shape(chosen.factors, 3, 6)
         write_directory(work / "artifacts", chosen.groups, shape, 1)
         _alone(_register, work)
         server, holders, dashboard = _alone(_server, work), _alone(_holders, work), _alone(_dashboard, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     facts = machine(None, str)
     facts["artifacts"] = f"{chosen.groups} groups of {shape.factors} factors and {shape.trees} trees"
     for name in ("nginx", "load"):
@@ -65,9 +60,7 @@ def main() -> int:
         print("\n" + aligned([[title, "resident", "added"], *_rows(stages)]))
     print("\n" + aligned([["what holds parsed groups", "size"], *([line, f"{size:.1f} MB"] for line, size in holders)]))
     if chosen.json is not None:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        document = {"machine": facts, "server": server, "dashboard": dashboard, "holders": holders}
-        chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_samples(chosen.json, {"machine": facts, "server": server, "dashboard": dashboard, "holders": holders})
     return 0
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
-import sys
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +13,7 @@ import many
 import peers
 import serving
 from figures import Plan, Samples
+from harness import add_work_option, say, work_directory, write_samples
 from load import find_wrk
 from make_artifacts import Shape, link_groups, write_directory
 from table import HEADER, Row, machine, markdown
@@ -39,30 +36,23 @@ def main() -> int:
     if find_spec("fastapi") is None:
         raise SystemExit("The plain way needs FastAPI: pip install -r requirements-bench.txt")
     mlflow = peers.find_mlflow(chosen.mlflow)
-    work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
-    work.mkdir(parents=True, exist_ok=True)
-    (work / "nginx").mkdir(exist_ok=True)
-    if (work / "artifacts").exists():
-        raise SystemExit(f"{work} has been used. Give an empty directory.")
-    plan = Plan(
-        work=work,
-        groups=chosen.groups,
-        few_groups=min(FEW_GROUPS, max(1, chosen.groups // 2)),
-        repeats=1 if chosen.quick else 3,
-        starts=1 if chosen.quick else 5,
-        refreshes=3 if chosen.quick else 9,
-        load_seconds=QUICK_SECONDS if chosen.quick else 4.0,
-        connections=(1, 64) if chosen.quick else (1, 8, 64, 512),
-        debounces=(0.2,) if chosen.quick else (0.2, 2.0),
-        nginx=peers.find_nginx(),
-        mlflow=mlflow,
-        wrk=None if chosen.threads else find_wrk(),
-    )
-    try:
+    with work_directory(chosen.work) as work:
+        (work / "nginx").mkdir()
+        plan = Plan(
+            work=work,
+            groups=chosen.groups,
+            few_groups=min(FEW_GROUPS, max(1, chosen.groups // 2)),
+            repeats=1 if chosen.quick else 3,
+            starts=1 if chosen.quick else 5,
+            refreshes=3 if chosen.quick else 9,
+            load_seconds=QUICK_SECONDS if chosen.quick else 4.0,
+            connections=(1, 64) if chosen.quick else (1, 8, 64, 512),
+            debounces=(0.2,) if chosen.quick else (0.2, 2.0),
+            nginx=peers.find_nginx(),
+            mlflow=mlflow,
+            wrk=None if chosen.threads else find_wrk(),
+        )
         return _measure(chosen, plan)
-    finally:
-        if chosen.work is None:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     names = [subject.__name__ for subject in SUBJECTS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="registration and some of the rest")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="work there and leave everything behind")
+    add_work_option(parser)
     chosen = parser.parse_args()
     if chosen.groups < 2:
         parser.error("--groups must be 2 or more")
@@ -95,20 +85,17 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
         lambda: f"{'wrk' if plan.wrk else 'Python threads'}, {plan.load_seconds:g} s a run, {plan.repeats} rounds",
         peers.mlflow_version(plan.mlflow) if plan.mlflow else None,
     )
-    _say(f"writing {plan.groups} groups")
+    say(f"writing {plan.groups} groups")
     shape = Shape(chosen.factors, chosen.trees, chosen.depth)
     written = write_directory(plan.artifacts, plan.groups, shape, chosen.seed)
-    facts["artifacts"] = (
-        f"synthetic: {plan.groups} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB"
-    )
+    facts["artifacts"] = str(written)
     link_groups(plan.artifacts, plan.few_artifacts, plan.few_groups)
     samples = Samples()
     rows: list[Row] = []
     for subject in (*FIRST, *(subject for subject in SUBJECTS if subject.__name__ in chosen.only)):
         started = time.perf_counter()
         rows += subject(plan, samples)
-        _say(f"{subject.__name__}: {time.perf_counter() - started:.0f} s")
+        say(f"{subject.__name__}: {time.perf_counter() - started:.0f} s")
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
     for name, fact in facts.items():
         print(f"- {name}: {fact}")
@@ -126,13 +113,8 @@ def _measure(chosen: argparse.Namespace, plan: Plan) -> int:
     if chosen.json is not None:
         table = [dict(zip(HEADER, row.cells(), strict=True)) for row in rows]
         document = {"machine": facts, "table": table, "samples": samples.values}
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_samples(chosen.json, document)
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import peers
+from harness import add_work_option, say, work_directory, write_samples
 from load import find_wrk
 from make_artifacts import Shape, link_groups, write_directory
 from one_size import CONNECTIONS, WORKERS, Effort, Place, Samples, measure
@@ -120,15 +118,8 @@ def table(lines: Sequence[Figure], sizes: Sequence[int], found: dict[int, Sample
 def main() -> int:
     """Measure, print the table; return 0 also when budgets are missed: they are reported, not hidden."""
     chosen = _arguments()
-    work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-bench-"))
-    work.mkdir(parents=True, exist_ok=True)
-    if any(work.iterdir()):
-        raise SystemExit(f"{work} has been used. Give an empty directory.")
-    try:
+    with work_directory(chosen.work) as work:
         return _measure(chosen, work)
-    finally:
-        if chosen.work is None:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -143,7 +134,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few repeats: does it run, not how fast")
     parser.add_argument("--threads", action="store_true", help="make the load with Python threads, wrk or not")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="work there and leave everything behind")
+    add_work_option(parser)
     chosen = parser.parse_args()
     if min(*chosen.sizes, chosen.others) < 1 or chosen.sizes != sorted(set(chosen.sizes)):
         parser.error("--sizes must be numbers of groups, the smallest first, and --others 1 or more")
@@ -161,17 +152,14 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     )
     largest = max(*chosen.sizes, chosen.others)
     shape = Shape(chosen.factors, chosen.trees, chosen.depth)
-    _say(f"writing {largest:,} groups")
+    say(f"writing {largest:,} groups")
     written = write_directory(work / "artifacts", largest, shape, chosen.seed)
     link_groups(work / "artifacts", work / "others", chosen.others)
     facts = machine(peers.find_nginx(), lambda: "wrk" if effort.wrk else "Python threads")
     del facts["nginx"], facts["mlflow"]
-    facts["artifacts"] = (
-        f"synthetic: {largest:,} groups of {shape.factors} factors and {shape.trees} trees of depth {shape.depth}, "
-        f"{written.total_bytes / 1e6:,.0f} MB; smaller sizes are the first of them"
-    )
+    facts["artifacts"] = f"{written}; smaller sizes are the first of them"
     facts["processes"] = f"{WORKERS} workers and their owner, watching, nothing bound to a core"
-    found = {size: _one_size(chosen, work, size, effort, _say) for size in chosen.sizes}
+    found = {size: _one_size(chosen, work, size, effort, say) for size in chosen.sizes}
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
     lines = figures(chosen.debounce, chosen.others)
     rows = table(lines, chosen.sizes, found)
@@ -183,8 +171,7 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
     if chosen.json is not None:
         named = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
         document = {"machine": facts, "table": named, "samples": {str(size): found[size] for size in chosen.sizes}}
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_samples(chosen.json, document)
     return 0
 
 
@@ -197,10 +184,6 @@ def _one_size(chosen: argparse.Namespace, work: Path, size: int, effort: Effort,
     if chosen.work is None:
         shutil.rmtree(own)
     return found
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ or threads that grew.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -23,6 +20,7 @@ from edits import Edits
 from endurance import Sample, Slope, as_documents, slopes, take_samples
 from figures import Client
 from generations import Generations, Trainer
+from harness import add_work_option, work_directory, write_samples
 from make_artifacts import Shape, symbol_of
 from pairing import Checker
 from table import NONE, aligned, machine, verdict_of
@@ -43,15 +41,8 @@ EVENTS = (
 def main() -> int:
     """Run, print what happened; return 1 when anything was wrong."""
     chosen = _arguments()
-    work = chosen.work or Path(tempfile.mkdtemp(prefix="model-manager-soak-"))
-    work.mkdir(parents=True, exist_ok=True)
-    if any(work.iterdir()):
-        raise SystemExit(f"{work} has been used. Give an empty directory.")
-    try:
+    with work_directory(chosen.work) as work:
         return _soak(chosen, work)
-    finally:
-        if chosen.work is None:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=float, default=5.0, help="seconds between two samples of the processes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=peers.PROJECT / "bench" / "results" / "soak.json", metavar="FILE")
-    parser.add_argument("--work", type=Path, metavar="DIR", help="work there and leave everything behind")
+    add_work_option(parser)
     chosen = parser.parse_args()
     if chosen.factors < 4 or chosen.groups < 2 or chosen.bots < 1:
         parser.error("--factors must be 4, --groups 2 and --bots 1 at least")
@@ -205,8 +196,7 @@ def _report(
         "slopes": [{"name": line.name, "unit": line.unit, "first": line.first, "last": line.last,
                     "an_hour": line.an_hour, "error": line.error, "flat": line.is_flat} for line in lines],
     }  # fmt: skip
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_samples(chosen.json, document)
     return 1 if run.problems or missing or grown else 0
 
 

@@ -35,6 +35,7 @@
     │   └── StoreBusy                       503
     ├── ConversionFailed                    502
     ├── ServiceAway                         503  another process of ours does not answer
+    ├── ReaderNotStarted                    503  no process is left to read artifacts with
     ├── ServiceUnwell                       503  another process of ours answers that it cannot work
     ├── BoosterNotUnderstood                500  a model that can be served, not drawn
     └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
@@ -319,6 +320,13 @@ class ServiceAway(ModelManagerError):
 
     status = 503
     title = "Payload server away"
+
+
+class ReaderNotStarted(ModelManagerError):
+    """The system starts no more processes just now, so nothing is known of the artifacts that were to be read."""
+
+    status = 503
+    title = "No process for reading"
 
 
 class ServiceUnwell(ModelManagerError):

@@ -19,16 +19,21 @@ def configure_logs(style: str) -> None:
     if style == "plain":
         last: list[structlog.types.Processor] = [
             _visible_texts,
-            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_as_json)]
+        last = [structlog.processors.ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer(_as_json)]
     structlog.configure(
         processors=[*shared, *last],
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
     )
 
+
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Without the values of variables: one of them may be the write token."""
 
 _ENCODER = json.JSONEncoder(default=repr)
 """Made once: `json.dumps` makes one for each line where there is a ``default``, which takes longer than the line."""

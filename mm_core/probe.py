@@ -86,9 +86,12 @@ def _is_health(document: Any) -> bool:
     if not isinstance(document, dict) or "store_revision" not in document:
         return False
     without_scan = document.get("models_without_scan", [])
+    threads = document.get("threads", {})
     return (
         isinstance(document.get("status"), str)
         and isinstance(document.get("watcher", {}), dict)
+        and isinstance(threads, dict)
+        and all(isinstance(thread, dict) for thread in threads.values())
         and isinstance(without_scan, list)
         and all(isinstance(name, str) for name in without_scan)
     )

@@ -17,6 +17,10 @@ Record = msgspec.Struct
 RawJson = msgspec.Raw
 """The type of a part of a document that is checked to be JSON and left undecoded."""
 
+Missing = msgspec.UnsetType
+"""The type of a part that a document need not have; ``null`` is not that."""
+
+MISSING = msgspec.UNSET
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 

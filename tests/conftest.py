@@ -74,6 +74,23 @@ def write_group_below(root: Path, booster_json: bytes, key: str, folder: str = "
 
 
 @pytest.fixture
+def model_root(write_group: Callable[..., Path]) -> Path:
+    """A root with two whole groups."""
+    write_group("BTCUSDT_mid_chg_1m")
+    return write_group("SOLUSDT_mid_chg_1m")
+
+
+def config_of(mean: float) -> dict[str, dict[str, list[float]]]:
+    """Return a factor config of ``SOLUSDT``, all of whose means are ``mean``."""
+    return {"SOLUSDT": {"mean_values": [mean] * len(FACTORS), "variance_values": [1.0] * len(FACTORS)}}
+
+
+def save_config(registry: Registry, mean: float, model_name: str = "m") -> int:
+    """Save `config_of` a mean; return the revision."""
+    return registry.configs.save(model_name, "SOLUSDT", config_of(mean), by="api").record.revision
+
+
+@pytest.fixture
 def num_feature(booster_json: bytes) -> int:
     """What the booster itself says."""
     return int(json.loads(booster_json)["learner"]["learner_model_param"]["num_feature"])
@@ -89,6 +106,13 @@ def settings(tmp_path: Path) -> Settings:
 def registry(settings: Settings) -> Registry:
     """A registry on an empty data directory."""
     return open_registry(settings)
+
+
+@pytest.fixture
+def registered(registry: Registry, model_root: Path) -> Registry:
+    """A registry whose model ``m`` has two whole groups."""
+    registry.registrations.register("m", str(model_root))
+    return registry
 
 
 @pytest.fixture

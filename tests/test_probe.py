@@ -17,7 +17,8 @@ import pytest
 
 from mm_core.errors import ServiceAway, ServiceUnwell
 from mm_core.probe import MOST_BYTES, RouteFigures, probe
-from tests.api.conftest import RunningServer, free_port, start_server
+from tests.api.conftest import RunningServer, register, start_server
+from tests.processes import free_port
 
 __all__ = ["start_server"]
 
@@ -84,9 +85,7 @@ def test_a_real_server_tells_its_health_and_its_requests_by_route(
     write_group: Callable[..., Path],
 ) -> None:
     server = start_server(WATCH_ENABLED="0")
-    root = write_group()
-    done = httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}, timeout=60)
-    assert done.status_code == 200
+    register(server, write_group())
     for _ in range(3):
         httpx.get(server.url + "/api/models/nobody/model/SOLUSDT")
     state = probe(server.url)
@@ -133,6 +132,8 @@ def test_a_server_that_drains_is_there(serve: Callable[..., str]) -> None:
         _answer(b'"ok"'),
         _answer(b"{}"),
         _answer(b'{"status": "ok"}'),
+        _answer(b'{"status": "ok", "store_revision": 3, "threads": ["watcher"]}'),
+        _answer(b'{"status": "ok", "store_revision": 3, "threads": {"watcher": "off"}}'),
         _answer(b'{"detail": "Not Found"}', "404 Not Found"),
         _answer(b'{"status": 500, "title": "Internal error"}', "500 Internal Server Error"),
         _answer(b"\xff\xfe{}"),

@@ -64,12 +64,16 @@ def prepared_answer(
 
 def result_answer(document: Any, headers: Mapping[str, str] | None = None) -> HTTPResponse:
     """Answer a write: nothing of it is cached."""
-    data = strict_json.encode(document)
+    return momentary_answer(strict_json.encode(document), JSON, headers)
+
+
+def momentary_answer(data: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> HTTPResponse:
+    """Answer with bytes that are true at this moment alone: nobody keeps them."""
     return HTTPResponse(
         data,
         status=200,
         headers={
-            "Content-Type": JSON,
+            "Content-Type": content_type,
             "Content-Length": str(len(data)),
             "Cache-Control": "no-store",
             **(headers or {}),

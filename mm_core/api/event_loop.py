@@ -2,8 +2,8 @@
 
 waitress asks every connection before every wait whether it wants to read or write, which with 512 idle bots costs an
 active one more than its own request. Here the system's epoll remembers what was answered, and only connections that
-something happened to are asked again: an event, or a task thread that worked for them. Once a second all are asked, as
-waitress's own timeouts need it.
+something happened to are asked again: an event, or a task thread that worked for them. Once a second all are asked,
+after whoever bears with them has looked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,9 +22,13 @@ FULL_LOOK_SECONDS = 1.0
 
 
 class EventLoop:
-    """Runs the connections of one server; other threads tell it by `touch` and a pulled trigger."""
+    """Runs the connections of one server; other threads tell it by `touch` and a pulled trigger.
+
+    What is in ``each_second`` is called at least that often, in the loop's thread.
+    """
 
     def __init__(self, connections: dict[int, Any]) -> None:
+        self.each_second: list[Callable[[], None]] = []
         self._connections = connections
         self._wanted: dict[int, int] = {}
         self._touched: deque[int] = deque()
@@ -57,6 +61,11 @@ class EventLoop:
         """Forget a connection; the system has done so, and may give its number to the next one."""
         self._wanted.pop(descriptor, None)
 
+    def forget(self, descriptor: int) -> None:
+        """Look after a connection no longer that another process may keep open."""
+        if self._wanted.pop(descriptor, None):
+            self._epoll.unregister(descriptor)
+
     def run(self) -> None:
         """Wait and answer until an exception ends it."""
         next_full_look = 0.0
@@ -65,6 +74,8 @@ class EventLoop:
             if now >= next_full_look or self._look_at_all.is_set():
                 self._look_at_all.clear()
                 next_full_look = now + FULL_LOOK_SECONDS
+                for look in self.each_second:
+                    look()
                 for descriptor in list(self._connections):
                     self._ask(descriptor)
             while self._touched:
@@ -85,12 +96,16 @@ class EventLoop:
         known = self._wanted.get(descriptor, 0)
         if wanted == known:
             return
-        if not wanted:
-            self._epoll.unregister(descriptor)
-            del self._wanted[descriptor]
-            return
-        if known:
-            self._epoll.modify(descriptor, wanted)
+        try:
+            if not wanted:
+                self._epoll.unregister(descriptor)
+            elif known:
+                self._epoll.modify(descriptor, wanted)
+            else:
+                self._epoll.register(descriptor, wanted)
+        except OSError:  # it was closed meanwhile: the system knows it no longer
+            wanted = 0
+        if wanted:
+            self._wanted[descriptor] = wanted
         else:
-            self._epoll.register(descriptor, wanted)
-        self._wanted[descriptor] = wanted
+            self._wanted.pop(descriptor, None)

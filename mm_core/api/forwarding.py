@@ -13,7 +13,7 @@ from mm_core.api.problems import REQUEST_ID, problem_parts
 
 CHUNK_BYTES = 1 << 16
 ROUTE_HEADER = "X-Model-Manager-Route"
-HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+HOP_BY_HOP = {"connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 
 Start = Callable[..., Any]
 

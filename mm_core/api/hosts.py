@@ -34,7 +34,9 @@ def allowed_hosts(settings: Settings) -> AllowedHosts:
     """Return the names of the settings and the machine's own, any where neither names nor a write token are set."""
     if settings.allowed_hosts is None and settings.write_token is None:
         return AllowedHosts(None)
-    return AllowedHosts({*(settings.allowed_hosts or ()), "localhost", socket.gethostname(), settings.http_host})
+    names = {*(settings.allowed_hosts or ()), "localhost", socket.gethostname()}
+    bound_to = host_name(settings.http_host)  # '*' is no name, but every address of this machine
+    return AllowedHosts(names | {bound_to} if bound_to else names)
 
 
 @lru_cache(256)

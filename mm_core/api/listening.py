@@ -16,19 +16,23 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import BaseWSGIServer
 
+from mm_core.api.accepting import Accepting
 from mm_core.api.access_log import AccessLog, Application
 from mm_core.api.channels import Channel
 from mm_core.api.event_loop import EventLoop
 from mm_core.api.hosts import AllowedHosts
 from mm_core.api.incoming import LARGEST_BODY
-from mm_core.api.parsing import LARGEST_HEAD, Heads, Request
+from mm_core.api.parsing import Heads, Request
 from mm_core.api.patience import Patience
+from mm_core.api.process import connections_that_fit
 from mm_core.api.pulls import ReadyPulls
+from mm_core.api.refusals import LARGEST_HEAD
 from mm_core.errors import SettingsError
 from mm_core.settings import Settings
 
 BACKLOG = 1024
 CONNECTIONS = 3000
+ENDING_SECONDS = 0.2
 SEND_BYTES = 256 << 10
 """Of an answer, gathered before they are sent; why, and why the other values: docs/operations.md, "Tuning"."""
 
@@ -88,8 +92,7 @@ def server_on(
         threads=settings.threads,
         ident=None,
         backlog=BACKLOG,
-        connection_limit=CONNECTIONS,
-        cleanup_interval=1,
+        connection_limit=connections_that_fit(CONNECTIONS),
         send_bytes=SEND_BYTES,
         max_request_header_size=LARGEST_HEAD,
         max_request_body_size=LARGEST_BODY + 1,
@@ -98,12 +101,16 @@ def server_on(
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it says each time that a request waits for a thread
     loop = EventLoop(connections_of(server))
     for listener in listeners(server):
+        listener.intake = Accepting(listener)
+        listener.is_ending = False
+        listener.begin_to_end = partial(_begin_to_end, listener)
         listener.channel_class = Channel
         listener.loop = loop
         listener.pull_trigger = partial(_touch_and_pull, loop, listener.trigger)
         listener.heads = Heads(listener.adj, None)
         listener.refused = _note_nothing
-        listener.maintenance = Patience(listener, settings.request_seconds, settings.idle_seconds)
+        listener.maintenance = _note_nothing  # waitress asks for it by the time of day, which may be set back
+        loop.each_second.append(Patience(listener, settings.request_seconds, settings.idle_seconds))
         if door is not None:
             listener.heads = Heads(listener.adj, door.hosts)
             listener.refused = partial(_note_refusal, door.access)
@@ -112,7 +119,7 @@ def server_on(
 
 
 def _note_nothing(*_: object) -> None:
-    """Leave the note to whoever passed the request on."""
+    """Leave it to whoever passed the request on, or looks after connections."""
 
 
 def _note_refusal(
@@ -123,13 +130,29 @@ def _note_refusal(
     access.note(request_id, method, path, "refused", status, size_bytes, seconds, channel.addr[0])
 
 
+def _begin_to_end(listener: Any) -> None:
+    """Take in who waits to be, and let answers tell that their connection ends: ready ones do not, threads' do."""
+    listener.is_ending = True
+    listener.add_task = listener.task_dispatcher.add_task
+    listener.intake.take_all()
+
+
 def run(server: Any) -> None:
     """Serve until SIGINT, or whatever else raises ``KeyboardInterrupt`` or ``SystemExit``, ends it."""
     try:
         listeners(server)[0].loop.run()
     except (KeyboardInterrupt, SystemExit):
-        server.task_dispatcher.shutdown()
+        _end_threads(server.task_dispatcher)
         wasyncore.close_all(connections_of(server))
+
+
+def _end_threads(dispatcher: Any) -> None:
+    """End the threads that are idle; those that are not had their time, and end with the process."""
+    dispatcher.set_thread_count(0)
+    deadline = time.monotonic() + ENDING_SECONDS
+    while dispatcher.threads and time.monotonic() < deadline:
+        time.sleep(0.005)
+    dispatcher.shutdown(timeout=0)
 
 
 def connections_of(server: Any) -> dict[int, Any]:
@@ -148,11 +171,6 @@ def listeners(server: Any) -> list[Any]:
     if isinstance(server, BaseWSGIServer):
         return [server]
     return [entry for entry in list(server.map.values()) if isinstance(entry, BaseWSGIServer)]
-
-
-def channels(server: Any) -> list[Any]:
-    """Return the open connections."""
-    return [channel for listener in listeners(server) for channel in list(listener.active_channels.values())]
 
 
 class _ReadyFirst:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
@@ -21,6 +23,31 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 
 MOST_LABELS = 512
 """Counters that are found at once; prometheus-client takes a lock and builds texts to find one of its own."""
+
+
+FIGURES_BYTES = 1 << 20
+"""Of each file of figures that a worker shares: more than every route with every status takes."""
+
+log = structlog.get_logger("mm_core.server")
+
+
+def share_figures() -> None:
+    """Take the space for what this process shares with its owner before `Metrics` is made; else count for itself alone.
+
+    prometheus-client writes through a map of a file with holes: where the disk has no room for one of them, that is
+    not an error but SIGBUS, in the middle of a pull.
+    """
+    directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    paths = [directory / f"{kind}_{os.getpid()}.db" for kind in ("counter", "histogram", "gauge_livesum")]
+    try:
+        for path in paths:
+            with path.open("xb") as file:
+                os.posix_fallocate(file.fileno(), 0, FIGURES_BYTES)
+    except OSError as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        log.error("figures_not_shared", reason=str(error), directory=str(directory))
+        values.ValueClass = values.MutexValue
 
 
 class Metrics:
@@ -132,5 +159,13 @@ class _RegistryFigures(Collector):
         yield findings
         waiting = self._registry.publisher.waiting
         yield GaugeMetricFamily("model_manager_payloads_waiting", "Payloads that are still to be made.", waiting)
+        working = GaugeMetricFamily(
+            "model_manager_thread_working",
+            "1 where a background thread does its work, 0 where something keeps it from that or it ended.",
+            labels=["thread"],
+        )
+        for name, thread in self._registry.threads().items():
+            working.add_metric([name], thread.is_running and thread.problem is None)
+        yield working
         watcher = self._registry.watcher.state()
         yield CounterMetricFamily("model_manager_watch_refreshes", "Refreshes by the watcher.", watcher.refreshes)

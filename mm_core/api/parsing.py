@@ -12,52 +12,24 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
-from waitress.receiver import ChunkedReceiver
-from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
+from mm_core.api.chunks import Chunks
 from mm_core.api.hosts import AllowedHosts, host_name
+from mm_core.api.refusals import LARGEST_HEAD, MOST_HEADERS, Refusal
 
-LARGEST_HEAD = 64 << 10
-"""Bytes of a request line and its headers; waitress looks through all of them at every byte that is added."""
-
-MOST_HEADERS = 100
 REMEMBERED_HEADS = 2048
 LONGEST_REMEMBERED = 512
 """Bytes of a head that is remembered: bots ask with the same one until what they have is stale."""
 
-LONGEST_CHUNK_LINE = 1024
-LONGEST_TRAILER = 8192
-
-_FIRST_BYTES = frozenset(b"\r\nABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~")
+_TOKEN_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~")
+_SLASH = ord("/")
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
+_REQUEST_LINE = re.compile(
+    rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ (?P<target>[\x21-\x7e\x80-\xff]+) HTTP/(?P<version>[0-9]\.[0-9])"
+)
+_WITH_HOST = re.compile(rb"https?://[^/?#]", re.IGNORECASE)
 _PADDED = re.compile(rb"(\r\n[^:\r\n]*:)[ \t]+")
 _CODINGS = re.compile(rb"\r\ntransfer-encoding:[ \t]*([^\r\n]*)")
-
-_SENTENCES = {
-    400: ("Bad request", "The request is not HTTP/1.1 as RFC 9112 has it. Send it with an HTTP client library."),
-    408: ("Request too slow", "The request did not arrive in time. Send it again, whole."),
-    413: ("Body too large", "The body is larger than this server takes. Send a smaller one."),
-    421: (
-        "Not this server",
-        "The Host header names another server. Ask by this machine's address or name, or have its operator add the "
-        "name to MODEL_MANAGER_ALLOWED_HOSTS.",
-    ),
-    431: (
-        "Headers too large",
-        f"Request line and headers have more than {LARGEST_HEAD >> 10} KiB or {MOST_HEADERS} lines. Send fewer.",
-    ),
-    500: ("Internal Server Error", "The server made a mistake that is now in its log. Try again."),
-    501: ("Not implemented", "Of the transfer codings, chunked alone is understood. Send Content-Length, or chunked."),
-    505: ("HTTP version not supported", "This server speaks HTTP/1.1 and HTTP/1.0. Ask with one of these."),
-}
-
-
-class Refusal(Error):  # type: ignore[misc]
-    """Why a request is not handed to the application; repeats nothing of what was sent."""
-
-    def __init__(self, status: int, detail: str | None = None) -> None:
-        self.code = status
-        self.reason, usual = _SENTENCES.get(status, _SENTENCES[400])
-        super().__init__(detail or usual)
 
 
 class _Head(NamedTuple):
@@ -90,6 +62,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
     error: Any
     body_rcv: Any
+    expect_continue: bool
+    _held: bytes | bytearray = b""
+    """Of a head that has not arrived whole."""
 
     def __init__(self, heads: Heads) -> None:
         super().__init__(heads.adj)
@@ -98,16 +73,44 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         self._refusal: Refusal | None = None
 
     def received(self, data: bytes) -> int:
-        """Take bytes and return how many belong to this request; ``completed`` tells whether it is whole."""
-        if self.body_rcv is None and not self.header_plus and data[0] not in _FIRST_BYTES:
-            return self._end(Refusal(400), data)
-        taken: int = super().received(data)
-        if self.error is not None:
+        """Take bytes and return how many belong to this request; ``completed`` tells whether it is whole.
+
+        Empty lines before it are a request of their own, which is ``empty``.
+        """
+        taken: int
+        if self.body_rcv is not None or (data[0] in _TOKEN_BYTES and not self._held and b"\r\n\r\n" in data):
+            taken = super().received(data)
+        else:
+            taken = self._received_part(data)
+        if self.error is not None and not isinstance(self.error, Refusal):
             self.error = self._refusal or Refusal(self.error.code)
-            self.expect_continue = False  # else waitress asks for the body, and waits for it
-        elif not self.headers_finished and _has_bare_newline(data, self.header_plus):
-            return self._end(Refusal(400), data)
+        if self.expect_continue and (self.completed or taken < len(data)):
+            self.expect_continue = False  # else waitress asks for a body that comes, or is refused, or none
         return taken
+
+    def _received_part(self, data: bytes) -> int:
+        held = len(self._held)
+        if held < 2:
+            begin = bytes(self._held) + data
+            empty_lines = _EMPTY_LINES.match(begin)
+            if empty_lines is not None:
+                self.empty = self.completed = True
+                return empty_lines.end() - held
+            if begin[0] not in _TOKEN_BYTES and begin != b"\r":
+                return self._end(Refusal(400), data)
+        if not held:
+            self._held = bytearray()
+        self._held += data
+        end = self._held.find(b"\r\n\r\n", max(held - 3, 0))
+        if end >= 0:
+            whole, self._held = bytes(self._held), b""
+            return int(super().received(whole)) - held
+        self.header_bytes_received = held + len(data)
+        if self.header_bytes_received >= LARGEST_HEAD:
+            return self._end(Refusal(431), data)
+        if _has_bare_newline(self._held, max(held - 1, 0)):
+            return self._end(Refusal(400), data)
+        return len(data)
 
     def end(self, refusal: Refusal) -> None:
         """Refuse what has not arrived whole."""
@@ -139,23 +142,31 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             raise self._refused(Refusal(431))
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise self._refused(Refusal(400, "A header is folded over lines. Send each on one line."))
+        self._check_line(header_plus[: header_plus.find(b"\r\n")])
         if b":  " in header_plus or b"\t" in header_plus:  # waitress tries every way to share padding out
             header_plus = _PADDED.sub(rb"\1", header_plus)
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # a length that Python does not convert, an address that urllib does not take
             raise self._refused(Refusal(400)) from error
-        if self.version != "1.1" and self.version != "1.0":
-            raise self._refused(Refusal(505 if self.version else 400))
         lowered = header_plus.lower()
         if b"\r\ntransfer-encoding:" in lowered:
             self._check_codings(_CODINGS.findall(lowered))
-        if not self.request_uri.startswith("/"):
-            self._check_target()
         if not self.path.isascii():
             self._check_path()
         if self._heads.hosts is not None:
             self._check_host(self._heads.hosts)
+
+    def _check_line(self, line: bytes) -> None:
+        """Check the first line before waitress does, whose time grows with the square of some targets."""
+        found = _REQUEST_LINE.fullmatch(line)
+        if found is None:
+            raise self._refused(Refusal(400))
+        if found["version"] not in (b"1.1", b"1.0"):
+            raise self._refused(Refusal(505))
+        target = found["target"]
+        if target[0] != _SLASH and target != b"*" and _WITH_HOST.match(target) is None:
+            raise self._refused(Refusal(400, "The request's target is no path. Ask for one that starts with '/'."))
 
     def _check_codings(self, given: list[bytes]) -> None:
         if self.version != "1.1" or "CONTENT_LENGTH" in self.headers:
@@ -164,14 +175,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             )
         if [value.strip() for value in given] != [b"chunked"]:
             raise self._refused(Refusal(501))
-        self.body_rcv = _Chunks(self.body_rcv.getbuf(), self.adj.max_request_body_size)
-
-    def _check_target(self) -> None:
-        if self.request_uri == "*":
-            return
-        if self.proxy_scheme.lower() not in {"http", "https"} or not self.proxy_netloc:
-            raise self._refused(Refusal(400, "The request's target is no path. Ask for one that starts with '/'."))
-        self.headers["HOST"] = self.proxy_netloc  # RFC 9112, 3.2.2: the Host header does not count then
+        self.body_rcv = Chunks(self.body_rcv.getbuf(), self.adj.max_request_body_size)
 
     def _check_path(self) -> None:
         try:
@@ -180,14 +184,16 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
             raise self._refused(Refusal(400, "The path is no UTF-8 text. Percent-encode it as UTF-8.")) from error
 
     def _check_host(self, hosts: AllowedHosts) -> None:
-        host = self.headers.get("HOST")
-        if host is None:
-            if self.version == "1.1":
-                raise self._refused(Refusal(400, "The request has no Host header. Send one."))
-            return
-        if host_name(host) is None:
-            raise self._refused(Refusal(400, "The Host header is no name or address, or came twice. Send one."))
-        if not hosts.allows(host):
+        given = self.headers.get("HOST")
+        if given is None and self.version == "1.1":
+            raise self._refused(Refusal(400, "The request has no Host header. Send one."))
+        host = given
+        if self.proxy_scheme:
+            host = self.headers["HOST"] = self.proxy_netloc  # RFC 9112, 3.2.2: what the header names does not count
+        for each in (given, host):
+            if each is not None and host_name(each) is None:
+                raise self._refused(Refusal(400, "The Host header is no name or address, or came twice. Send one."))
+        if host is not None and not hosts.allows(host):
             raise self._refused(Refusal(421))
 
     def _refused(self, refusal: Refusal) -> ParsingError:
@@ -198,26 +204,6 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 _OF_ONE_REQUEST = frozenset({"headers", *vars(Request(Heads(None, None)))})
 
 
-class _Chunks(ChunkedReceiver):  # type: ignore[misc]
-    """A chunked body whose lines between the chunks are bounded: waitress keeps and copies any length of them."""
-
-    def __init__(self, buf: Any, largest_chunk: int) -> None:
-        super().__init__(buf)
-        self._largest_chunk = largest_chunk
-
-    def received(self, s: bytes) -> int:
-        taken: int = super().received(s)
-        is_odd = len(self.control_line) > LONGEST_CHUNK_LINE or b"\n" in self.control_line
-        if is_odd or (not self.completed and len(self.trailer) > LONGEST_TRAILER):
-            self.error = BadRequest("A line between chunks is not one")
-        elif self.chunk_remainder > self._largest_chunk:
-            self.error = RequestEntityTooLarge("A chunk is too large")
-        return taken
-
-
-def _has_bare_newline(data: bytes, received: bytes) -> bool:
-    """Return whether a newline in ``data``, the last of what was received, has no return before it."""
-    if b"\n" not in data:
-        return False
-    recent = received[-len(data) - 1 :]
-    return recent.count(b"\n") != recent.count(b"\r\n") + recent.startswith(b"\n")
+def _has_bare_newline(received: bytes | bytearray, since: int) -> bool:
+    """Return whether a newline from ``since`` on has no return before it."""
+    return received.count(b"\n", since) != received.count(b"\r\n", since) + received.startswith(b"\n", since)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mm_core.api.parsing import Refusal
+from mm_core.api.refusals import Refusal
 
 SLOWEST_BYTES_A_SECOND = 4096
 """Requests must arrive, and answers be read, no slower on average once the first seconds are over."""
@@ -15,15 +15,15 @@ IDLE_SECONDS_WHEN_FULL = 5.0
 
 
 class Patience:
-    """Ends connections of one listener; waitress asks it once a second in the thread of its loop."""
+    """Ends connections of one listener; the loop calls it once a second."""
 
     def __init__(self, listener: Any, request_seconds: float, idle_seconds: float) -> None:
         self._listener = listener
         self._request_seconds = request_seconds
         self._idle_seconds = idle_seconds
 
-    def __call__(self, now: float) -> None:
-        """Look at every connection; ``now`` is the time of day that waitress notes activity in."""
+    def __call__(self) -> None:
+        """Look at every connection."""
         is_full = len(self._listener._map) >= self._listener.adj.connection_limit
         idle_seconds = min(self._idle_seconds, IDLE_SECONDS_WHEN_FULL) if is_full else self._idle_seconds
         moment = time.monotonic()
@@ -46,9 +46,9 @@ class Patience:
                 if self._is_too_slow(moment - request.began, received):
                     channel.give_up(Refusal(408))
                 continue
-            has_asked = channel.last_activity != channel.creation_time
+            has_asked = channel.active_at != channel.opened_at
             allowed = idle_seconds if has_asked else min(idle_seconds, self._request_seconds)
-            if now - channel.last_activity > allowed:
+            if moment - channel.active_at > allowed:
                 channel.will_close = True
 
     def _look_at_reader(self, channel: Any, moment: float) -> None:

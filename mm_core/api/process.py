@@ -8,11 +8,12 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 
-from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
+from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
 
 M_MMAP_THRESHOLD = -3  # malloc.h
@@ -23,6 +24,13 @@ compressed bodies of most payloads less, and at 256 KiB each of those cost its r
 
 OPEN_FILES = 10_000
 """Of a connection and the two files that its request and its answer may be kept in, as many as there may be."""
+
+ENDING_SECONDS = 0.5
+"""For what is being read or made when the server ends; it leaves nothing half written, and is done again later."""
+
+FILES_OF_A_CONNECTION = 3
+OTHER_FILES = 1000
+"""What else may be open at once, half of all where there are fewer than twice as many."""
 
 log = structlog.get_logger("mm_core.server")
 
@@ -39,9 +47,15 @@ def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        registry.cleaner.stop()
-        registry.watcher.stop()
-        registry.publisher.stop()
+        ending = threading.Thread(target=_end, args=(registry,), daemon=True)
+        ending.start()
+        ending.join(ENDING_SECONDS)
+
+
+def _end(registry: Registry) -> None:
+    registry.cleaner.stop()
+    registry.watcher.stop()
+    registry.publisher.stop()
 
 
 def allow_many_files() -> None:
@@ -50,6 +64,17 @@ def allow_many_files() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def connections_that_fit(wanted: int) -> int:
+    """Return how many connections the files that may be open are enough for, at most ``wanted``."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return wanted
+    fitting = (files - min(OTHER_FILES, files // 2)) // FILES_OF_A_CONNECTION
+    if fitting < wanted:
+        log.warning("few_open_files", files=files, connections=fitting, wanted_files=OPEN_FILES)
+    return min(fitting, wanted)
 
 
 def give_freed_memory_back() -> None:
@@ -68,17 +93,15 @@ def _settle(registry: Registry) -> None:
 
     With 10,000 groups in memory a round took 0.2 s, twice for each changed group.
     """
-    try:
-        registry.store.complete_copies()
-    except ModelManagerError as error:
-        log.warning("copies_incomplete", reason=error.detail)
-    try:
-        for sentence in registry.registrations.restore_missing_scans():
-            log.error("model_out_of_service", reason=sentence)
-        view = registry.view()
-        for model in view.models():
-            view.scan(model.name)
-    except ModelManagerError as error:  # each request that needs it is told the same
-        log.error("state_unreadable", reason=error.detail)
+    Trouble("copies_incomplete").attempt(registry.store.complete_copies)
+    Trouble("state_unreadable").attempt(partial(_read_all, registry))  # each request that needs it is told the same
     gc.collect()
     gc.freeze()
+
+
+def _read_all(registry: Registry) -> None:
+    for sentence in registry.registrations.restore_missing_scans():
+        log.error("model_out_of_service", reason=sentence)
+    view = registry.view()
+    for model in view.models():
+        view.scan(model.name)

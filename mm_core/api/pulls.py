@@ -20,7 +20,7 @@ from mm_core.api.answers import JSON
 from mm_core.api.negotiation import SMALLEST_COMPRESSED, chosen_coding, is_not_modified
 from mm_core.errors import ModelManagerError
 from mm_core.payloads import Coding, entity_tag
-from mm_core.registry import Registry
+from mm_core.registry import OpenBlob, Registry
 
 PAYLOAD_RULE = "/api/models/<model_name>/model/<symbol>"
 LONGEST_HEADER = 512
@@ -37,7 +37,7 @@ class ReadyAnswer(NamedTuple):
     """Bytes to send, and what the log says of them."""
 
     head: bytes
-    body: bytes | mmap
+    body: bytes | mmap | OpenBlob
     request_id: str
     status: int
     size_bytes: int

@@ -8,7 +8,7 @@ from pathlib import Path
 from bottle import Bottle, HTTPResponse
 
 from mm_core import __version__
-from mm_core.api.answers import bytes_answer, document_answer
+from mm_core.api.answers import bytes_answer, document_answer, momentary_answer
 from mm_core.api.hosts import host_name
 from mm_core.api.incoming import header
 from mm_core.api.metrics import Metrics
@@ -61,6 +61,10 @@ def add_service_routes(
                 "refreshes": watcher.refreshes,
                 "last_error": watcher.last_error,
             },
+            "threads": {
+                name: {"running": thread.is_running, "problem": thread.problem}
+                for name, thread in registry.threads().items()
+            },
         }
         answer = document_answer(document, cache)
         if is_draining():
@@ -73,16 +77,7 @@ def add_service_routes(
 
     @app.get("/metrics")
     def metrics_text() -> HTTPResponse:
-        data = metrics.text()
-        return HTTPResponse(
-            data,
-            status=200,
-            headers={
-                "Content-Type": metrics.content_type,
-                "Content-Length": str(len(data)),
-                "Cache-Control": "no-store",
-            },
-        )
+        return momentary_answer(metrics.text(), metrics.content_type)
 
     @app.get("/")
     def dashboard() -> HTTPResponse:

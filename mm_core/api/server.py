@@ -6,6 +6,7 @@ import threading
 
 import structlog
 
+from mm_core.api.accepting import turn_newcomers_away
 from mm_core.api.app import create_app
 from mm_core.api.draining import StopSignals
 from mm_core.api.hosts import allowed_hosts
@@ -36,7 +37,7 @@ def serve(settings: Settings) -> int:
     application = create_app(registry, settings, draining.is_set)
     door = FrontDoor(allowed_hosts(settings), application, ReadyPulls(registry, application))
     server = server_on(sockets[0], application, settings, door)
-    stop = StopSignals(server, draining)
+    stop = StopSignals(server, draining, lambda deadline: turn_newcomers_away(sockets[0]))
     with kept_current(registry, settings), stop:
         log.info("serving", host=settings.http_host, port=settings.http_port, data_dir=str(settings.data_dir))
         run(server)

@@ -12,17 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 import mm_core
+from mm_core.api.accepting import turn_newcomers_away
 from mm_core.api.app import create_routes
-from mm_core.api.draining import DRAIN_SECONDS, StopSignals
+from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Owned
 from mm_core.api.listening import BACKLOG, run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import kept_current
+from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -33,7 +36,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 LONGEST_PLACE = 64
 """Bytes of a directory's path: a socket's whole path has at most 107."""
 
-STOPPING_SECONDS = 1.0
+STOPPING_SECONDS = 0.5
 """More than the drain that a worker is given before it is killed."""
 
 log = structlog.get_logger("mm_core.server")
@@ -87,6 +90,7 @@ class _Workers:
     def __init__(
         self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path, ended: Callable[[int], None]
     ) -> None:
+        self._sockets = [each for one in sockets for each in one]
         self._descriptors = [[each.fileno() for each in one] for one in sockets]
         self._owner = str(owner)
         project = str(Path(mm_core.__file__).parent.parent)
@@ -113,44 +117,45 @@ class _Workers:
         with self._lock:
             return len(self._running)
 
-    def stop(self) -> None:
-        """Let every worker finish what it has in flight, and wait for that; the slowest are killed."""
+    def stop(self, deadline: float) -> None:
+        """Let every worker answer who has connected to it, and wait for that; those that do not end are killed."""
         self._stopping.set()
+        turn_newcomers_away(self._sockets)
         with self._lock:
             for process in self._running.values():
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN_SECONDS + STOPPING_SECONDS
+        for each in self._sockets:  # the workers' own copies last until they have taken in who waits
+            each.close()
         for keeper in self._keepers:
-            keeper.join(max(deadline - time.monotonic(), 0.0))
+            keeper.join(max(deadline + STOPPING_SECONDS - time.monotonic(), 0.0))
         with self._lock:
             for process in self._running.values():
                 process.kill()
 
     def _keep(self, number: int) -> None:
-        pause, descriptors = 0.0, self._descriptors[number]
+        trouble, pause = Trouble("worker_not_kept"), 0.0
         while not self._stopping.wait(pause):
             started = time.monotonic()
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                process = subprocess.Popen(  # noqa: S603 - our own module, our own paths
-                    [
-                        sys.executable,
-                        "-m",
-                        "mm_core.api.worker",
-                        str(os.getpid()),
-                        self._owner,
-                        *map(str, descriptors),
-                    ],
-                    env=self._environment,
-                    pass_fds=descriptors,
-                )
-                self._running[number] = process
-            code = process.wait()
-            with self._lock:
-                del self._running[number]
-            self._ended(process.pid)
-            if not self._stopping.is_set():
-                log.error("worker_ended", pid=process.pid, code=code)
+            trouble.attempt(partial(self._run_one, number), worker=number)
             lived = time.monotonic() - started
             pause = min(max(pause * 2, 0.1), LONGEST_PAUSE_SECONDS) if lived < SHORTEST_LIFE_SECONDS else 0.0
+
+    def _run_one(self, number: int) -> None:
+        """Start a worker and wait for its end."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            process = self._running[number] = self._started(self._descriptors[number])
+        code = process.wait()
+        with self._lock:
+            del self._running[number]
+        if not self._stopping.is_set():
+            log.error("worker_ended", pid=process.pid, code=code)
+        self._ended(process.pid)
+
+    def _started(self, descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 - our own module, our own paths
+            [sys.executable, "-m", "mm_core.api.worker", str(os.getpid()), self._owner, *map(str, descriptors)],
+            env=self._environment,
+            pass_fds=descriptors,
+        )

@@ -16,7 +16,7 @@ from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Forwarding
 from mm_core.api.hosts import allowed_hosts
 from mm_core.api.listening import FrontDoor, run, server_on
-from mm_core.api.metrics import Metrics
+from mm_core.api.metrics import Metrics, share_figures
 from mm_core.api.process import allow_many_files, give_freed_memory_back
 from mm_core.api.pulls import ReadyPulls
 from mm_core.logs import configure_logs
@@ -36,13 +36,15 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     allow_many_files()
     give_freed_memory_back()
     registry = open_registry(settings)
+    share_figures()
     metrics = Metrics(registry)
     application = AccessLog(Forwarding(owner_socket), metrics)
     sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     door = FrontDoor(allowed_hosts(settings), application, ReadyPulls(registry, application))
     server = server_on(sockets, application, settings, door)
     stop = StopSignals(server, threading.Event())
-    threading.Thread(target=_tell_while_owned, args=(owner, metrics), daemon=True).start()
+    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+    threading.Thread(target=_tell_memory, args=(metrics,), daemon=True).start()
     with stop:
         log.info("worker_serving", pid=os.getpid())
         run(server)
@@ -50,12 +52,18 @@ def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:
     return 0
 
 
-def _tell_while_owned(owner: int, metrics: Metrics) -> None:
-    """Keep the figures of this worker's memory up to date, and end it when its owner is gone."""
+def _end_with(owner: int) -> None:
+    """End this worker when its owner is gone: what it would serve from then on grows stale."""
     while os.getppid() == owner:
-        metrics.tell_memory()
         time.sleep(PAUSE_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tell_memory(metrics: Metrics) -> None:
+    """Keep the figures of this worker's memory up to date."""
+    while True:
+        metrics.tell_memory()
+        time.sleep(PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from mm_core.artifacts.latest import POINTER, find_latest
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Listed, Siblings, VersionFiles, version_key
 from mm_core.artifacts.limits import READING_RULES, VERSION_RULES, ReadingLimits
-from mm_core.artifacts.tree import UNREADABLE, ListedFile, list_tree, listed_file
+from mm_core.artifacts.tree import UNREADABLE, ListedFile, is_listed_name, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.runs import LATEST
@@ -169,11 +169,12 @@ def _is_version_itself(root: Path, files: Sequence[ListedFile]) -> bool:
     return any(version.path == root.name for layout in LAYOUTS for version in layout.claim(seen).versions)
 
 
-def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | None:
+def look_again(root: Path, previous: Scan, paths: Collection[str], limits: ReadingLimits) -> Listing | None:
     """Return what `list_groups` would, from a look at the files beside the absolute ``paths`` that changed.
 
     None means that only a listing of the whole root tells: something else than regular files of one folder is touched,
-    a version or its whereabouts, two names stand for one file, the root may be a version, or the scan before had
+    a version or its whereabouts, the root may be a version, a name hides characters, a folder is a link or too deep,
+    two names stand for one file, or the scan before had findings.
     findings.
     """
     if previous.findings or _may_be_version(root.name):
@@ -188,12 +189,14 @@ def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | 
         relative = os.path.relpath(path, root)
         if relative.startswith("..") or relative == ".":
             return None
-        parts = relative.split(os.sep)
-        if any(part.startswith(".") for part in parts):
+        *folders, name = relative.split(os.sep)
+        if any(part.startswith(".") for part in (*folders, name)):
             continue
-        if parts[-1] in (LATEST, POINTER) or any(_may_be_version(part) for part in parts):
+        if name in (LATEST, POINTER) or any(map(_may_be_version, (*folders, name))):
             return None
-        layout, siblings = _siblings(os.path.basename(relative))
+        if len(folders) > limits.tree_depth or not all(map(_is_told_exactly, (*folders, name))):
+            return None
+        layout, siblings = _siblings(name)
         if siblings is None:
             listed: tuple[Listed, ...] = (*groups.values(), *versions)
             if os.path.lexists(path) or any(_has_below(files, relative + "/") for files in listed):
@@ -204,7 +207,7 @@ def look_again(root: Path, previous: Scan, paths: Collection[str]) -> Listing | 
         for file in before.files if before is not None else ():
             if os.path.dirname(file.path) != folder or names_of_inode[file.inode] > 1:
                 return None
-        files = _regular_files(root, folder, siblings.names)
+        files = _regular_files(root, folder, siblings.names) if _holds_no_link(root, folders) else None
         if files is None or any(names_of_inode[file.inode] > 1 for file in files):
             return None
         groups.update({found.group_key: found for found in layout.claim(files).groups})
@@ -227,6 +230,21 @@ def _siblings(name: str) -> tuple[Layout, Siblings | None]:
         if siblings is not None:
             return layout, siblings
     return LAYOUTS[0], None
+
+
+def _is_told_exactly(name: str) -> bool:
+    """Return whether a listing takes this name, and events could tell it as it is: others come with a stand-in."""
+    return is_listed_name(name) and "\N{REPLACEMENT CHARACTER}" not in name
+
+
+def _holds_no_link(root: Path, folders: Sequence[str]) -> bool:
+    """Return whether no folder on the way is a link, which a listing does not follow."""
+    place = root
+    for folder in folders:
+        place /= folder
+        if place.is_symlink():
+            return False
+    return True
 
 
 def _regular_files(root: Path, folder: str, names: Sequence[str]) -> list[ListedFile] | None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,13 +16,14 @@ from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
-from mm_core.artifacts.readers.names import is_symbol
+from mm_core.artifacts.readers.names import is_symbol, symbol_of_key
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, ModelSummary, TrainingInfo
+from mm_core.domain.moments import utc_now
 from mm_core.errors import UnreadableArtifact
 from mm_core.spelling import code_points, mixes_look_alikes
 
@@ -87,7 +87,7 @@ class _GroupReader:
             model=model,
             onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx is not None else None,
             findings=tuple(self.findings),
-            read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            read_at=utc_now(),
             rules=READING_RULES,
         )
         return GroupReading(group, model_json, onnx)
@@ -124,17 +124,17 @@ class _GroupReader:
 
     def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
         before, _, after = self.listed.group_key.partition("_")
-        symbol = training.symbol or next((text for text in ic.symbols if text), "") or before
+        named = training.symbol or next((text for text in ic.symbols if text), "") or before
         return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
-        if symbol and not is_symbol(symbol):
+        symbol = named if named and is_symbol(named) else symbol_of_key(self.listed.group_key)
+        if not is_symbol(named):
             self._add(
                 Severity.ERROR,
                 "bad-symbol",
                 self.listed.files[0].path,
-                f"Symbol {symbol[:60]!r} cannot be part of an address; the start of the file name is used.",
-                "Write a symbol of at most 128 visible characters without '/'.",
+                f"Symbol {named[:60]!r} cannot be part of an address; {symbol[:60]!r} is used.",
+                "Write a symbol of at most 128 visible characters without '/', and begin the files' names with it.",
             )
-            symbol = before
         if mixes_look_alikes(symbol):
             self._add(
                 Severity.WARNING,
@@ -143,7 +143,7 @@ class _GroupReader:
                 f"Symbol '{symbol}' has letters that look Latin and are not: {code_points(symbol)}.",
                 "Write the symbol with the letters that bots ask with.",
             )
-        return symbol or self.listed.group_key, return_name
+        return symbol, return_name
 
     def _report_changed(self) -> None:
         known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}

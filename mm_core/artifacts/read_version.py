@@ -22,6 +22,7 @@ from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, Identity, open_st
 from mm_core.artifacts.version_checks import OF_OTHERS, VersionChecks, findings_of_others
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.moments import utc_now, utc_text
 from mm_core.domain.runs import TRAINING_METADATA, RunId, RunMetadata
 from mm_core.domain.versions import BoosterText, ModelContent, Version, VersionLayout, VersionMetadata
 from mm_core.errors import UnreadableArtifact
@@ -74,9 +75,9 @@ def version_of(listed: VersionFiles, findings: Sequence[Finding]) -> Version:
         layout=listed.layout,
         path=listed.path,
         files=listed.files,
-        created_at=_utc(run.at) if run is not None else _newest(listed.files),
+        created_at=utc_text(run.at.timestamp()) if run is not None else _newest(listed.files),
         findings=tuple(findings),
-        read_at=_utc(datetime.now(UTC)),
+        read_at=utc_now(),
         rules=VERSION_RULES,
     )
 
@@ -182,7 +183,7 @@ class _VersionReader:
             return None
         try:
             at = datetime.fromisoformat(text)
-            return _utc(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
+            return utc_text((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp())
         except (ValueError, OverflowError):
             self.findings.append(
                 Finding(
@@ -236,10 +237,6 @@ def _identity_now(path: Path) -> Identity | None:
 
 def _newest(files: Sequence[ModelFile]) -> str:
     try:
-        return _utc(datetime.fromtimestamp(max(file.modified_ns for file in files) // 10**9, UTC))
+        return utc_text(max(file.modified_ns for file in files) // 10**9)
     except (ValueError, OverflowError, OSError):  # a time that no calendar has
-        return _utc(datetime.fromtimestamp(0, UTC))
-
-
-def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+        return utc_text(0)

@@ -10,28 +10,36 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import mm_core
 from mm_core import strict_json
-from mm_core.artifacts.layouts import GroupFiles, Listed, VersionFiles
-from mm_core.artifacts.limits import MEBIBYTE, READING_RULES, ReadingLimits
-from mm_core.artifacts.read_group import GroupReading, read_group
-from mm_core.artifacts.read_version import read_version, version_of
+from mm_core.artifacts.layouts import Listed
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_group import GroupReading
+from mm_core.artifacts.reading_defects import Reading, lost, read_or_lose
 from mm_core.artifacts.reading_worker import Answer, Assignment, Request
-from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.files import FileRole
-from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, TrainingInfo
-from mm_core.domain.versions import Version
+from mm_core.domain.files import FileRole, ModelFile
+from mm_core.errors import ReaderNotStarted
 
 FEWEST_FOR_CHILDREN = 24
 """Below this many groups and versions, starting a child takes longer than reading them here."""
 
-MOST_TEXT_HERE = 16 * MEBIBYTE
-"""Of boosters as text that are parsed in the process that asked: beyond, it has better things to do meanwhile."""
+LARGEST_READ_HERE = 4 << 20
+"""Bytes of a file: hostile ones of this size take 110 MB to read, larger ones are read where memory has an end.
+
+A child takes 110 ms to start; a sound model of this size takes some 50 ms to check.
+"""
+
+LOOK_SECONDS = 0.5
+"""Who waits for a reading looks this often whether anybody is left to make it."""
+
+UNREAD_ROLES = frozenset({FileRole.RUN_MODEL, FileRole.OTHER})
+"""Files that are listed and not read, however large they are."""
+
+ENDED = "Reading this took too long, or ended the process that read it."
+ENDED_REMEDY = "Check the sizes of the files and save them again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +50,43 @@ class ReadSoFar:
     read_bytes: int
 
 
-Reading = GroupReading | Version
+Said = Reading | ReadSoFar | OSError
+"""What a thread that reads has to say; an error is what kept a child from being started."""
 
 
 def read_listed(root: Path, listed: Sequence[Listed], limits: ReadingLimits) -> Iterator[Reading | ReadSoFar]:
     """Yield a reading of every entry in ``listed``, in the order in which they are done, and how far large ones are.
 
-    From `FEWEST_FOR_CHILDREN` entries on, and for large models, one child process a core does the reading; a child
-    that dies, or is silent for longer than ``limits.group_seconds``, costs what it read a finding and is replaced.
+    From `FEWEST_FOR_CHILDREN` entries on, one child process a core does the reading; below that, one reads each entry
+    with a file above `LARGEST_READ_HERE`. A child that dies, or is silent for longer than ``limits.group_seconds``,
+    costs what it read a finding and is replaced. Raises `ReaderNotStarted` where none can be started just now: then
+    nothing is known of what was not read.
     """
-    if len(listed) < FEWEST_FOR_CHILDREN and sum(map(booster_bytes, listed)) <= MOST_TEXT_HERE:
+    apart = listed
+    if len(listed) < FEWEST_FOR_CHILDREN:
+        apart = [files for files in listed if any(map(_is_read_apart, files.files))]
+        large = {files.key for files in apart}
         for files in listed:
-            yield (
-                read_group(root, files, limits) if isinstance(files, GroupFiles) else read_version(root, files, limits)
-            )
-        return
+            if files.key not in large:
+                yield read_or_lose(root, files, limits)
+    if apart:
+        yield from _read_apart(root, apart, limits)
+
+
+def _is_read_apart(file: ModelFile) -> bool:
+    return file.size_bytes > LARGEST_READ_HERE and file.role not in UNREAD_ROLES
+
+
+def booster_bytes(files: Listed) -> int:
+    """Return the size of a version's model, 0 for all else."""
+    return sum(file.size_bytes for file in files.files if file.role is FileRole.BOOSTER_TEXT)
+
+
+def _read_apart(root: Path, listed: Sequence[Listed], limits: ReadingLimits) -> Iterator[Reading | ReadSoFar]:
     waiting: queue.SimpleQueue[Listed] = queue.SimpleQueue()
     for files in sorted(listed, key=booster_bytes, reverse=True):  # what takes longest must not begin last
         waiting.put(files)
-    done: queue.Queue[Reading | ReadSoFar] = queue.Queue(maxsize=2)
+    done: queue.Queue[Said] = queue.Queue(maxsize=2)
     stop = threading.Event()
     crew = [
         threading.Thread(target=_work, args=(root, limits, waiting, done, stop), name=f"reader-{number}", daemon=True)
@@ -68,10 +94,10 @@ def read_listed(root: Path, listed: Sequence[Listed], limits: ReadingLimits) -> 
     ]
     for thread in crew:
         thread.start()
-    left = len(listed)
     try:
+        left = len(listed)
         while left:
-            found = done.get()
+            found = _next_of(done, crew)
             left -= not isinstance(found, ReadSoFar)
             yield found
     finally:
@@ -83,18 +109,29 @@ def read_listed(root: Path, listed: Sequence[Listed], limits: ReadingLimits) -> 
                 thread.join(timeout=0.02)
 
 
-def booster_bytes(files: Listed) -> int:
-    """Return the size of a version's model, 0 for all else."""
-    if isinstance(files, GroupFiles):
-        return 0
-    return sum(file.size_bytes for file in files.files if file.role is FileRole.BOOSTER_TEXT)
+def _next_of(done: queue.Queue[Said], crew: Sequence[threading.Thread]) -> Reading | ReadSoFar:
+    """Return the next reading; raise what kept a child from being started, or that no thread is left to read."""
+    while True:
+        crew_is_gone = not any(thread.is_alive() for thread in crew)
+        try:
+            found = done.get(timeout=LOOK_SECONDS)
+        except queue.Empty:
+            if crew_is_gone:
+                raise RuntimeError("Every thread that reads groups ended before its work was done.") from None
+            continue
+        if isinstance(found, OSError):
+            raise ReaderNotStarted(
+                f"No process could be started to read groups ({found.strerror}). What is in service stays; give this "
+                "machine memory and processes to spare, then refresh again."
+            ) from found
+        return found
 
 
 def _work(
     root: Path,
     limits: ReadingLimits,
     waiting: queue.SimpleQueue[Listed],
-    done: queue.Queue[Reading | ReadSoFar],
+    done: queue.Queue[Said],
     stop: threading.Event,
 ) -> None:
     worker: _Worker | None = None
@@ -105,12 +142,16 @@ def _work(
             except queue.Empty:
                 return
             if worker is None:
-                worker = _Worker(root, limits)
+                try:
+                    worker = _Worker(root, limits)
+                except OSError as error:  # no more processes, memory or files just now: nothing is known of the group
+                    done.put(error)
+                    return
             reading = worker.read(files, done.put)
             if reading is None:
                 worker.close()
                 worker = None
-                reading = _lost(files)
+                reading = lost(files, ENDED, ENDED_REMEDY)
             done.put(reading)
     finally:
         if worker is not None:
@@ -137,7 +178,7 @@ class _Worker:
         """Return the child's answer; None when the child died or had to be killed."""
         try:
             with self._watched():
-                self._send(strict_json.encode(_request(files)))
+                self._send(strict_json.encode(Request.of(files)))
             while True:
                 with self._watched():
                     answer = strict_json.decode_as(self._answers.readline(), Answer)
@@ -185,35 +226,3 @@ class _Worker:
         if len(data) != size:
             raise EOFError
         return data
-
-
-def _request(files: Listed) -> Request:
-    return Request(group=files) if isinstance(files, GroupFiles) else Request(version=files)
-
-
-def _lost(files: Listed) -> Reading:
-    finding = Finding(
-        Severity.ERROR,
-        "reader-ended",
-        files.files[0].path,
-        "Reading this took too long, or ended the process that read it.",
-        "Check the sizes of the files and save them again.",
-    )
-    if isinstance(files, VersionFiles):
-        return version_of(files, (finding,))
-    symbol, _, return_name = files.group_key.partition("_")
-    group = Group(
-        group_key=files.group_key,
-        symbol=symbol or files.group_key,
-        return_name=return_name,
-        files=files.files,
-        factors=FactorTable(),
-        ic=IcTable(),
-        training=TrainingInfo(),
-        model=None,
-        onnx_sha256=None,
-        findings=(finding,),
-        read_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        rules=READING_RULES,
-    )
-    return GroupReading(group, None, None)

@@ -7,13 +7,12 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from mm_core import strict_json
-from mm_core.artifacts.layouts import GroupFiles, VersionFiles
+from mm_core.artifacts.layouts import GroupFiles, Listed, VersionFiles
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.read_group import read_group
-from mm_core.artifacts.read_version import read_version
+from mm_core.artifacts.read_group import GroupReading
+from mm_core.artifacts.reading_defects import Reading, read_or_lose
 from mm_core.domain.groups import Group
 from mm_core.domain.versions import Version
 
@@ -36,6 +35,11 @@ class Request:
     group: GroupFiles | None = None
     version: VersionFiles | None = None
 
+    @classmethod
+    def of(cls, files: Listed) -> Request:
+        """Return the request to read this."""
+        return cls(group=files) if isinstance(files, GroupFiles) else cls(version=files)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -55,40 +59,42 @@ class Answer:
 def main() -> None:
     """Answer requests from standard input until it closes."""
     os.nice(IDLE_PRIORITY)
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    requests = sys.stdin.buffer
     assignment = strict_json.decode_as(requests.readline(), Assignment)
-    limit = assignment.limits.worker_memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_memory(assignment.limits.worker_memory_bytes)
     root = Path(assignment.root)
     for line in requests:
         request = strict_json.decode_as(line, Request)
-        if request.group is not None:
-            _answer_group(root, request.group, assignment.limits, answers)
-        elif request.version is not None:
-            _answer_version(root, request.version, assignment.limits, answers)
+        files = request.group or request.version
+        assert files is not None
+        _answer(read_or_lose(root, files, assignment.limits, lambda read: _say(Answer(read_bytes=read))))
 
 
-def _answer_group(root: Path, files: GroupFiles, limits: ReadingLimits, answers: BinaryIO) -> None:
-    reading = read_group(root, files, limits)
-    answer = Answer(
-        reading.group,
-        None if reading.model_json is None else len(reading.model_json),
-        None if reading.onnx is None else len(reading.onnx),
+def _answer(reading: Reading) -> None:
+    if not isinstance(reading, GroupReading):
+        _say(Answer(version=reading))
+        return
+    model_json, onnx = reading.model_json, reading.onnx
+    _say(
+        Answer(reading.group, None if model_json is None else len(model_json), None if onnx is None else len(onnx)),
+        model_json or b"",
+        onnx or b"",
     )
+
+
+def _say(answer: Answer, *raw: bytes) -> None:
+    answers = sys.stdout.buffer
     answers.write(strict_json.encode(answer) + b"\n")
-    answers.write(reading.model_json or b"")
-    answers.write(reading.onnx or b"")
+    for data in raw:
+        answers.write(data)
     answers.flush()
 
 
-def _answer_version(root: Path, files: VersionFiles, limits: ReadingLimits, answers: BinaryIO) -> None:
-    def tell(read_bytes: int) -> None:
-        answers.write(strict_json.encode(Answer(read_bytes=read_bytes)) + b"\n")
-        answers.flush()
-
-    version = read_version(root, files, limits, tell)
-    answers.write(strict_json.encode(Answer(version=version)) + b"\n")
-    answers.flush()
+def _limit_memory(most: int) -> None:
+    """Bound this process's address space; a limit that it was started with, and that is lower, stays."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 if __name__ == "__main__":

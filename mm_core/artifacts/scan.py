@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -13,17 +12,16 @@ from mm_core.artifacts.limits import MEBIBYTE, ReadingLimits
 from mm_core.artifacts.listing import Known, Listing, is_read_by_todays_rules, known_by_key, list_groups
 from mm_core.artifacts.read_group import GroupReading, is_torn
 from mm_core.artifacts.read_version import as_torn, identity_of, with_other_files
+from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.reading_pool import ReadSoFar, booster_bytes, read_listed
-from mm_core.artifacts.stable_file import open_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, open_stable
 from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.files import FileRole
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.moments import utc_now
 from mm_core.domain.sharing import Shared, version_with_shared_values, with_shared_values
 from mm_core.domain.versions import Version
 from mm_core.errors import UnreadableArtifact
-
-LOST_READER = "reader-ended"
-"""The finding that says nothing about the content: what has it is read again at every scan."""
 
 Keep = Callable[[bytes, str], object]
 KeepFile = Callable[[BinaryIO, str, str], bool]
@@ -46,7 +44,7 @@ def scan_root(
 
     ``listing`` is what is there, where the caller knows. What ``previous`` has is taken over when it was read by the
     same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
-    read, and when they cannot be read or listed just now.
+    read, and when they cannot be read just now; by whatever rules, when they cannot be listed just now.
 
     ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was read,
     and ``keep_file(file, sha256, ".txt")`` the model of each version, before the scan is returned; it says whether the
@@ -89,7 +87,7 @@ def scan_root(
     groups = {known.group_key: known for known in found.values() if isinstance(known, Group)}
     versions = {known.path: known for known in found.values() if isinstance(known, Version)}
     return Scan(
-        datetime.now(UTC).isoformat(timespec="milliseconds"),
+        utc_now(),
         {key: groups[key] for key in sorted(groups)},
         listing.findings,
         {path: versions[path] for path in sorted(versions)},
@@ -158,14 +156,32 @@ def _with_kept_model(root: Path, version: Version, limits: ReadingLimits, keep_f
 
 
 def _in_service(known: OneOf | None, read: OneOf) -> OneOf:
-    """Return what was read, or what was known where somebody wrote the files meanwhile or they cannot be read."""
-    if known is None:
+    """Return what is in service after a reading: what was before, where the files could not be read whole.
+
+    What older rules took is never kept: they may have taken what crashes a bot. There is no model then until the files
+    can be read by today's.
+    """
+    if known is None or not (is_torn(read.findings) or (_was_usable(known) and _is_unread(read))):
         return read
-    if is_torn(read.findings):
-        return known
-    if _is_unread(read) and _was_usable(known):
-        return _still_serving(known, read)
-    return read
+    if not is_read_by_todays_rules(known):
+        return _out_of_service(read)
+    return known if is_torn(read.findings) else _still_serving(known, read)
+
+
+def _out_of_service(read: OneOf) -> OneOf:
+    what = "group" if isinstance(read, Group) else "version"
+    reasons = tuple(
+        replace(
+            finding,
+            remedy=f"{finding.remedy} Until then the {what} has no model: it was read by rules that no longer hold.",
+        )
+        if finding.code in (STILL_BEING_WRITTEN, UNREADABLE)
+        else finding
+        for finding in read.findings
+    )
+    if isinstance(read, Group):
+        return replace(read, model=None, onnx_sha256=None, findings=reasons)
+    return replace(read, model=None, booster=None, findings=reasons)
 
 
 def _was_usable(known: Known) -> bool:

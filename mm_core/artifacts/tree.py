@@ -50,6 +50,15 @@ def listed_file(path: str, name: str, status: os.stat_result) -> ListedFile:
     return ListedFile(path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
+def is_listed_name(name: str) -> bool:
+    """Return whether an entry of this name is taken: UTF-8 text, every character of which is drawn."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return is_visible(name)
+
+
 def list_tree(root: Path, limits: ReadingLimits) -> Tree:
     """Return every regular file below ``root``, a path without links; hidden entries are passed over in silence.
 
@@ -102,7 +111,7 @@ class _Walker:
                     )
                 return
             path = folder + entry.name
-            if not _is_text(entry.name):
+            if not is_listed_name(entry.name):
                 self._report(
                     "file-name",
                     path,
@@ -214,11 +223,3 @@ class _Report:
 def _listed(place: int) -> list[os.DirEntry[str]]:
     with os.scandir(place) as entries:
         return sorted(entries, key=lambda entry: entry.name)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return is_visible(name)

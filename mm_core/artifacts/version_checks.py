@@ -121,7 +121,7 @@ class VersionChecks:
             self._warn(
                 "degenerate-booster",
                 "model.txt",
-                "No tree of the booster splits: it predicts the same for every row.",
+                "No tree of the booster splits, or no split gains anything: it predicts the same for every row.",
                 "Look at the labels and the parameters of the training.",
             )
         outputs = _classes_of(booster)
@@ -208,7 +208,7 @@ class VersionChecks:
 def findings_of_others(listed: VersionFiles) -> Iterator[Finding]:
     """Yield what the names of the files say that belong to no role."""
     others = listed.names_of(FileRole.OTHER)
-    if "model.json" in others:
+    if "model.json" in others and listed.names_of(FileRole.BOOSTER_TEXT):
         yield _finding(
             listed,
             Severity.WARNING,

@@ -10,7 +10,7 @@ import typer
 from mm_core.cli.checking import check
 from mm_core.cli.configs import config_commands
 from mm_core.cli.output import print_findings, print_json, print_table, print_text, shown_progress
-from mm_core.cli.session import Session, errors_as_sentences
+from mm_core.cli.session import AsJson, Session, Yes, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
 from mm_core.cli.version_records import lifecycle_commands
 from mm_core.domain.groups import Group, Scan
@@ -24,9 +24,6 @@ from mm_core.registry.documents import (
 )
 from mm_core.registry.lookups import require_scan
 from mm_core.settings import TABLE
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 app = typer.Typer(
     help="Model Manager: from a directory of trained models to the bots that trade on them.",

@@ -10,12 +10,12 @@ import typer
 
 from mm_core import strict_json
 from mm_core.cli.output import print_json, print_table, print_text
-from mm_core.cli.session import errors_as_sentences
+from mm_core.cli.session import AsJson, errors_as_sentences
 from mm_core.domain.configs import FactorConfigRevision
 from mm_core.errors import BadRequest
 from mm_core.payloads import factor_config_document
+from mm_core.registry.configs import CurrentConfig
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
 Expected = Annotated[int | None, typer.Option(help="Refuse when somebody saved another revision meanwhile.")]
 
 config_commands = typer.Typer(help="Show, set and restore mean and variance of factors.", no_args_is_help=True)
@@ -59,10 +59,7 @@ def set_config(
         saved = context.obj.registry.configs.save(
             name, symbol, _document(file), by="cli", note=note, expected_revision=expected_revision
         )
-    if as_json:
-        print_json(factor_config_document(saved.config))
-    else:
-        print_text(f"'{saved.config.symbol}' of '{name}' is at revision {saved.record.revision}.")
+    _print_saved(name, saved, as_json)
 
 
 @config_commands.command("history")
@@ -91,6 +88,10 @@ def restore_config(
         saved = context.obj.registry.configs.restore(
             name, symbol, revision, by="cli", expected_revision=expected_revision
         )
+    _print_saved(name, saved, as_json)
+
+
+def _print_saved(name: str, saved: CurrentConfig, as_json: bool) -> None:
     if as_json:
         print_json(factor_config_document(saved.config))
     else:

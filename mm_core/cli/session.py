@@ -1,4 +1,4 @@
-"""What every command starts with: settings, a registry, and errors as sentences."""
+"""What every command starts with: settings, a registry, options that several have, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -18,6 +19,9 @@ from mm_core.wiring import open_registry
 
 FAILED = 1
 USAGE = 2
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 class Session:

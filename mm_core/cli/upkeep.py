@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from mm_core.cli.output import print_json, print_text
-from mm_core.cli.session import FAILED, errors_as_sentences
+from mm_core.cli.session import FAILED, AsJson, Yes, errors_as_sentences
 from mm_core.registry.backups import BackupManifest
-from mm_core.registry.housekeeping import Housekeeping
+from mm_core.registry.housekeeping import Housekeeping, Repaired
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+NOTHING_REPAIRED = Repaired((), ())
 
 
 def add_upkeep(app: typer.Typer) -> None:
@@ -32,7 +31,7 @@ def doctor(
     """Tell whether store and roots are healthy; the exit code is 1 when something needs a person."""
     with errors_as_sentences(as_json):
         housekeeping = context.obj.registry.housekeeping
-        repaired = _repaired(housekeeping, yes=yes) if repair else []
+        repaired = _repaired(housekeeping, yes=yes) if repair else NOTHING_REPAIRED
         found = housekeeping.diagnose()
         freed = 0
         if clean and not found.store_problems:
@@ -46,15 +45,20 @@ def doctor(
             {
                 "healthy": found.healthy,
                 "problems": problems,
-                "repaired": repaired,
+                "repaired": [
+                    {"path": str(done.path), "problem": done.problem, "lost": done.loss} for done in repaired.done
+                ],
+                "not_restored": repaired.failures,
                 "orphaned_blobs": found.orphaned_blobs,
                 "orphaned_bytes": found.orphaned_bytes,
                 "freed_bytes": freed,
             }
         )
     else:
-        for done in repaired:
-            print_text(f"Repaired '{done['path']}'. Lost: {done['lost']}")
+        for done in repaired.done:
+            print_text(f"Repaired '{done.path}'. Lost: {done.loss}")
+        for failure in repaired.failures:
+            print_text(failure)
         print_text("\n".join(problems) or "Store and roots are healthy.")
         print_text(f"{found.orphaned_blobs} orphaned blobs of {found.orphaned_bytes:,} bytes; {freed:,} bytes freed.")
     if not found.healthy:
@@ -110,20 +114,20 @@ def restore(
             print_text(f"What was there is kept: '{restored.kept}'.")
 
 
-def _repaired(housekeeping: Housekeeping, *, yes: bool) -> list[dict[str, str]]:
+def _repaired(housekeeping: Housekeeping, *, yes: bool) -> Repaired:
     plan = housekeeping.plan_repairs()
     possible = [repair for repair in plan if repair.can_be_made]
     for repair in plan:
         if not repair.can_be_made:
             typer.echo(f"'{repair.path}' stays as it is. {repair.loss}", err=True)
     if not possible:
-        return []
+        return NOTHING_REPAIRED
     if not yes:
         listed = "\n".join(f"{repair.problem}\n  Lost by the repair: {repair.loss}" for repair in possible)
         typer.echo(listed, err=True)
         if not typer.confirm(f"Set {len(possible)} files aside and put good ones in their places?", err=True):
-            return []
-    return [{"path": str(done.path), "problem": done.problem, "lost": done.loss} for done in housekeeping.repair(plan)]
+            return NOTHING_REPAIRED
+    return housekeeping.repair(plan)
 
 
 def _manifest_document(manifest: BackupManifest) -> dict[str, Any]:

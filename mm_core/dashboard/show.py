@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mm_core import strict_json
 from mm_core.dashboard.words import plain
@@ -99,18 +101,7 @@ def draw_table(
     table: pd.DataFrame, key: str, alt: str, *, config: Mapping[str, Any] | None = None, height: int | None = None
 ) -> None:
     """Show a table without its index; what is missing is a dash, and what texts hide is an escape."""
-    for name in table.select_dtypes(["object", "string"]):
-        table = table.assign(**{str(name): table[name].map(_seen)})
-    st.dataframe(
-        table,
-        hide_index=True,
-        width="stretch",
-        height=height or rows_height(len(table)),
-        key=key,
-        alt=alt,
-        column_config=dict(config or {}),
-        placeholder=MISSING,
-    )
+    _draw(table, key, alt, config or {}, height)
 
 
 def choose_row(
@@ -122,8 +113,36 @@ def choose_row(
     order: Sequence[str],
     height: int | None = None,
 ) -> int | None:
-    """Show a table of which a row can be chosen; return the chosen one's position."""
-    chosen = st.dataframe(
+    """Show a table of which a row can be chosen, as `draw_table`; return the chosen one's position."""
+    chosen = _draw(table, key, alt, config, height, column_order=order, on_select="rerun", selection_mode="single-row")
+    rows: list[int] = chosen["selection"]["rows"]
+    return rows[0] if rows and rows[0] < len(table) else None
+
+
+def of_kinds(
+    table: pd.DataFrame, column: str, kinds: type[StrEnum], key: str, place: DeltaGenerator | None = None
+) -> pd.DataFrame:
+    """Let a reader choose among the kinds that ``column`` has; return the rows of the chosen ones, all where none is.
+
+    The choice stands in the address as ``key``; ``place`` is where to draw it, here where it is not given.
+    """
+    chosen = (place or st).pills(
+        column.capitalize(),
+        [str(kind) for kind in kinds if (table[column] == kind).any()],
+        selection_mode="multi",
+        key=key,
+        bind="query-params",
+    )
+    return table[table[column].isin(chosen)] if chosen else table
+
+
+def _draw(
+    table: pd.DataFrame, key: str, alt: str, config: Mapping[str, Any], height: int | None, **choosing: Any
+) -> Any:
+    """Draw a table as all of them are; return the choice where ``choosing`` lets one be made."""
+    for name in table.select_dtypes(["object", "string"]):
+        table = table.assign(**{str(name): table[name].map(_seen)})
+    return st.dataframe(
         table,
         hide_index=True,
         width="stretch",
@@ -131,13 +150,9 @@ def choose_row(
         key=key,
         alt=alt,
         column_config=dict(config),
-        column_order=order,
         placeholder=MISSING,
-        on_select="rerun",
-        selection_mode="single-row",
+        **choosing,
     )
-    rows = chosen["selection"]["rows"]
-    return rows[0] if rows and rows[0] < len(table) else None
 
 
 def offer_exports(table: pd.DataFrame, name: str) -> None:

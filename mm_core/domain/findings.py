@@ -15,6 +15,14 @@ class Severity(StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+    @property
+    def rank(self) -> int:
+        """Where it stands in a list: 0 for errors, which come first."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -35,7 +43,11 @@ class Finding:
             object.__setattr__(self, name, visible(getattr(self, name)))
 
     @property
+    def place(self) -> str:
+        """The file, and the line where it is known: ``FILE:LINE``."""
+        return f"{self.file}:{self.line}" if self.line is not None else self.file
+
+    @property
     def sentence(self) -> str:
         """The finding as one line of text: place, detail, remedy."""
-        place = f"{self.file}:{self.line}" if self.line is not None else self.file
-        return f"{place}: {self.detail} {self.remedy}".strip()
+        return f"{self.place}: {self.detail} {self.remedy}".strip()

@@ -98,8 +98,8 @@ class BoosterText:
 
     @property
     def is_degenerate(self) -> bool:
-        """Whether no tree splits, so that every prediction is the same."""
-        return not any(self.splits)
+        """Whether no tree splits or no split gains anything, so that every prediction is the same."""
+        return not any(self.splits) or not any(self.gain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mm_core.domain.moments import utc_now
 from mm_core.errors import BackupRefused, StoreError
 from mm_core.store import BackupManifest, StateMoved, TinyDBStore, unpacked_backup, written_backup
 
@@ -94,7 +95,7 @@ class Backups:
             revision = self._store.read_files(writer.add)
             if revision == 0:
                 raise BackupRefused("There is no state to back up yet. Register a model first.")
-            return writer.finish(datetime.now(UTC).isoformat(timespec="milliseconds"), revision)
+            return writer.finish(utc_now(), revision)
 
 
 def _staged(path: Path, place: Path) -> BackupManifest:

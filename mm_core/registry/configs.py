@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from mm_core.domain.configs import (
@@ -17,6 +16,7 @@ from mm_core.domain.configs import (
     values_at,
 )
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.moments import utc_now
 from mm_core.errors import RevisionConflict
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.store import RegistryStore, StoreTransaction, StoreView
@@ -47,7 +47,7 @@ def carry_factor_configs(transaction: StoreTransaction, model_name: str, previou
     Values move with their factor's name by themselves: a record holds them by name.
     """
     factors_before = {group.symbol.casefold(): group.factors.names for group in (previous or scan).groups.values()}
-    now = _now()
+    now = utc_now()
     for group in scan.groups.values():
         if previous is not None and previous.groups.get(group.group_key) is group:
             continue  # taken over from the scan before: its config was carried then
@@ -178,12 +178,8 @@ def _save_values(
     changes = changes_between(record.values, values)
     if not changes:
         return current_config(transaction, record.model_name, group)
-    now = _now()
+    now = utc_now()
     kept = {name: after for name, after in values.items() if name in changes or name in record.values}
     saved = FactorConfigRecord(record.model_name, group.symbol, record.revision + 1, record.created_at, now, kept)
     transaction.save_factor_config(saved, FactorConfigRevision(saved.revision, now, by, action, note, changes))
     return current_config(transaction, record.model_name, group)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, Scan
+from mm_core.domain.groups import Group, Scan, TrainingInfo
 from mm_core.domain.models import RegisteredModel
+from mm_core.domain.moments import utc_text
 from mm_core.payloads import dimension_factors
 
 MOST_WARNINGS = 200
@@ -70,11 +70,7 @@ def group_document(model: RegisteredModel, scan: Scan, group: Group) -> dict[str
         "root_path": model.root_path,
         "scanned_at": scan.scanned_at,
         **_identity(group),
-        "train_window_start_ts": training.window_start_ts,
-        "train_window_end_ts": training.window_end_ts,
-        "train_start_date": training.start_date,
-        "train_end_date": training.end_date,
-        "train_samples": training.samples,
+        **_training_data(training),
         "train_time_sec": training.seconds,
         "factors": group.factors.names,
         "dim_factors": dimension_factors(group),
@@ -101,8 +97,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
 
 def warning_sentences(findings: Sequence[Finding]) -> list[str]:
     """Return findings above information as sentences, errors first, at most `MOST_WARNINGS` and a count of the rest."""
-    order = {Severity.ERROR: 0, Severity.WARNING: 1}
-    serious = sorted((one for one in findings if one.severity in order), key=lambda one: order[one.severity])
+    serious = sorted((one for one in findings if one.severity is not Severity.INFO), key=lambda one: one.severity.rank)
     sentences = [finding.sentence for finding in serious[:MOST_WARNINGS]]
     if len(serious) > MOST_WARNINGS:
         sentences.append(f"{len(serious) - MOST_WARNINGS} more findings: ask for the symbols one by one.")
@@ -154,11 +149,7 @@ def _info_summary(group: Group) -> dict[str, Any]:
     return {
         "symbol": training.symbol,
         "return_name": training.return_name,
-        "train_window_start_ts": training.window_start_ts,
-        "train_window_end_ts": training.window_end_ts,
-        "train_start_date": training.start_date,
-        "train_end_date": training.end_date,
-        "train_samples": training.samples,
+        **_training_data(training),
         "original_factors_count": training.original_factors_count,
         "ic_filtered_count": training.ic_filtered_count,
         "final_factors_count": training.final_factors_count,
@@ -166,6 +157,16 @@ def _info_summary(group: Group) -> dict[str, Any]:
         "train_time_sec": training.seconds,
         "config": training.config,
         "feature_importance": training.feature_importance,
+    }
+
+
+def _training_data(training: TrainingInfo) -> dict[str, Any]:
+    return {
+        "train_window_start_ts": training.window_start_ts,
+        "train_window_end_ts": training.window_end_ts,
+        "train_start_date": training.start_date,
+        "train_end_date": training.end_date,
+        "train_samples": training.samples,
     }
 
 
@@ -185,7 +186,7 @@ def _artifacts(group: Group) -> dict[str, Any]:
         str(file.role): {
             "path": file.path,
             "size_bytes": file.size_bytes,
-            "modified_at": datetime.fromtimestamp(file.modified_ns / 1e9, UTC).isoformat(timespec="milliseconds"),
+            "modified_at": utc_text(file.modified_ns / 1e9),
         }
         for file in group.files
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,8 @@ from pathlib import Path
 import structlog
 
 from mm_core import strict_json
-from mm_core.errors import InvalidRoot, ModelManagerError
+from mm_core.errors import InvalidRoot, StoreError
+from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.registration import Registrations
@@ -25,8 +24,6 @@ PAYLOAD_GRACE_SECONDS = 600.0
 """The same for payloads, which are published as soon as they are made."""
 
 CLEANING_SECONDS = 300.0
-IDLE_PRIORITY = 10
-"""Niceness of the thread that cleans: requests come first."""
 
 log = structlog.get_logger("mm_core.cleaning")
 
@@ -40,6 +37,14 @@ class CleanupPlan:
     @property
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for _, entry in self.orphans)
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What `Housekeeping.repair` did, and a sentence for each thing that it could not restore."""
+
+    done: tuple[Repair, ...]
+    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,23 @@ class Housekeeping:
         """Return which files of the state are damaged, what would be put in their places, and what is lost by that."""
         return self._store.plan_repairs()
 
-    def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
-        """Do what ``plan`` lists and is still so, read groups whose scans are gone, and return what was done."""
+    def repair(self, plan: tuple[Repair, ...]) -> Repaired:
+        """Do what ``plan`` lists and is still so, and read groups whose scans are gone.
+
+        What has no remedy keeps nothing else from being restored.
+        """
         done = self._store.repair(plan)
-        if all(repair.can_be_made for repair in plan):
-            self._store.complete_copies(again=True)
-            self._registrations.restore_missing_scans()
-        return done
+        failures: list[str] = []
+        for step in (self._complete_copies, self._registrations.restore_missing_scans):
+            try:
+                failures += step()
+            except StoreError as error:
+                failures.append(error.detail)
+        return Repaired(done, tuple(dict.fromkeys(failures)))
+
+    def _complete_copies(self) -> tuple[str, ...]:
+        self._store.complete_copies(again=True)
+        return ()
 
     def plan_cleanup(self, grace_seconds: float | None = None) -> CleanupPlan:
         """Return the blobs that no scan, earlier scan or published payload refers to, but for young ones.
@@ -127,8 +142,7 @@ class Housekeeping:
         still = {entry.path: entry for _, entry in self.plan_cleanup(0.0).orphans}
         freed = 0
         for directory, entry in plan.orphans:
-            if still.get(entry.path) == entry:
-                directory.remove(entry)
+            if still.get(entry.path) == entry and directory.remove(entry):
                 freed += entry.size_bytes
         return freed
 
@@ -157,34 +171,19 @@ class Housekeeping:
         return [entry for entry in entries if entry.name not in fresh]
 
 
-class Cleaner:
+class Cleaner(BackgroundThread):
     """A thread that removes what nothing refers to any more, every few minutes, when nothing else is to be done."""
 
     def __init__(self, housekeeping: Housekeeping, every_seconds: float = CLEANING_SECONDS) -> None:
+        super().__init__("cleaner", "cleaning_waits")
         self._housekeeping = housekeeping
         self._every = every_seconds
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin to clean."""
-        self._thread = threading.Thread(target=self._run, name="cleaner", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; a round that is under way is finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)
-        while not self._stop.wait(self._every):
-            try:
-                plan = self._housekeeping.plan_cleanup()
-                freed = self._housekeeping.execute(plan) if plan.orphans else 0
-            except (ModelManagerError, OSError) as error:
-                log.warning("cleaning_waits", reason=str(error))
-            else:
-                if freed:
-                    log.info("cleaned", blobs=len(plan.orphans), bytes=freed)
+    def _turn(self) -> None:
+        come_last()
+        if self._stop.wait(self._every):
+            return
+        plan = self._housekeeping.plan_cleanup()
+        freed = self._housekeeping.execute(plan) if plan.orphans else 0
+        if freed:
+            log.info("cleaned", blobs=len(plan.orphans), bytes=freed)

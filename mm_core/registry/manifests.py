@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mm_core import strict_json
 from mm_core.payloads import Coding, entity_tag
 from mm_core.registry.lookups import require_scan
+from mm_core.registry.payloads import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
-from mm_core.store import RegistryStore
+from mm_core.store import RegistryStore, StoreView
 
 ALIGNING_SECONDS = 0.5
 PAUSE_SECONDS = 0.01
@@ -41,51 +44,52 @@ class Manifests:
         A document with ``model_name`` and ``items``, every group in the order of the symbols, with what names its
         payload. ``etag`` is that of the uncompressed payload, None while a payload that is ``payload_ready`` is still
         to be made: asking for it makes it. Without ``payload_ready`` bots get 404.
-        """
-        stamp = self._aligned_stamp()
-        kept = self._kept.get(model_name)
-        if kept is not None:
-            if kept[0] == stamp:
-                return kept[1]
-            self._kept.pop(model_name, None)
-        manifest, is_complete = self._made(model_name, is_published=self._published.stamp() == stamp)
-        if is_complete and self._store.stamp() == stamp:
-            self._kept[model_name] = (stamp, manifest)
-        return manifest
 
-    def _aligned_stamp(self) -> Stamp:
-        """Return the store's stamp; wait a moment for the publisher, which looks at a commit after it was made.
-
-        Without that a manifest asked for in this moment would tell bots to pull everything.
+        Waits a moment for the publisher, which looks at a commit after it was made: without that a manifest asked for
+        in this moment would tell bots to pull everything. Where others commit all the time, it does.
         """
         deadline = time.monotonic() + ALIGNING_SECONDS
-        stamp, published = self._store.stamp(), self._published.stamp()
-        while published not in (None, stamp) and time.monotonic() < deadline:
+        while True:
+            stamp, published = self._stamps()
+            kept = self._kept.get(model_name)
+            if kept is not None and kept[0] == stamp:
+                return kept[1]
+            self._kept.pop(model_name, None)
+            view = self._store.view()
+            if published == stamp:
+                manifest, is_complete = _made(view, model_name, partial(self._published.note, model_name))
+                if self._stamps() == (stamp, stamp):  # nobody committed since: view and notes are of one revision
+                    if is_complete:
+                        self._kept[model_name] = (stamp, manifest)
+                    return manifest
+            if published is None or time.monotonic() >= deadline:
+                return _made(view, model_name, lambda _: None)[0]
             time.sleep(PAUSE_SECONDS)
-            stamp, published = self._store.stamp(), self._published.stamp()
-        return stamp
 
-    def _made(self, model_name: str, *, is_published: bool) -> tuple[Manifest, bool]:
-        """Return a manifest, and whether every payload that can be is in it."""
-        view = self._store.view()
-        _, scan = require_scan(view, model_name)
-        stamps = view.factor_config_stamps(model_name)
-        items, is_complete = [], True
-        for group in sorted(scan.groups.values(), key=lambda group: group.symbol.casefold()):
-            is_wanted = group.payload_ready and is_published
-            handle = self._published.note(model_name, group.symbol) if is_wanted else None
-            is_complete &= handle is not None or not group.payload_ready
-            config = stamps.get(group.symbol.casefold())
-            items.append(
-                {
-                    "symbol": group.symbol,
-                    "group_key": group.group_key,
-                    "payload_ready": group.payload_ready,
-                    "etag": entity_tag(handle.digest, Coding.IDENTITY) if handle is not None else None,
-                    "sha256": handle.digest if handle is not None else None,
-                    "size_bytes": handle.size_bytes if handle is not None else None,
-                    "config_revision": config.revision if config is not None else 0,
-                }
-            )
-        data = strict_json.encode({"model_name": model_name, "items": items})
-        return Manifest(data, hashlib.sha256(data).hexdigest(), view.revision), is_complete
+    def _stamps(self) -> tuple[Stamp, Stamp | None]:
+        """Return the stamps of the store and of what is published."""
+        return self._store.stamp(), self._published.stamp()
+
+
+def _made(view: StoreView, model_name: str, handle_of: Callable[[str], PayloadHandle | None]) -> tuple[Manifest, bool]:
+    """Return the manifest of a view, and whether every payload that can be is in it."""
+    _, scan = require_scan(view, model_name)
+    stamps = view.factor_config_stamps(model_name)
+    items, is_complete = [], True
+    for group in sorted(scan.groups.values(), key=lambda group: group.symbol.casefold()):
+        handle = handle_of(group.symbol) if group.payload_ready else None
+        is_complete &= handle is not None or not group.payload_ready
+        config = stamps.get(group.symbol.casefold())
+        items.append(
+            {
+                "symbol": group.symbol,
+                "group_key": group.group_key,
+                "payload_ready": group.payload_ready,
+                "etag": entity_tag(handle.digest, Coding.IDENTITY) if handle is not None else None,
+                "sha256": handle.digest if handle is not None else None,
+                "size_bytes": handle.size_bytes if handle is not None else None,
+                "config_revision": config.revision if config is not None else 0,
+            }
+        )
+    data = strict_json.encode({"model_name": model_name, "items": items})
+    return Manifest(data, hashlib.sha256(data).hexdigest(), view.revision), is_complete

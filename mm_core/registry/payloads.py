@@ -13,7 +13,7 @@ from pathlib import Path
 from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.read_group import read_group
+from mm_core.artifacts.read_group import GroupReading, read_group
 from mm_core.conversion import OnnxConverter
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
@@ -22,7 +22,7 @@ from mm_core.errors import PayloadUnavailable
 from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress, decompress_gzip
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
-from mm_core.store import BlobDirectory, MappedBlobs, RegistryStore, StoreView
+from mm_core.store import BlobDirectory, MappedBlobs, OpenBlob, RegistryStore, StoreView
 
 STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
 
@@ -114,8 +114,8 @@ class Payloads:
         """Return the bytes of a payload in ``coding``."""
         return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
 
-    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | None:
-        """Return the body of a payload where it is at hand or a file that can be mapped, else None.
+    def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | OpenBlob | None:
+        """Return the body of a payload where it is at hand or a file, else None.
 
         Mappings are kept for the thread that serves; no other one may call this.
         """
@@ -126,15 +126,13 @@ class Payloads:
         return self._mapped.get(stored, "." + coding, place) if stored is not None else None
 
     def onnx(self, model_name: str, symbol: str, group_key: str | None = None) -> OnnxBody:
-        """Return a symbol's ONNX bytes: its own file, else converted from the booster.
+        """Return a symbol's ONNX bytes: its own file, converted from the booster where it has none.
 
         Raises like `handle`, `ExtraMissing` where the converter is not installed, `ConversionFailed`.
         """
         parts = self._parts(self._store.view(), model_name, symbol, group_key)
         group = parts.group
-        data = self._models.get(group.onnx_sha256, ".onnx") if group.onnx_sha256 else None
-        if data is None:
-            data = self._converted(parts)
+        data = self._own_onnx(parts, group.onnx_sha256) if group.onnx_sha256 else self._converted(parts)
         return OnnxBody(data, hashlib.sha256(data).hexdigest(), group.feature_dim, model_name, group.symbol)
 
     def model_json(self, model_name: str, group: Group) -> bytes:
@@ -221,15 +219,26 @@ class Payloads:
         data = self._models.get(sha256, ".json")
         if data is not None:
             return data
-        group = parts.group
-        reading = read_group(Path(parts.root_path), GroupFiles(group.group_key, group.files), self._limits)
+        reading = self._read_again(parts)
         if reading.model_json is None or reading.group.model is None or reading.group.model.sha256 != sha256:
-            raise PayloadUnavailable(
-                f"The model of group '{group.group_key}' is no longer kept, and its file differs from the one that "
-                f"was scanned. Refresh model '{parts.model_name}'."
-            )
+            raise _not_kept("model", parts)
         self._models.put(reading.model_json, ".json")
         return reading.model_json
+
+    def _own_onnx(self, parts: PayloadParts, sha256: str) -> bytes:
+        """Return the group's ONNX file as it was scanned, and never another one; raises like `_model_json`."""
+        data = self._models.get(sha256, ".onnx")
+        if data is not None:
+            return data
+        reading = self._read_again(parts)
+        if reading.onnx is None or reading.group.onnx_sha256 != sha256:
+            raise _not_kept("ONNX file", parts)
+        self._models.put(reading.onnx, ".onnx")
+        return reading.onnx
+
+    def _read_again(self, parts: PayloadParts) -> GroupReading:
+        files = GroupFiles(parts.group.group_key, parts.group.files)
+        return read_group(Path(parts.root_path), files, self._limits)
 
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)
@@ -254,6 +263,13 @@ def onnx_note(sha256: str) -> str:
 def _parts_of(view: StoreView, model: RegisteredModel, group: Group) -> PayloadParts:
     current = current_config(view, model.name, group)
     return PayloadParts(model.name, model.root_path, group, current.config, current.record.updated_at)
+
+
+def _not_kept(what: str, parts: PayloadParts) -> PayloadUnavailable:
+    return PayloadUnavailable(
+        f"The {what} of group '{parts.group.group_key}' is no longer kept, and its file differs from the one that was "
+        f"scanned. Refresh model '{parts.model_name}'."
+    )
 
 
 def _require_model(parts: PayloadParts) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,8 @@ import structlog
 from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import ModelManagerError, PayloadUnavailable
+from mm_core.errors import PayloadUnavailable
+from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
@@ -23,9 +23,6 @@ PAUSE_SECONDS = 0.05
 """Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
 
 LOCK_PAUSE_SECONDS = 1.0
-RETRY_SECONDS = 1.0
-IDLE_PRIORITY = 10
-"""Niceness of the threads that make payloads: requests come first."""
 
 Place = tuple[str, str]
 """Model name and group key."""
@@ -38,7 +35,7 @@ Mark = tuple[Group, FactorConfigStamp | None, str]
 log = structlog.get_logger("mm_core.publish")
 
 
-class Publisher:
+class Publisher(BackgroundThread):
     """A thread that keeps every payload of the newest revision ready.
 
     Of several processes one publishes. The others note what changes, so that each can tell, and one takes over when
@@ -53,31 +50,19 @@ class Publisher:
         notes: NoteDirectory,
         changes: ChangeLog,
     ) -> None:
+        super().__init__("publisher", "publishing_waits")
         self._changes = changes
         self._store = store
         self._payloads = payloads
         self._published = published
         self._notes = notes
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._aligned: Stamp | None = None
         self._looked_at: StoreView | None = None
         self._marks: dict[str, dict[str, Mark]] = {}
         self._waiting: dict[Place, Group] = {}
         self._publishes = False
         self._next_try = float("-inf")
-        self._told = ""
-
-    def start(self) -> None:
-        """Begin to publish."""
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; payloads that are being made are finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._lock: FileLock | None = None
 
     @property
     def waiting(self) -> int:
@@ -87,7 +72,7 @@ class Publisher:
     def publish_all(self) -> None:
         """Make whatever is missing now, in this thread; raise what kept one of them from being made, at the end."""
         failed: dict[Place, BaseException] = {}
-        with ThreadPoolExecutor(os.cpu_count() or 1, "publish", _come_last) as makers:
+        with ThreadPoolExecutor(os.cpu_count() or 1, "publish", come_last) as makers:
             self._align(publishes=True)
             while (places := [place for place in self._waiting if place not in failed]) and not self._stop.is_set():
                 failed |= self._make(makers, places[: 2 * (os.cpu_count() or 1)])
@@ -95,26 +80,18 @@ class Publisher:
         for error in failed.values():
             raise error
 
-    def _run(self) -> None:
-        lock: FileLock | None = None
-        try:
-            while not self._stop.is_set():
-                try:
-                    lock = lock or self._lock_now_and_then()
-                    if lock is None:
-                        self._align(publishes=False)
-                    elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
-                        self.publish_all()
-                    self._told = ""
-                except (ModelManagerError, OSError) as error:  # meanwhile bots are answered by way of the store
-                    if self._told != str(error):
-                        log.warning("publishing_waits", waiting=len(self._waiting), reason=str(error))
-                    self._told = str(error)
-                    self._stop.wait(RETRY_SECONDS)
-                self._stop.wait(PAUSE_SECONDS)
-        finally:
-            if lock is not None:
-                lock.release()
+    def _turn(self) -> None:
+        """Look once; whatever goes wrong, bots are answered by way of the store meanwhile."""
+        self._lock = self._lock or self._lock_now_and_then()
+        if self._lock is None:
+            self._align(publishes=False)
+        elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
+            self.publish_all()
+        self._stop.wait(PAUSE_SECONDS)
+
+    def _end(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def _lock_now_and_then(self) -> FileLock | None:
         """Return the lock of whoever publishes; None while another process holds it, and between two tries."""
@@ -238,7 +215,3 @@ def _are_same(before: Mark, now: Mark) -> bool:
         return False
     group, other = before[0], now[0]
     return group is other or (group.read_at == other.read_at and group.files == other.files)
-
-
-def _come_last() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), IDLE_PRIORITY)

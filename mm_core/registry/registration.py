@@ -8,23 +8,28 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
+
+import structlog
 
 from mm_core.artifacts.layouts import Listed
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
+from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
-from mm_core.errors import DuplicateSymbols, InvalidRoot, UnreadableArtifact
+from mm_core.domain.moments import utc_now
+from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
 from mm_core.registry.roots import checked_root, root_identity
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
 Progress = Callable[[int, int], object]
+
+log = structlog.get_logger("mm_core.registration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +70,22 @@ class Registrations:
     def register(self, name: str, root_path: str, progress: Progress | None = None) -> Registered:
         """Scan a root and register it under ``name``; an existing registration of that name gets the new root.
 
+        Where somebody else put something into service under that name meanwhile, the root is looked at again.
+
         Raises `InvalidName`, `InvalidRoot` and `DuplicateSymbols`; then nothing is stored.
         """
         checked_model_name(name)
-        root = checked_root(root_path, self._allowed_roots)
-        before = self._store.view()
-        known = before.model(name)
-        previous = before.scan(name) if known is not None and known.root_path == str(root) else None
-        scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
-        with self._store.transaction() as transaction:
-            now = _now()
-            known = transaction.model(name)
-            model = RegisteredModel(name, str(root), known.created_at if known else now, now)
-            return self._put_into_service(transaction, model, scan)
+        while True:
+            root = checked_root(root_path, self._allowed_roots)
+            view = self._store.view()
+            known = view.model(name)
+            previous = view.scan(name) if known is not None and known.root_path == str(root) else None
+            scan = self._scan(name, root, previous, list_groups(root, self._limits), progress)
+            with self._store.transaction() as transaction:
+                if _served(transaction.model(name)) == _served(known):
+                    now = utc_now()
+                    model = RegisteredModel(name, str(root), known.created_at if known else now, now)
+                    return self._put_into_service(transaction, model, scan)
 
     def refresh(self, name: str, progress: Progress | None = None) -> Registered:
         """Look at a registered root again and put what changed into service.
@@ -117,7 +125,9 @@ class Registrations:
             with self._reasons_kept(model):
                 root = checked_root(model.root_path, self._allowed_roots)
                 trusted = previous if model.refresh_error is None else None
-                listing = look_again(root, trusted, paths) if trusted is not None and paths is not None else None
+                listing = None
+                if trusted is not None and paths is not None:
+                    listing = look_again(root, trusted, paths, self._limits)
                 listing = listing or list_groups(root, self._limits)
                 restless: tuple[Listed, ...] = ()
                 if previous is not None:
@@ -138,7 +148,7 @@ class Registrations:
         """Forget a registration with its configs; artifacts stay. Raises `ModelNotFound`."""
         with self._store.transaction() as transaction:
             require_model(transaction, name)
-            transaction.delete_model(name, _now())
+            transaction.delete_model(name, utc_now())
 
     def preview(self, root_path: str, progress: Progress | None = None) -> Scan:
         """Return what registering a root would find; nothing is stored. Raises `InvalidRoot`."""
@@ -175,11 +185,13 @@ class Registrations:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
         failed = []
         for model in self._store.view().models():
-            if self._store.view().scan_summary(model.name) is None:
-                try:
+            try:
+                if self._store.view().scan_summary(model.name) is None:
                     self.refresh(model.name)
-                except (InvalidRoot, DuplicateSymbols) as error:
-                    failed.append(f"Model '{model.name}' is out of service: {error.detail}")
+            except ModelNotFound:
+                continue  # deleted meanwhile
+            except ModelManagerError as error:
+                failed.append(f"Model '{model.name}' is out of service: {error.detail}")
         return tuple(failed)
 
     def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
@@ -193,6 +205,14 @@ class Registrations:
             limits=self._limits,
             progress=progress,
         )
+        for group in scan.groups.values():
+            for finding in group.findings:
+                if finding.code == LOST_READER:
+                    log.warning("reader_ended", model=name, group=group.group_key, reason=finding.detail)
+        for version in scan.versions.values():
+            for finding in version.findings:
+                if finding.code == LOST_READER:
+                    log.warning("reader_ended", model=name, version=version.path, reason=finding.detail)
         if root_identity(root) != before:
             raise InvalidRoot(f"Root '{root}' was replaced while it was read. Refresh again when it rests.")
         duplicates = scan.duplicate_symbols()
@@ -213,9 +233,9 @@ class Registrations:
         """Put a scan into service; return None where another process was faster: look again on top of that."""
         with self._store.transaction() as transaction:
             current = require_model(transaction, model.name)
-            if current.scan_id != model.scan_id or current.root_path != model.root_path:
+            if _served(current) != _served(model):
                 return None
-            return self._put_into_service(transaction, replace(current, updated_at=_now(), refresh_error=None), scan)
+            return self._put_into_service(transaction, replace(current, updated_at=utc_now(), refresh_error=None), scan)
 
     def _put_into_service(self, transaction: StoreTransaction, model: RegisteredModel, scan: Scan) -> Registered:
         previous = transaction.scan(model.name)
@@ -229,9 +249,10 @@ class Registrations:
             return
         with self._store.transaction() as transaction:
             current = transaction.model(model.name)
-            if current is not None:
-                transaction.save_model(replace(current, updated_at=_now(), refresh_error=reason))
+            if current is not None and _served(current) == _served(model):
+                transaction.save_model(replace(current, updated_at=utc_now(), refresh_error=reason))
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _served(model: RegisteredModel | None) -> tuple[str | None, str] | None:
+    """Return what a registration has in service: who looked at another one looks again."""
+    return (model.scan_id, model.root_path) if model is not None else None

@@ -8,6 +8,7 @@ from datetime import datetime
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.registry.activity import Event, events_since
+from mm_core.registry.background import ThreadState
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
@@ -44,6 +45,11 @@ class Registry:
     def view(self) -> StoreView:
         """Return the newest state; what belongs to one answer should come from one view."""
         return self.store.view()
+
+    def threads(self) -> dict[str, ThreadState]:
+        """Return how each background thread is that this process was told to run, by name."""
+        threads = (self.watcher, self.publisher, self.cleaner)
+        return {thread.name: thread.thread_state() for thread in threads if thread.was_started}
 
     def model(self, name: str) -> tuple[RegisteredModel, Scan]:
         """Return a registration with its scan; raise `ModelNotFound`."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import structlog
 import watchfiles
 
-from mm_core.errors import InvalidRoot, ModelManagerError, ModelNotFound
+from mm_core.errors import InvalidRoot, ModelNotFound, StoreError
+from mm_core.registry.background import BackgroundThread, Trouble
 from mm_core.registry.registration import Registrations
 from mm_core.store import RegistryStore
 
@@ -31,7 +33,11 @@ log = structlog.get_logger("mm_core.watch")
 
 @dataclass(frozen=True, slots=True)
 class WatcherState:
-    """What the watcher does: ``mode`` is ``events``, ``polling``, ``starting`` or ``off``."""
+    """What the watcher does: ``mode`` is ``events``, ``polling``, ``starting`` or ``off``.
+
+    It starts again after something kept it from its work; that, and what keeps a model from being refreshed, is the
+    ``last_error`` until it is over.
+    """
 
     mode: str
     models: int
@@ -40,7 +46,7 @@ class WatcherState:
     last_error: str | None
 
 
-class Watcher:
+class Watcher(BackgroundThread):
     """A thread that refreshes models whose roots changed and have been quiet for ``debounce`` seconds."""
 
     def __init__(
@@ -52,16 +58,15 @@ class Watcher:
         debounce: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__("watcher", "watching_waits")
         self._store = store
         self._registrations = registrations
         self._interval = interval
         self._debounce = debounce
         self._clock = clock
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._mode = "off"
         self._refreshes = 0
-        self._last_error: str | None = None
+        self._troubles: dict[tuple[str, str], Trouble] = {}
         self._first_change: dict[str, float] = {}
         self._last_change: dict[str, float] = {}
         self._paths: dict[str, set[str] | None] = {}
@@ -71,39 +76,31 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch; the first thing it does is to list every root once."""
         self._mode = "starting"
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; a refresh that is under way is finished first."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        self._mode = "off"
+        super().start()
 
     def state(self) -> WatcherState:
         """Return what the watcher is doing."""
         models = len(self._store.view().models())
-        return WatcherState(self._mode, models, len(self._first_change), self._refreshes, self._last_error)
+        thread = self.thread_state()
+        mode = "off" if not thread.is_running else "starting" if thread.problem is not None else self._mode
+        problems = (thread.problem, *(trouble.sentence for trouble in list(self._troubles.values())))
+        last_error = next((problem for problem in problems if problem is not None), None)
+        return WatcherState(mode, models, len(self._first_change), self._refreshes, last_error)
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            roots = self._roots()
-            existing = sorted({root for root in roots.values() if Path(root).is_dir()})
-            try:
-                if existing:
-                    self._follow_events(existing, roots)
-                else:
-                    self._follow_polls(roots, until_a_root_exists=True)
-            except (OSError, RuntimeError) as error:
-                log.warning("watch_polling", reason=str(error), interval=self._interval)
-                self._follow_polls(roots, until_a_root_exists=False)
+    def _turn(self) -> None:
+        """Follow the roots until they are others."""
+        roots = self._roots()
+        self._troubles = {key: trouble for key, trouble in self._troubles.items() if key[1] in roots}
+        existing = sorted({root for root in roots.values() if Path(root).is_dir()})
+        if not existing or not self._follow_events(existing, roots):
+            self._follow_polls(roots, until_a_root_exists=not existing)
 
-    def _follow_events(self, existing: list[str], roots: dict[str, str]) -> None:
+    def _follow_events(self, existing: list[str], roots: dict[str, str]) -> bool:
+        """Refresh what events tell until the roots are others; return False where there are no events."""
         self._mode = "events"
         self._last_poll = float("-inf")  # what changed before the events began is found by listing once
         pause = max(1, min(int(self._debounce * 250), 500))
-        for changes in watchfiles.watch(
+        events = watchfiles.watch(
             *existing,
             watch_filter=None,
             debounce=EVENT_PAUSE_MS,
@@ -113,17 +110,27 @@ class Watcher:
             stop_event=self._stop,
             raise_interrupt=False,
             ignore_permission_denied=True,
-        ):
-            now = self._clock()
-            for name, paths in _touched(changes, roots).items():
-                self._note_change(name, now, paths)
-            if now - self._last_poll >= self._interval * SAFETY_POLL_INTERVALS:
-                self._poll(roots)
-            elif len(existing) < len(set(roots.values())) and now - self._last_poll >= self._interval:
-                self._poll({name: root for name, root in roots.items() if root not in existing})
-            self._refresh_quiet()
-            if self._roots() != roots or not all(Path(root).is_dir() for root in existing):
-                return
+        )
+        with closing(events):
+            while True:
+                try:
+                    changes = next(events, None)
+                except (OSError, RuntimeError) as error:
+                    log.warning("watch_polling", reason=str(error), interval=self._interval)
+                    return False
+                if changes is None:
+                    return True
+                now = self._clock()
+                for name, paths in _touched(changes, roots).items():
+                    self._note_change(name, now, paths)
+                if now - self._last_poll >= self._interval * SAFETY_POLL_INTERVALS:
+                    self._poll(roots)
+                elif len(existing) < len(set(roots.values())) and now - self._last_poll >= self._interval:
+                    self._poll({name: root for name, root in roots.items() if root not in existing})
+                self._refresh_quiet()
+                if self._roots() != roots or not all(Path(root).is_dir() for root in existing):
+                    return True
+                self._trouble.end()
 
     def _follow_polls(self, roots: dict[str, str], *, until_a_root_exists: bool) -> None:
         self._mode = "polling"
@@ -133,6 +140,7 @@ class Watcher:
             self._refresh_quiet()
             if self._roots() != roots or (until_a_root_exists and any(Path(root).is_dir() for root in roots.values())):
                 return
+            self._trouble.end()
 
     def _roots(self) -> dict[str, str]:
         return {model.name: model.root_path for model in self._store.view().models()}
@@ -142,13 +150,20 @@ class Watcher:
         for name in roots:
             if self._stop.is_set():
                 return
-            try:
-                if self._registrations.has_changed(name):
-                    self._note_change(name, self._clock(), None)
-            except InvalidRoot:
-                self._note_change(name, self._clock(), None)  # the refresh records why
-            except ModelNotFound:
-                continue
+            self._trouble_of("watch_poll_failed", name).attempt(partial(self._poll_one, name), model=name)
+
+    def _poll_one(self, name: str) -> None:
+        try:
+            if self._registrations.has_changed(name):
+                self._note_change(name, self._clock(), None)
+        except InvalidRoot:
+            self._note_change(name, self._clock(), None)  # the refresh records why
+        except ModelNotFound:
+            return
+
+    def _trouble_of(self, event: str, name: str) -> Trouble:
+        """Return the trouble with one model, which keeps no other one from being looked at."""
+        return self._troubles.setdefault((event, name), Trouble(event))
 
     def _note_change(self, name: str, now: float, paths: set[str] | None) -> None:
         """Note that something changed: ``paths``, or None where only a listing tells."""
@@ -168,6 +183,13 @@ class Watcher:
                 self._refresh(name, self._paths.pop(name))
 
     def _refresh(self, name: str, paths: set[str] | None) -> None:
+        """Put what changed of a model into service."""
+        refresh = partial(self._refresh_resting, name, paths)
+        error = self._trouble_of("watch_refresh_failed", name).attempt(refresh, model=name)
+        if isinstance(error, StoreError | OSError):  # the change is still to come into service, and is not told again
+            self._note_change(name, self._clock(), paths)
+
+    def _refresh_resting(self, name: str, paths: set[str] | None) -> None:
         """Read the groups of a model that rest; others are looked at again, and at last read all the same."""
         started = self._clock()
         since = self._restless.pop(name, {})
@@ -177,20 +199,13 @@ class Watcher:
             changed = self._registrations.refresh_changed(
                 name, paths, quiet_seconds=self._debounce, impatient_of=impatient_of
             )
-            if changed.waiting:
-                self._restless[name] = {key: since.get(key, started) for key in changed.waiting}
-                self._note_change(name, self._clock(), set(chain.from_iterable(changed.waiting.values())))
-            if changed.registered is None:
-                return
         except ModelNotFound:
             return
-        except ModelManagerError as error:
-            if error.detail != self._last_error:
-                log.warning("watch_refresh_failed", model=name, reason=error.detail)
-            self._last_error = error.detail
-        else:
+        if changed.waiting:
+            self._restless[name] = {key: since.get(key, started) for key in changed.waiting}
+            self._note_change(name, self._clock(), set(chain.from_iterable(changed.waiting.values())))
+        if changed.registered is not None:
             self._refreshes += 1
-            self._last_error = None
             log.info("watch_refreshed", model=name, ms=round((self._clock() - started) * 1000, 1))
 
 

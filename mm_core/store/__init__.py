@@ -6,7 +6,7 @@ from mm_core.store.archives import Manifest as BackupManifest
 from mm_core.store.archives import unpacked_backup, written_backup
 from mm_core.store.blobs import BlobDirectory, BlobEntry
 from mm_core.store.contract import RegistryStore, Repair, StoreTransaction, StoreView
-from mm_core.store.mapped_blobs import MappedBlobs
+from mm_core.store.mapped_blobs import MappedBlobs, OpenBlob
 from mm_core.store.notes import NoteDirectory
 from mm_core.store.snapshots import StateMoved
 from mm_core.store.static_tree import StaticTree
@@ -19,6 +19,7 @@ __all__ = [
     "FileLock",
     "MappedBlobs",
     "NoteDirectory",
+    "OpenBlob",
     "RegistryStore",
     "Repair",
     "StateMoved",

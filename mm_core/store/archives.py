@@ -18,7 +18,8 @@ from mm_core import __version__, strict_json
 from mm_core.domain.models import MODEL_NAME
 from mm_core.domain.version_records import FAMILY_NAME
 from mm_core.errors import BackupRefused
-from mm_core.store.durable import FILE_MODE, TEMPORARY, not_written, open_new, sync_directory
+from mm_core.store.durable import FILE_MODE, TEMPORARY, linked, not_written, open_new, sync_directory
+from mm_core.store.places import FILE_NAME
 
 FORMAT = 2
 """Format number of backups; newer ones are refused."""
@@ -26,13 +27,15 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 MOST_FILES = 2_000_000
 LARGEST_FILE = 256 << 20
+LARGEST_MANIFEST = 512 << 20
+"""Of as many files as there may be."""
+
 LARGEST_TOTAL = 64 << 30
 
-_FILE = r"[A-Za-z0-9][A-Za-z0-9-]*\.json"
 _MODEL = MODEL_NAME.pattern
 _NAME = re.compile(
-    rf"registry\.json|configs/{_MODEL}/shards/{_FILE}|configs/{_MODEL}/revisions/[0-9a-f]{{2}}/{_FILE}"
-    rf"|lifecycle/{FAMILY_NAME.pattern}/(?:current|events)/{_FILE}|scans/{_MODEL}/{_FILE}"
+    rf"registry\.json|configs/{_MODEL}/shards/{FILE_NAME}|configs/{_MODEL}/revisions/[0-9a-f]{{2}}/{FILE_NAME}"
+    rf"|lifecycle/{FAMILY_NAME.pattern}/(?:current|events)/{FILE_NAME}|scans/{_MODEL}/{FILE_NAME}"
 )
 """Names of files that a state can have: nothing else is ever unpacked."""
 
@@ -69,18 +72,33 @@ class BackupWriter:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._files: dict[str, BackedUpFile] = {}
+        self._size_bytes = 0
 
     def add(self, name: str, data: bytes) -> None:
-        """Put a file into the backup; one that is in it already is not put there twice."""
-        if name not in self._files:
-            self._archive.writestr(name, data)
-            self._files[name] = BackedUpFile(sha256(data).hexdigest(), len(data))
+        """Put a file into the backup; one that is in it already is not put there twice.
+
+        Raises `BackupRefused` when the state has more than a backup can hold.
+        """
+        if name in self._files:
+            return
+        self._files[name] = BackedUpFile(sha256(data).hexdigest(), len(data))
+        self._size_bytes += len(data)
+        too_much = _too_much(len(self._files), self._size_bytes, len(data))
+        if too_much:
+            raise BackupRefused(f"The state has {too_much}. Stop the servers and copy the data directory instead.")
+        self._write(name, data)
 
     def finish(self, created_at: str, revision: int) -> Manifest:
         """Add the manifest, and return it."""
         manifest = Manifest(FORMAT, __version__, created_at, revision, self._files)
-        self._archive.writestr(MANIFEST, strict_json.encode(asdict(manifest)))
+        self._write(MANIFEST, strict_json.encode(asdict(manifest)))
         return manifest
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Put a file in without its time: clocks are set wrong, and zip knows no year before 1980."""
+        info = zipfile.ZipInfo(name)
+        info.external_attr = (stat.S_IFREG | FILE_MODE) << 16
+        self._archive.writestr(info, data, zipfile.ZIP_DEFLATED, compresslevel=6)
 
 
 @contextmanager
@@ -93,7 +111,7 @@ def written_backup(path: Path, *, replace: bool) -> Iterator[BackupWriter]:
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with os.fdopen(open_new(temporary), "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            with zipfile.ZipFile(file, "w") as archive:
                 yield BackupWriter(archive)
             file.flush()
             os.fsync(file.fileno())
@@ -138,7 +156,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.Z
         raise _refused(path, f"it has no {MANIFEST}")
     if len(members) != len(archive.infolist()):
         raise _refused(path, "it holds a name twice")
-    document = strict_json.decode(_content(archive, members[MANIFEST], LARGEST_FILE))
+    document = strict_json.decode(_content(archive, members[MANIFEST], LARGEST_MANIFEST))
     number = document.get("format") if isinstance(document, dict) else None
     if isinstance(number, int) and number > FORMAT:
         raise BackupRefused(
@@ -147,8 +165,10 @@ def _manifest(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.Z
     manifest = strict_json.decode_as(strict_json.encode(document), Manifest)
     if set(manifest.files) != members.keys() - {MANIFEST} or "registry.json" not in manifest.files:
         raise _refused(path, "its manifest lists other files than it holds")
-    if len(members) > MOST_FILES or manifest.size_bytes > LARGEST_TOTAL:
-        raise _refused(path, "it holds more than any state")
+    largest = max(file.size_bytes for file in manifest.files.values())
+    too_much = _too_much(len(manifest.files), manifest.size_bytes, largest)
+    if too_much:
+        raise _refused(path, f"it holds {too_much}")
     for name, info in members.items():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if name != MANIFEST and not _NAME.fullmatch(name):
@@ -157,9 +177,18 @@ def _manifest(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.Z
             raise _refused(path, f"'{name}' is no plain file")
         if name != MANIFEST and info.file_size != manifest.files[name].size_bytes:
             raise _refused(path, f"'{name}' is not what the manifest says")
-        if info.file_size > LARGEST_FILE:
-            raise _refused(path, f"'{name}' is larger than any file of a state")
     return manifest
+
+
+def _too_much(files: int, size_bytes: int, largest: int) -> str | None:
+    """Return what of a backup is more than this version reads, None where nothing is."""
+    if files > MOST_FILES:
+        return f"more than {MOST_FILES:,} files"
+    if size_bytes > LARGEST_TOTAL:
+        return f"more than {LARGEST_TOTAL:,} bytes"
+    if largest > LARGEST_FILE:
+        return f"a file of more than {LARGEST_FILE:,} bytes"
+    return None
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
@@ -177,9 +206,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _put_if_free(temporary: Path, path: Path) -> None:
-    try:
-        os.link(temporary, path)
-    except PermissionError:  # a file system without hard links
+    if not linked(temporary, path):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
         os.replace(temporary, path)
 

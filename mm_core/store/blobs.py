@@ -17,6 +17,9 @@ from mm_core.store.durable import TEMPORARY, not_written, open_new, write_durabl
 COPIED_BYTES = 1 << 20
 """Of a file that is kept part by part, what is in memory at a time."""
 
+GOING = ".going"
+"""The suffix of blobs that are being removed."""
+
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -126,9 +129,22 @@ class BlobDirectory:
                     continue
                 yield BlobEntry(name, dot + rest, path, status.st_size, status.st_mtime)
 
-    def remove(self, entry: BlobEntry) -> None:
-        """Delete a blob; one that is gone already is fine."""
-        entry.path.unlink(missing_ok=True)
+    def remove(self, entry: BlobEntry) -> bool:
+        """Delete a blob unless it was put again since it was listed; return whether it was deleted here.
+
+        It is taken aside first: whoever puts it meanwhile has renewed its time, and it goes back, or does not find it
+        and writes it anew.
+        """
+        aside = entry.path.with_name(entry.path.name + GOING)
+        try:
+            os.rename(entry.path, aside)
+            if aside.stat().st_mtime != entry.modified_at:
+                os.replace(aside, entry.path)
+                return False
+            aside.unlink()
+        except FileNotFoundError:
+            return False  # somebody else removes it
+        return True
 
 
 class _Copy:

@@ -12,17 +12,19 @@ import shutil
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
+from mm_core.errors import StoreCorrupt
 from mm_core.store.copies import Copies
 from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
 from mm_core.store.durable import clear_of
 from mm_core.store.pending_files import PendingFiles
+from mm_core.store.places import file_of_model
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_bytes, table_documents
 
@@ -112,7 +114,9 @@ class ConfigFiles:
         """Return the revisions of a symbol's config, oldest first."""
         commits = []
         standing: str | Standing | None = row.standing
+        for_once = _EachOnce(model_name)
         while standing is not None:
+            for_once.take(standing)
             node = self._node(model_name, standing)
             commits.append([revision_value(document) for document in node["revisions"]])
             standing = node["previous"]
@@ -121,8 +125,10 @@ class ConfigFiles:
     def walk(self, model_name: str, shards: ConfigShards, read: Callable[[Path], bytes | None]) -> None:
         """Call ``read`` for every file of a model's configs, the older revisions included.
 
-        What it returns says which files come next; where it returns None, those behind are left out.
+        What it returns says which files come next; where it returns None, those behind are left out. Raises
+        `StoreCorrupt` where a revision is named twice: a chain that leads back has no end.
         """
+        for_once = _EachOnce(model_name)
         for file in shards.files.values():
             path = self._shard_path(model_name, file)
             data = read(path)
@@ -130,6 +136,7 @@ class ConfigFiles:
                 standing = document["standing"]
                 while standing is not None:
                     if isinstance(standing, str):
+                        for_once.take(standing)
                         path = self._revision_path(model_name, standing)
                         data = read(path)
                         if data is None:
@@ -165,10 +172,12 @@ class ConfigFiles:
         directory = self._path / model_name / "shards"
         self._copies.remove(directory, clear_of(directory, wanted, let_go))
 
-    def clear_copies(self, model_name: str) -> None:
-        """Delete the copies of shards that are not there themselves: of writes that never ended."""
-        directory = self._path / model_name / "shards"
-        clear_of(self._copies.of(directory), {path.name for path in directory.glob("*")})
+    def clear_unnamed(self, model_name: str, named: Set[Path]) -> None:
+        """Delete the files and copies of a model that are not ``named``, of writes that never ended."""
+        for directory in (self._path / model_name / "shards", *(self._path / model_name / "revisions").glob("*")):
+            wanted = {path.name for path in named if path.parent == directory}
+            clear_of(directory, wanted)
+            clear_of(self._copies.of(directory), wanted)
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
@@ -219,10 +228,25 @@ class ConfigFiles:
         return documents[0]
 
     def _shard_path(self, model_name: str, file: str) -> Path:
-        return self._path / model_name / "shards" / file
+        return file_of_model(self._path, model_name, "shards", name=file)
 
     def _revision_path(self, model_name: str, file: str) -> Path:
-        return self._path / model_name / "revisions" / file[-7:-5] / file
+        return file_of_model(self._path, model_name, "revisions", file[-7:-5], name=file)
+
+
+class _EachOnce:
+    """Refuses a revision that was met before."""
+
+    def __init__(self, model_name: str) -> None:
+        self._model_name = model_name
+        self._met: set[str] = set()
+
+    def take(self, standing: str | Standing) -> None:
+        """Note that a revision was met; raise `StoreCorrupt` when it was met before."""
+        if isinstance(standing, str):
+            if standing in self._met:
+                raise StoreCorrupt(f"The configs of model '{self._model_name}' name the revision '{standing}' twice.")
+            self._met.add(standing)
 
 
 def next_row(

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from mm_core.store.durable import not_written, open_new
+from mm_core.store.durable import TEMPORARY, not_written, open_new, write_durably
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Copies:
@@ -20,28 +22,58 @@ class Copies:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self.path = data_dir / "copies"
+        self._note = self.path / "complete"
 
     def of(self, path: Path) -> Path:
         """Return where the copy of a file is or would be."""
         return self.path / path.relative_to(self._data_dir)
 
-    def write(self, path: Path, data: bytes) -> None:
-        """Put or replace the copy of a file; raises `StoreError`.
+    def are_complete(self) -> bool:
+        """Return whether they were all whole at some time since this machine was started."""
+        try:
+            return self._note.read_text() == _boot()
+        except (OSError, UnicodeDecodeError):
+            return False
 
-        Files carry the digest of their content, so a copy need not be put there in one step. The older one is removed
-        first: ext4 writes out at once what replaces a file, and the commit's fsync would wait for that too.
+    def were_completed(self) -> bool:
+        """Return whether they were all whole once: one that is missing was lost since."""
+        return self._note.exists()
+
+    def note_complete(self) -> None:
+        """Note that they are all whole now."""
+        write_durably(self._note, _boot().encode(), sync=False)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Put or replace the copy of a file; raises `StoreError`, and then an older copy is as it was.
+
+        Files carry the digest of their content, so a copy need not be put there in one step. An older one is removed
+        before the newer one takes its place: ext4 writes out at once what replaces a file, and the commit's fsync would
+        wait for that too.
         """
         copy = self.of(path)
+        written = copy.with_name(f"{TEMPORARY}{copy.name}") if copy.exists() else copy
         try:
-            copy.unlink(missing_ok=True)
-            with os.fdopen(open_new(copy), "wb") as file:
+            with suppress(FileNotFoundError):
+                os.unlink(written)
+            with os.fdopen(open_new(written), "wb") as file:
                 file.write(data)
+            if written != copy:
+                copy.unlink()
+                os.rename(written, copy)
         except OSError as error:
             with suppress(OSError):
-                copy.unlink(missing_ok=True)
+                written.unlink(missing_ok=True)
             raise not_written(copy, error) from error
 
     def remove(self, directory: Path, names: Iterable[str]) -> None:
         """Delete the copies of some files of a directory."""
         for name in names:
             (self.of(directory) / name).unlink(missing_ok=True)
+
+
+def _boot() -> str:
+    """Return what differs after each start of this machine: what was not synced may be lost with the one before."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return "unknown"

@@ -19,6 +19,7 @@ KEPT_SECONDS = 60.0
 """What nothing names any more stays for so long: views and backups that were just begun still read it."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK}
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 
@@ -27,7 +28,7 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Replace ``path`` by ``data`` atomically; with ``sync`` the change has reached the disk on return.
 
     Readers see the old content or the new one, never a part. Raises `StoreError` with what to do; then the old content
-    is untouched.
+    is untouched, unless the sentence says that the new one may not last.
     """
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
@@ -40,22 +41,47 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
             if sync:
                 os.fsync(descriptor)
         os.replace(temporary, path)
-        if sync:
-            sync_directory(path.parent)
     except OSError as error:
         with suppress(OSError):  # a file system that is read-only refuses this too
             temporary.unlink(missing_ok=True)
         raise not_written(path, error) from error
+    if sync:
+        try:
+            sync_directory(path.parent)
+        except OSError as error:
+            raise StoreError(
+                f"'{path}' was written, but the disk did not confirm it: {_reason(error)} A power cut may undo it."
+            ) from error
 
 
 def open_new(path: Path) -> int:
-    """Return the descriptor of a file that was not there, its directories made where they are missing."""
+    """Return the descriptor of a file that was not there, its directories made, to last, where they are missing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, FILE_MODE)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        make_directory(path.parent)
         return os.open(path, flags, FILE_MODE)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it that are missing, each of them durable in the one that holds it."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(exist_ok=True, mode=DIRECTORY_MODE)
+        with suppress(PermissionError):  # who may make a directory there need not be allowed to list it
+            sync_directory(path.parent)
+
+
+def linked(path: Path, to: Path) -> bool:
+    """Give a file a second name; return False where the file system has no hard links, or none between the two."""
+    try:
+        os.link(path, to)
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            return False
+        raise
+    return True
 
 
 def not_written(path: Path, error: OSError) -> StoreError:

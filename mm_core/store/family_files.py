@@ -10,7 +10,7 @@ events that are full lie in ``events`` and stay for ever.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -162,10 +162,12 @@ class FamilyFiles:
         directory = self._path / name / CURRENT
         self._copies.remove(directory, clear_of(directory, wanted, let_go))
 
-    def clear_copies(self, name: str) -> None:
-        """Delete the copies of current files that are not there themselves: of writes that never ended."""
-        directory = self._path / name / CURRENT
-        clear_of(self._copies.of(directory), {path.name for path in directory.glob("*")})
+    def clear_unnamed(self, name: str, named: Set[Path]) -> None:
+        """Delete the files and copies of a family that are not ``named``, of writes that never ended."""
+        for directory in (self._path / name / CURRENT, self._path / name / FULL):
+            wanted = {path.name for path in named if path.parent == directory}
+            clear_of(directory, wanted)
+            clear_of(self._copies.of(directory), wanted)
 
     def _appended(self, name: str, newest: str | None, events: Sequence[VersionEvent]) -> str:
         """Write ``events`` behind the newest ones; return the file that holds the newest then."""

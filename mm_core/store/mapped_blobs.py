@@ -1,4 +1,4 @@
-"""Blobs mapped into memory for sending: every process that serves one shares the kernel's copy."""
+"""Blobs ready for sending, mapped into memory or open: every process that serves one shares the kernel's copy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Hashable
 from mmap import MAP_POPULATE, MAP_SHARED, PROT_READ, mmap
+from pathlib import Path
 from typing import NamedTuple
 
 from mm_core.store.blobs import BlobDirectory
@@ -16,11 +17,32 @@ READ_BYTES = 1 << 20
 MOST_REMEMBERED = 100_000
 """Places whose files are known to be whole."""
 
+REMEMBERED_MISSES = 64
+"""Of places that had no room: one that is asked for again among so many others takes the room of the least used."""
+
 MOST_FILES = 1000
 """That are mapped at once: each stays open, and a process may open 4,096, most of them for connections."""
 
 Where = tuple[Hashable, str]
 """A place and a suffix: one blob stands there at a time."""
+
+
+class OpenBlob:
+    """A blob that is sent from its file, which is open as long as this value is in use."""
+
+    def __init__(self, descriptor: int, size_bytes: int) -> None:
+        self._descriptor = descriptor
+        self._size_bytes = size_bytes
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def fileno(self) -> int:
+        """Return the descriptor that the system copies from."""
+        return self._descriptor
 
 
 class _Mapped(NamedTuple):
@@ -31,7 +53,10 @@ class _Mapped(NamedTuple):
 
 
 class MappedBlobs:
-    """The blobs that were asked for last, mapped, up to ``limit_bytes`` and ``most_files``; for one thread alone.
+    """Blobs, mapped up to ``limit_bytes`` and ``most_files``, open beyond that; for one thread alone.
+
+    What finds room is mapped, and so is what is asked for again soon, in the room of what was not for longest. A long
+    row of others takes nobody's room: to map and unmap each of them takes longer than to send it from its file.
 
     Each stands in a place, such as a symbol; another one that takes the place ends the mapping of the one before.
 
@@ -49,8 +74,9 @@ class MappedBlobs:
         self.size_bytes = self.hits = self.misses = 0
         self._mapped: OrderedDict[Where, _Mapped] = OrderedDict()
         self._whole: dict[Where, tuple[str, tuple[int, int, int]]] = {}
+        self._missed: OrderedDict[Where, None] = OrderedDict()
 
-    def get(self, sha256: str, suffix: str, place: Hashable) -> mmap | None:
+    def get(self, sha256: str, suffix: str, place: Hashable) -> mmap | OpenBlob | None:
         """Return the blob that stands in a place; None when it is missing, as damaged content is, which is removed."""
         where: Where = (place, suffix)
         found = self._mapped.get(where)
@@ -59,15 +85,37 @@ class MappedBlobs:
             self.hits += 1
             return found.content
         self._forget(where)
-        mapped = self._map(sha256, where)
-        if mapped is None:
+        path = self._blobs.location(sha256, suffix)
+        opened = self._opened(sha256, where, path)
+        if opened is None:
             return None
         self.misses += 1
-        self._mapped[where] = mapped
-        self.size_bytes += len(mapped.content)
-        while len(self._mapped) > 1 and (self.size_bytes > self._limit or len(self._mapped) > self._most_files):
+        descriptor, status = opened
+        if not self._has_room(status.st_size) and not (status.st_size <= self._limit and self._was_missed(where)):
+            return OpenBlob(descriptor, status.st_size)
+        try:
+            # filled at once: one by one, its page faults took a tenth of the processor time of a first pull
+            content = mmap(descriptor, status.st_size, flags=MAP_SHARED | MAP_POPULATE, prot=PROT_READ)
+        finally:
+            os.close(descriptor)
+        self._mapped[where] = _Mapped(sha256, str(path), identity(status), content)
+        self.size_bytes += len(content)
+        while len(self._mapped) > 1 and not self._has_room(0, 0):
             self._forget(next(iter(self._mapped)))
-        return mapped.content
+        return content
+
+    def _has_room(self, size_bytes: int, files: int = 1) -> bool:
+        return self.size_bytes + size_bytes <= self._limit and len(self._mapped) + files <= self._most_files
+
+    def _was_missed(self, where: Where) -> bool:
+        """Note that a place had no room; return whether it is among those that had none just before."""
+        if where in self._missed:
+            del self._missed[where]
+            return True
+        self._missed[where] = None
+        if len(self._missed) > REMEMBERED_MISSES:
+            self._missed.popitem(last=False)
+        return False
 
     def _forget(self, where: Where) -> None:
         mapped = self._mapped.pop(where, None)
@@ -75,8 +123,8 @@ class MappedBlobs:
             self.size_bytes -= len(mapped.content)
             mapped.content.close()
 
-    def _map(self, sha256: str, where: Where) -> _Mapped | None:
-        path = self._blobs.location(sha256, where[1])
+    def _opened(self, sha256: str, where: Where, path: Path) -> tuple[int, os.stat_result] | None:
+        """Return the descriptor of a whole blob and its status, None where there is none."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -87,19 +135,15 @@ class MappedBlobs:
             if self._whole.get(where) != checked:
                 if _digest(descriptor, status.st_size) != sha256:
                     path.unlink(missing_ok=True)
+                    os.close(descriptor)
                     return None
                 if len(self._whole) >= MOST_REMEMBERED:
                     self._whole.clear()
                 self._whole[where] = checked
-            # filled at once: one by one, its page faults took a tenth of the processor time of a first pull
-            return _Mapped(
-                sha256,
-                str(path),
-                identity(status),
-                mmap(descriptor, status.st_size, flags=MAP_SHARED | MAP_POPULATE, prot=PROT_READ),
-            )
-        finally:
+        except OSError:
             os.close(descriptor)
+            raise
+        return descriptor, status
 
 
 def _is_unchanged(mapped: _Mapped) -> bool:

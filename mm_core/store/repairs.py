@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import ConfigFiles
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
-from mm_core.store.durable import DIRECTORY_MODE, not_written, write_durably
+from mm_core.store.durable import DIRECTORY_MODE, linked, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
@@ -22,6 +22,10 @@ from mm_core.store.storage import REMEDY, format_tables, parse_tables, read_file
 
 SET_ASIDE = "set-aside"
 """The directory below which damaged files are kept, each in the folder of its repair."""
+
+LOOKS_AT_A_COPY = 3
+SECONDS_BETWEEN_LOOKS = 0.02
+"""A writer takes the older copy of `registry.json` away just before the newer one stands in its place."""
 
 _REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
 
@@ -78,33 +82,50 @@ class Repairs:
                 done.append(repair)
         return tuple(done)
 
-    def complete_copies(self, state: State) -> int:
-        """Make the copies of a state's files that are missing; return how many that were."""
-        made = 0
+    def poor_copies(self, state: State) -> tuple[list[Path], set[Path]]:
+        """Return the whole files of a state that have no whole copy, then every file that people's changes are in."""
+        poor, named = [], set()
 
-        def complete(path: Path) -> bytes | None:
-            nonlocal made
+        def look(path: Path) -> bytes | None:
+            named.add(path)
             data, _ = _usable(path, parse_tables)
-            if data is not None and not self._copies.of(path).exists():
-                self._copies.write(path, data)
-                made += 1
+            if data is not None and self._copy_problem(path, data) is not None:
+                poor.append(path)
             return data
 
-        if complete(self._registry) is not None:
+        if look(self._registry) is not None:
             for name, shards in state.config_shards.items():
-                self._configs.walk(name, shards, complete)
-                self._configs.clear_copies(name)
+                self._configs.walk(name, shards, look)
             for name, index in state.families.items():
-                self._families.walk(name, index, complete)
-                self._families.clear_copies(name)
-        return made
+                self._families.walk(name, index, look)
+        return poor, named - {self._registry}
+
+    def renew_copy(self, path: Path) -> bool:
+        """Make the copy of a file anew if it still lacks one; return whether that was so."""
+        data, _ = _usable(path, parse_tables)
+        if data is None or self._copy_problem(path, data) is None:
+            return False
+        self._copies.write(path, data)
+        return True
+
+    def _copy_problem(self, path: Path, data: bytes) -> str | None:
+        """Return what is wrong with the copy of a file that holds ``data``, None where nothing is."""
+        copy = self._copies.of(path)
+        kept, problem = _usable(copy, parse_tables)
+        if problem is not None:
+            return problem.detail
+        if kept is None:
+            return f"'{copy}' is missing: '{path}' has no second copy. {REMEDY}"
+        if path == self._registry and checked_state(kept, copy).revision < checked_state(data, path).revision:
+            return f"'{copy}' is older than '{path}'. {REMEDY}"
+        return None
 
     def _state(self) -> tuple[State, list[Repair]]:
         """Return the state to look through, and the repair that it needs; raise `StoreError` where it has no remedy."""
         copy = self._copies.of(self._registry)
         data, problem = _usable(self._registry, checked_state)
         if data is not None:
-            return checked_state(data, self._registry), []
+            return checked_state(data, self._registry), list(self._copy_repairs(self._registry, data))
         kept, _ = _usable(copy, checked_state)
         if kept is None:
             if problem is None:
@@ -128,6 +149,7 @@ class Repairs:
     def _copied(self, path: Path, found: list[Repair]) -> bytes | None:
         data, problem = _usable(path, parse_tables)
         if data is not None:
+            found += self._copy_repairs(path, data)
             return data
         kept, _ = _usable(self._copies.of(path), parse_tables)
         detail = problem.detail if problem is not None else f"'{path}' is missing. {REMEDY}"
@@ -136,6 +158,21 @@ class Repairs:
         else:
             found.append(Repair(path, detail, False, None, "There is no good copy: restore a backup."))
         return kept
+
+    def _copy_repairs(self, path: Path, data: bytes) -> Iterator[Repair]:
+        """Yield the repair of a file's copy, where the copies are said to be complete and that one is not whole."""
+        if self._copies.were_completed() and (problem := self._settled_problem(path, data)) is not None:
+            yield Repair(self._copies.of(path), problem, True, data, "Nothing: the file itself is whole.")
+
+    def _settled_problem(self, path: Path, data: bytes) -> str | None:
+        """Return what is wrong with a copy that no writer is just replacing."""
+        problem = self._copy_problem(path, data)
+        for _ in range(LOOKS_AT_A_COPY):
+            if problem is None:
+                return None
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            problem = self._copy_problem(path, data)
+        return problem
 
     def _scan(self, path: Path, found: list[Repair]) -> bytes | None:
         data, problem = _usable(path, parse_tables)
@@ -148,9 +185,7 @@ def set_aside(path: Path, to: Path) -> None:
     """Keep a file under another name as well, where it exists; raise `StoreError` when that cannot be."""
     try:
         to.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
-        try:
-            os.link(path, to)
-        except PermissionError:  # a file system without hard links
+        if not linked(path, to):
             shutil.copy2(path, to)
     except FileNotFoundError:
         return

@@ -18,6 +18,7 @@ from mm_core.domain.versions import Version
 from mm_core.errors import StoreCorrupt, StoreTooNew
 from mm_core.store.documents import Document, finding_document, finding_value, summary_document, summary_value
 from mm_core.store.durable import clear_of
+from mm_core.store.places import file_of_model
 from mm_core.store.scan_entries import GROUPS, VERSIONS, Entry, Kind
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_documents, write_table
@@ -97,14 +98,14 @@ class ScanFiles:
         if document is not None and "summary" not in document:  # written by a format before 3
             index = self.load(model_name, scan_id)
             return index.summary if index is not None else None
-        if document is None or not all((self.path / model_name / name).exists() for name in _names_in(document)):
+        if document is None or not all(self._shard_path(model_name, name).exists() for name in _names_in(document)):
             return None
         return summary_value(document["summary"])
 
     def digests(self, model_name: str, scan_id: str) -> frozenset[str]:
         """Return the SHA-256 of every model and ONNX file that the groups and versions of a stored scan have."""
         names = self._shard_names(model_name, scan_id)
-        return frozenset[str]().union(*(self._digests_of(self.path / model_name / name) for name in names))
+        return frozenset[str]().union(*(self._digests_of(self._shard_path(model_name, name)) for name in names))
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
         """Write the shards that differ from those of ``previous_id``, then an index; return the new scan's id."""
@@ -148,7 +149,7 @@ class ScanFiles:
         if data is not None:
             (document,) = table_documents(data, path, "index")
             for name in _names_in(document):
-                read(self.path / model_name / name)
+                read(self._shard_path(model_name, name))
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""
@@ -168,7 +169,7 @@ class ScanFiles:
                 files[number] = before.files[number]
             else:
                 files[number] = f"{kind.prefix}-{number:04d}-{scan_id}.json"
-                write_table(self.path / model_name / files[number], kind.table, map(kind.document, held.values()))
+                write_table(self._shard_path(model_name, files[number]), kind.table, map(kind.document, held.values()))
         return Shards(count, files)
 
     def _entries(
@@ -186,7 +187,7 @@ class ScanFiles:
                     held[index.scan_id] = _by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
                 found.update(held[index.scan_id].get(number, {}))
                 continue
-            documents = _readable(self.path / model_name / name, kind.table)
+            documents = _readable(self._shard_path(model_name, name), kind.table)
             if documents is None:
                 return None
             found.update((document[kind.key], kind.value(document, memo)) for document in documents)
@@ -210,7 +211,10 @@ class ScanFiles:
         return documents[0] if documents is not None else None
 
     def _index_path(self, model_name: str, scan_id: str) -> Path:
-        return self.path / model_name / f"index-{scan_id}.json"
+        return file_of_model(self.path, model_name, name=f"index-{scan_id}.json")
+
+    def _shard_path(self, model_name: str, name: str) -> Path:
+        return file_of_model(self.path, model_name, name=name)
 
 
 def found_the_same(before: Scan, after: Scan) -> bool:

@@ -15,7 +15,7 @@ from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import ConfigFiles
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
-from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY, not_written, write_durably
+from mm_core.store.durable import TEMPORARY, make_directory, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
@@ -111,18 +111,28 @@ class TinyDBStore:
             return self._repairs.execute(plan)
 
     def complete_copies(self, *, again: bool = False) -> int:
-        """Make the copies that are missing, as of a state that an older version wrote; return their number.
+        """Make the copies that are missing or damaged, and delete what writes that never ended left; return how many.
 
-        That they are complete is noted, so that it costs nothing the next time unless they are looked at ``again``.
+        That they are complete is noted with the boot of this machine, so that it costs nothing the next time, unless
+        the power may have been cut since or they are looked at ``again``. Writers wait for none of the reading.
         """
-        noted = self._copies.path / "complete"
-        if noted.exists() and not again:
+        if self._copies.are_complete() and not again:
             return 0
+        state = self._state()
+        poor, named = self._repairs.poor_copies(state)
+        made = 0
+        for path in poor:
+            with self._alone():
+                made += self._repairs.renew_copy(path)
         with self._alone():
-            made = self._repairs.complete_copies(self._state())
-            if self._path.exists():
-                write_durably(noted, b"", sync=False)
-            return made
+            if self._state().revision == state.revision:
+                for name in state.config_shards:
+                    self._configs.clear_unnamed(name, named)
+                for name in state.families:
+                    self._families.clear_unnamed(name, named)
+        if self._path.exists():
+            self._copies.note_complete()
+        return made
 
     def read_files(self, keep: Callable[[str, bytes], None]) -> int:
         """Give ``keep`` every file of the newest state by name; return its revision, 0 where there is none.
@@ -160,7 +170,8 @@ class TinyDBStore:
             is_next = before is not None and before >= state.revision
             revision = before + 1 if is_next and before is not None else state.revision + REVISIONS_UNSEEN
             self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
-            self._repairs.complete_copies(self._state())
+            for path in self._repairs.poor_copies(self._state())[0]:
+                self._repairs.renew_copy(path)
             remove_what_is_not_of(state, self._path.parent)
             return before, revision, place
 
@@ -192,7 +203,7 @@ class TinyDBStore:
     @contextmanager
     def _process_lock(self) -> Iterator[None]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+            make_directory(self._path.parent)
             lock = FileLock(self._lock_path, timeout=self._lock_timeout, thread_local=False)
             lock.acquire()
         except Timeout as error:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from werkzeug.test import Client
 from mm_core.api import create_app
 from mm_core.registry import Registry
 from mm_core.settings import Settings
+from tests.processes import environment_with, free_port
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -31,10 +31,11 @@ def client(registry: Registry, settings: Settings) -> Client:
 
 
 @pytest.fixture
-def model_root(write_group: Callable[..., Path]) -> Path:
-    """A root with two whole groups."""
-    write_group("BTCUSDT_mid_chg_1m")
-    return write_group("SOLUSDT_mid_chg_1m")
+def large_root(write_group: Callable[..., Path], booster_json: bytes) -> Path:
+    """A root whose one model has 16 MiB: no socket takes its answer at once."""
+    document = json.loads(booster_json)
+    document["learner"]["attributes"] = {"padding": "x" * (16 << 20)}
+    return write_group("BIG_r", model_json=json.dumps(document).encode())
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ class RunningServer:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+
+    def wait_until_it_answers(self, seconds: float = 20.0) -> None:
+        """Wait for the first answer; fail with the log when there is none in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(self.url + "/api/health")
+                return
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
@@ -72,33 +83,10 @@ def servers_below(place: Path) -> Iterator[Callable[..., RunningServer]]:
     running: list[RunningServer] = []
 
     def start(**settings: str) -> RunningServer:
-        port = free_port()
-        given = {
-            "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
-            "MODEL_MANAGER_HTTP_PORT": str(port),
-            "MODEL_MANAGER_DATA_DIR": str(place / "data"),
-            "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
-            **{f"MODEL_MANAGER_{name}": value for name, value in settings.items()},
-        }
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_MANAGER_")}
-        log = place / f"server-{port}.log"
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, str(PROJECT / "payload_server.py")],
-                env={**clean, **given},
-                cwd=place,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        server = RunningServer(process, f"http://127.0.0.1:{port}", log)
+        server = launched(place, [sys.executable, str(PROJECT / "payload_server.py")], place, **settings)
         running.append(server)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(httpx.TransportError):
-                httpx.get(server.url + "/api/health")
-                return server
-            time.sleep(0.02)
-        raise AssertionError(log.read_text())
+        server.wait_until_it_answers()
+        return server
 
     try:
         yield start
@@ -107,6 +95,31 @@ def servers_below(place: Path) -> Iterator[Callable[..., RunningServer]]:
             if server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()
+
+
+def launched(place: Path, command: Sequence[str], directory: Path, **settings: str) -> RunningServer:
+    """Run a server in ``directory`` that keeps state and log below ``place``; it may not answer yet."""
+    port = free_port()
+    usual = {
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_PORT": str(port),
+        "DATA_DIR": str(place / "data"),
+        "WATCH_DEBOUNCE": "0.2",
+    }
+    log = place / f"server-{port}.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, env=environment_with(**usual | settings), cwd=directory, stdout=output, stderr=subprocess.STDOUT
+        )
+    return RunningServer(process, f"http://127.0.0.1:{port}", log)
+
+
+def register(server: RunningServer, root: Path, model_name: str = "m", token: str | None = None) -> None:
+    """Register a root over HTTP."""
+    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
+    body = {"model_name": model_name, "root_path": str(root)}
+    answer = httpx.post(server.url + "/api/models", json=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
 
 
 def wait_until_published(server: RunningServer, model_name: str = "m", seconds: float = 20.0) -> None:
@@ -126,10 +139,3 @@ def save_mean(server: RunningServer, symbol: str, mean: float) -> None:
     document = httpx.get(url).json()
     document[symbol]["mean_values"][0] = mean
     assert httpx.put(url, json=document).status_code == 200
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

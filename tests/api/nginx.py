@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.api.conftest import PROJECT, free_port
+from tests.api.conftest import PROJECT
+from tests.processes import free_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 

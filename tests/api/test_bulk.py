@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, save_mean, wait_until_published
+from tests.api.conftest import RunningServer, register, save_mean, wait_until_published
 
 Start = Callable[..., RunningServer]
 
@@ -22,8 +22,7 @@ def server(
     """A server with two whole groups and one that bots cannot be given."""
     write_group("ETHUSDT_mid_chg_1m", model_json=None)
     server = start_server(WORKERS=request.param, WATCH_ENABLED="0", THREADS="4")
-    body = {"model_name": "m", "root_path": str(model_root)}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    register(server, model_root)
     wait_until_published(server)
     return server
 
@@ -47,8 +46,7 @@ def test_the_manifest_names_what_a_pull_returns(server: RunningServer) -> None:
 def test_a_manifest_is_another_one_only_when_its_model_changed(server: RunningServer, model_root: Path) -> None:
     url = server.url + "/api/models/m/manifest"
     first = httpx.get(url)
-    body = {"model_name": "other", "root_path": str(model_root)}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    register(server, model_root, "other")
     deadline = time.monotonic() + 10  # until the newer revision is published, what is ready is not known
     while httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code != 304:
         assert time.monotonic() < deadline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 import xgboost
 from werkzeug.test import Client, TestResponse
+
+from mm_core.registry import Registry, background
+from tests.waiting import wait_until
 
 KEY = "SOLUSDT_mid_chg_1m"
 Write = Callable[..., Path]
@@ -33,6 +37,51 @@ def test_health_tells_revision_models_findings_and_watcher(served: Client) -> No
     assert (document["models"], document["findings"]) == (1, 0)
     assert document["store_revision"] == 1
     assert document["watcher"] == {"mode": "off", "pending": 0, "refreshes": 0, "last_error": None}
+    assert document["threads"] == {}, "none is run here"
+
+
+def test_health_and_metrics_tell_what_keeps_a_background_thread_from_its_work_and_when_that_is_over(
+    served: Client, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    failing = threading.Event()
+    failing.set()
+    look = registry.store.stamp
+
+    def fail() -> tuple[int, ...]:
+        if failing.is_set() and threading.current_thread().name == "publisher":
+            raise ZeroDivisionError("nobody expected this")
+        return look()
+
+    def told() -> tuple[object, bool]:
+        figures = served.get("/metrics").text.splitlines()
+        working = 'model_manager_thread_working{thread="publisher"} 1.0' in figures
+        assert working or 'model_manager_thread_working{thread="publisher"} 0.0' in figures
+        return _json(served.get("/api/health"))["threads"], working
+
+    monkeypatch.setattr(registry.store, "stamp", fail)
+    registry.publisher.start()
+    try:
+        problem = "Unexpected ZeroDivisionError: nobody expected this. The log has its traceback."
+        wait_until(lambda: told() == ({"publisher": {"running": True, "problem": problem}}, False))
+        failing.clear()
+        wait_until(lambda: told() == ({"publisher": {"running": True, "problem": None}}, True))
+    finally:
+        registry.publisher.stop()
+    assert told() == ({"publisher": {"running": False, "problem": None}}, False)
+
+
+def test_a_watcher_that_ended_is_off_and_says_so(
+    served: Client, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry.watcher, "_run", lambda: None)
+    registry.watcher.start()
+    watcher = _json(served.get("/api/health"))["watcher"]
+    assert isinstance(watcher, dict)
+    assert (watcher["mode"], watcher["last_error"]) == (
+        "off",
+        "The thread 'watcher' ended unexpectedly. Restart the server.",
+    )
 
 
 def test_registering_answers_counts_symbols_and_warnings(client: Client, model_root: Path) -> None:

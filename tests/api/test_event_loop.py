@@ -13,7 +13,7 @@ import pytest
 
 from mm_core.api import listening
 from mm_core.api.process import OPEN_FILES
-from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.conftest import RunningServer, register, wait_until_published
 
 Start = Callable[..., RunningServer]
 ASK = b"HEAD /api/models/m/model/SOLUSDT HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -23,8 +23,7 @@ ASK = b"HEAD /api/models/m/model/SOLUSDT HTTP/1.1\r\nHost: x\r\n\r\n"
 def server(start_server: Start, model_root: Path) -> RunningServer:
     """A server with a published model."""
     server = start_server(WATCH_ENABLED="0")
-    body = {"model_name": "m", "root_path": str(model_root)}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    register(server, model_root)
     wait_until_published(server)
     return server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.conftest import RunningServer, register, wait_until_published
 from tests.api.nginx import nginx_before
 
 PAYLOAD = "/api/models/m/model/SOLUSDT"
@@ -20,8 +20,7 @@ PER_ANSWER = {"date", "server", "connection", "x-request-id", "accept-ranges", "
 def server(start_server: Callable[..., RunningServer], model_root: Path) -> RunningServer:
     """A payload server with a published model."""
     server = start_server(WATCH_ENABLED="0")
-    body = {"model_name": "m", "root_path": str(model_root)}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    register(server, model_root)
     wait_until_published(server)
     return server
 

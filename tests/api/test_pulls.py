@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import itertools
 import json
+import os
 import pickle
 import random
 import re
@@ -31,6 +32,7 @@ from mm_core.settings import Settings
 from mm_core.store import NoteDirectory
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer
+from tests.waiting import wait_until
 
 Start = Callable[..., RunningServer]
 PAYLOAD = "/api/models/m/model/SOLUSDT"
@@ -489,14 +491,20 @@ def test_bots_that_go_away_in_the_middle_leave_the_others_served(server: Running
     assert "Traceback" not in server.log.read_text()
 
 
-@pytest.fixture
-def large(start_server: Start, state: Registry, write_group: Callable[..., Path], booster_json: bytes) -> RunningServer:
-    """A server with a payload of about 3 MB that hardly gets smaller, and a small one."""
+@pytest.fixture(params=["64", "1"], ids=["mapped", "from files"])
+def large(
+    request: pytest.FixtureRequest,
+    start_server: Start,
+    state: Registry,
+    write_group: Callable[..., Path],
+    booster_json: bytes,
+) -> RunningServer:
+    """A server with a payload of about 3 MB that hardly gets smaller, and a small one; mapped or sent from files."""
     document = json.loads(booster_json)
     document["learner"]["attributes"] = {"padding": random.Random(1).randbytes(3 << 19).hex()}
     write_group("BIG_r", model_json=json.dumps(document).encode())
     state.registrations.register("m", str(write_group("SOLUSDT_mid_chg_1m")))
-    running = start_server(WATCH_ENABLED="0")
+    running = start_server(WATCH_ENABLED="0", CACHE_MB=request.param)
     wait_ready(state, "BIG", "SOLUSDT")
     return running
 
@@ -540,6 +548,25 @@ def test_many_slow_readers_keep_no_other_bot_waiting(large: RunningServer) -> No
             bodies.add(answer.body)
         assert len(bodies) == 1
         assert other.ask("/api/models").status == 200
+
+
+def _open_payloads(server: RunningServer, settings: Settings) -> int:
+    folder = Path(f"/proc/{server.process.pid}/fd")
+    return sum(os.readlink(place).startswith(f"{settings.data_dir}/blobs") for place in folder.iterdir())
+
+
+@pytest.mark.parametrize("large", ["1"], ids=["from files"], indirect=True)
+def test_what_is_sent_from_files_is_closed_however_it_ends(large: RunningServer, settings: Settings) -> None:
+    path = "/api/models/m/model/BIG"
+    with Wire(large.url) as bot:
+        for _ in range(5):
+            assert bot.ask(path, "HEAD", Accept_Encoding="gzip").status == 200
+            assert bot.ask(path, Accept_Encoding="gzip").status == 200
+    for _ in range(5):
+        with Wire(large.url, receive_buffer=4096) as gone:
+            gone.send(request(path, Accept_Encoding="gzip"))
+            assert select.select([gone.socket], [], [], 10)[0]
+    wait_until(lambda: _open_payloads(large, settings) == 0)
 
 
 def test_a_pull_after_a_save_gives_the_saved_values_and_another_tag(server: RunningServer) -> None:

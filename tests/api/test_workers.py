@@ -20,13 +20,16 @@ from mm_core.api.forwarding import Forwarding
 from mm_core.api.metrics import Metrics
 from mm_core.probe import probe
 from mm_core.registry import Registry
-from tests.api.conftest import RunningServer, wait_until_published
+from tests.api.conftest import RunningServer, register, wait_until_published
 from tests.api.test_server import (
     test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
     test_a_bot_that_stopped_reading_does_not_hold_the_stop_up,
     test_a_changed_file_is_served_after_the_debounce_without_being_asked_for,
+    test_a_client_that_is_connected_is_answered_while_the_server_ends_and_nobody_else_gets_in,
     test_a_port_in_use_stops_the_start_with_a_sentence,
     test_a_registration_of_many_groups_leaves_others_answered,
+    test_a_request_that_is_still_arriving_when_the_server_ends_is_answered,
+    test_a_stop_under_load_loses_no_request,
     test_every_request_is_one_json_line_in_the_log,
     test_idle_connections_do_not_hold_the_stop_up,
     test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds,
@@ -37,8 +40,11 @@ __all__ = [
     "test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection",
     "test_a_bot_that_stopped_reading_does_not_hold_the_stop_up",
     "test_a_changed_file_is_served_after_the_debounce_without_being_asked_for",
+    "test_a_client_that_is_connected_is_answered_while_the_server_ends_and_nobody_else_gets_in",
     "test_a_port_in_use_stops_the_start_with_a_sentence",
     "test_a_registration_of_many_groups_leaves_others_answered",
+    "test_a_request_that_is_still_arriving_when_the_server_ends_is_answered",
+    "test_a_stop_under_load_loses_no_request",
     "test_every_request_is_one_json_line_in_the_log",
     "test_idle_connections_do_not_hold_the_stop_up",
     "test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds",
@@ -113,7 +119,7 @@ def test_workers_answer_as_one_process_does(start_server: Start, model_root: Pat
 
 def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     config = "/api/models/m/symbols/SOLUSDT/factor-config"
     document = httpx.get(server.url + config).json()
     tags = set()
@@ -129,7 +135,7 @@ def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Sta
 
 def test_a_killed_worker_costs_its_own_requests_and_is_replaced(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     url = server.url + "/api/models/m/model/SOLUSDT"
     wait_until_published(server)
     ended, lost, answered = threading.Event(), [0] * 8, [0] * 8
@@ -177,40 +183,9 @@ def _command_of(pid: int) -> bytes:
         return b""
 
 
-def test_a_stop_under_load_cuts_no_answer(start_server: Start, model_root: Path) -> None:
-    server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
-    wait_until_published(server)
-    whole = len(httpx.get(server.url + "/api/models/m/model/SOLUSDT", headers={"Accept-Encoding": "identity"}).content)
-    cut, answered = [], []
-
-    def pull() -> None:
-        with httpx.Client(headers={"Accept-Encoding": "identity"}) as client:
-            while True:
-                try:
-                    body = client.get(server.url + "/api/models/m/model/SOLUSDT").content
-                except (httpx.ConnectError, httpx.ReadError):
-                    return  # not a byte of an answer
-                except httpx.RemoteProtocolError as error:
-                    if "without sending a response" not in str(error):
-                        cut.append(str(error))
-                    return
-                answered.append(len(body))
-
-    bots = [threading.Thread(target=pull) for _ in range(6)]
-    for bot in bots:
-        bot.start()
-    wait_until(lambda: len(answered) > 100)
-    assert server.stop() == 0
-    for bot in bots:
-        bot.join()
-    assert cut == []
-    assert set(answered) == {whole}
-
-
 def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     for _ in range(30):
         httpx.get(server.url + "/api/models/m/model/SOLUSDT")
     for worker in _workers_of(server)[:1]:
@@ -225,7 +200,7 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
 
 def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     wait_until_published(server)
     for _ in range(40):  # each is a connection of its own, to one of the workers or the other
         body = httpx.get(server.url + "/api/models/m/model/SOLUSDT").headers["content-length"]
@@ -244,7 +219,7 @@ def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: 
 
 def test_ready_payloads_need_no_owner(start_server: Start, model_root: Path) -> None:
     server = start_server(WATCH_ENABLED="0")
-    httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)})
+    register(server, model_root)
     wait_until_published(server)
     os.kill(server.process.pid, signal.SIGSTOP)
     try:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mm_core.artifacts.scan import scan_root
-
-TREE = Path(__file__).parent / "golden" / "flat-groups"
+from tests.honest_pickles import GOLDEN
 
 
 def test_the_whole_group_of_the_golden_tree_is_read_value_for_value() -> None:
-    group = scan_root(TREE).groups["BTCUSDT_ret_1m"]
+    group = scan_root(GOLDEN).groups["BTCUSDT_ret_1m"]
     assert (group.symbol, group.return_name, group.feature_dim) == ("BTCUSDT", "ret_1m", 6)
     assert group.factors.names == tuple(f"factor_{number}" for number in range(6))
     assert group.factors.taus == (0.125, None, None, None, None, -0.25)
@@ -27,7 +24,7 @@ def test_the_whole_group_of_the_golden_tree_is_read_value_for_value() -> None:
 
 
 def test_the_broken_group_of_the_golden_tree_says_what_is_wrong_with_file_and_line() -> None:
-    scan = scan_root(TREE)
+    scan = scan_root(GOLDEN)
     group = scan.groups["ETHUSDT_ret_5m"]
     assert list(scan.groups) == ["BTCUSDT_ret_1m", "ETHUSDT_ret_5m"]
     assert (group.factors.names, group.factors.taus, group.payload_ready) == (("alpha", "beta"), (0.5, None), False)

@@ -19,7 +19,7 @@ from mm_core.artifacts.read_version import version_of
 from mm_core.domain.groups import Scan
 from tests.store.test_contract import make_group
 
-LIMITS = ReadingLimits()
+LIMITS = ReadingLimits(tree_depth=2)
 KEYS = ("AAA_r", "BBB_r", "CCC_r")
 SUFFIXES = ("_model.json", "_factors.txt", "_ic.csv")
 
@@ -50,7 +50,7 @@ def _filled(root: Path) -> Path:
 def _again(root: Path, change: Callable[[], Path]) -> tuple[Listing | None, Listing]:
     before = _scan_of(list_groups(root, LIMITS))
     touched = change()
-    return look_again(root, before, {str(touched)}), list_groups(root, LIMITS)
+    return look_again(root, before, {str(touched)}, LIMITS), list_groups(root, LIMITS)
 
 
 def _replaced(path: Path, text: str = "other") -> Path:
@@ -72,7 +72,7 @@ def test_a_file_or_a_whole_group_that_is_gone_needs_no_listing(root: Path) -> No
     gone = [root / (KEYS[0] + "_ic.csv"), *(root / (KEYS[1] + suffix) for suffix in SUFFIXES)]
     for path in gone:
         path.unlink()
-    found = look_again(root, before, [str(path) for path in gone])
+    found = look_again(root, before, [str(path) for path in gone], LIMITS)
     assert found == list_groups(root, LIMITS)
     assert [files.group_key for files in found.groups] == ["AAA_r", "CCC_r"]
 
@@ -80,7 +80,7 @@ def test_a_file_or_a_whole_group_that_is_gone_needs_no_listing(root: Path) -> No
 def test_hidden_files_and_temporary_ones_that_are_gone_change_nothing(root: Path) -> None:
     before = _scan_of(list_groups(root, LIMITS))
     (root / ".hidden").write_text("x")
-    found = look_again(root, before, [str(root / ".hidden"), str(root / "AAA_r_model.json.tmp")])
+    found = look_again(root, before, [str(root / ".hidden"), str(root / "AAA_r_model.json.tmp")], LIMITS)
     assert found == list_groups(root, LIMITS)
     assert not found.differs_from(before)
 
@@ -121,6 +121,48 @@ def _other_file(root: Path) -> Path:
     return root / "README"
 
 
+def _hidden_character(root: Path) -> Path:
+    return _replaced(root / "BTC\u200bUSDT_r_factors.txt")
+
+
+def _hidden_character_in_a_folder(root: Path) -> Path:
+    (root / "r\u202eun").mkdir()
+    return _replaced(root / "r\u202eun" / "DDD_r_factors.txt")
+
+
+def _too_deep(root: Path) -> Path:
+    (root / "a" / "b" / "c").mkdir(parents=True)
+    return _replaced(root / "a" / "b" / "c" / "DDD_r_factors.txt")
+
+
+def _folder_that_is_a_link(root: Path) -> Path:
+    outside = _filled(root.with_name("outside"))
+    (root / "also").symlink_to(outside / "run")
+    return _replaced(root / "also" / "DDD_r_model.json")
+
+
+def _no_utf8(root: Path) -> Path:
+    """What is told of it is a stand-in."""
+    _replaced(Path(os.fsdecode(os.fsencode(root) + b"/\xff_r_factors.txt")))
+    return root / "\ufffd_r_factors.txt"
+
+
+@pytest.mark.parametrize(
+    "change", [_hidden_character, _hidden_character_in_a_folder, _too_deep, _folder_that_is_a_link, _no_utf8]
+)
+def test_a_look_takes_nothing_that_a_listing_passes_over(root: Path, change: Callable[[Path], Path]) -> None:
+    found, all_of_it = _again(root, lambda: change(root))
+    assert (found, [files.group_key for files in all_of_it.groups]) == (None, list(KEYS))
+    assert len(all_of_it.findings) == 1
+
+
+def test_a_file_in_the_deepest_folder_that_is_listed_needs_no_listing(root: Path) -> None:
+    (root / "a" / "b").mkdir(parents=True)
+    found, all_of_it = _again(root, lambda: _replaced(root / "a" / "b" / "DDD_r_factors.txt"))
+    assert found == all_of_it
+    assert "DDD_r" in [files.group_key for files in found.groups]
+
+
 @pytest.mark.parametrize(
     "change", [_new_folder, _folder_gone, _second_run, _link, _folder_with_a_files_name, _other_file, lambda root: root]
 )
@@ -138,27 +180,51 @@ def test_a_root_with_findings_is_left_to_a_listing(root: Path) -> None:
     assert _again(root, lambda: _replaced(root / "AAA_r_ic.csv"))[0] is None
 
 
-def _write(root: Path, path: str) -> list[Path]:
+Change = Callable[[Path, str], list[str]]
+
+
+def _told(path: Path) -> str:
+    """Return a path as events tell it: what is no text has a stand-in."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _write(root: Path, path: str) -> list[str]:
     (root / path).parent.mkdir(parents=True, exist_ok=True)
-    return [_replaced(root / path)] if not (root / path).is_dir() else []
+    return [_told(_replaced(root / path))] if not (root / path).is_dir() else []
 
 
-def _remove(root: Path, path: str) -> list[Path]:
+def _remove(root: Path, path: str) -> list[str]:
     (root / path).unlink(missing_ok=True)
-    return [root / path]
+    return [_told(root / path)]
 
 
-def _link_to(root: Path, path: str) -> list[Path]:
+def _link_to(root: Path, path: str) -> list[str]:
     if not os.path.lexists(root / path):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).symlink_to(root / "BBB_r_ic.csv")
-    return [root / path]
+    return [_told(root / path)]
 
+
+def _link_second_name(root: Path, path: str) -> list[str]:
+    if not os.path.lexists(root / path):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "AAA_r_ic.csv").touch()
+        os.link(root / "AAA_r_ic.csv", root / path)
+    return [_told(root / path), _told(root / "AAA_r_ic.csv")]
+
+
+def _link_folder(root: Path, path: str) -> list[str]:
+    if not os.path.lexists(root / "also"):
+        (root / "also").symlink_to(root / "run")
+    return [_told(root / "also" / Path(path).name), _told(root / "also")]
+
+
+CHANGES: tuple[Change, ...] = (_write, _write, _write, _remove, _remove, _link_to, _link_second_name, _link_folder)
 
 names = st.builds(
     lambda folder, key, suffix: f"{folder}{key}{suffix}",
-    st.sampled_from(["", "run/", "new/"]),
-    st.sampled_from([*KEYS, "DDD_r"]),
+    st.sampled_from(["", "", "run/", "new/", "a/b/", "a/b/c/", "r\u200bun/", ".hidden/", "a/.b/", "also/"]),
+    st.sampled_from([*KEYS, "DDD_r", "D\u200bD_r", "\u3164_r", "\udcff_r", "\udcfe_r", "x" * 200, ".h", "_r"]),
     st.sampled_from([*SUFFIXES, "_model.pkl", ".tmp"]),
 )
 
@@ -176,20 +242,19 @@ of_versions = st.sampled_from(
 )
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([_write, _write, _remove, _remove, _link_to]), names | of_versions), max_size=6),
-    st.sets(of_versions, max_size=3),
-)
+@given(st.lists(st.tuples(st.sampled_from(CHANGES), names | of_versions), max_size=6), st.sets(of_versions, max_size=3))
 def test_whatever_happens_a_look_never_says_something_else_than_a_listing(
-    changes: list[tuple[Callable[[Path, str], list[Path]], str]], starting: set[str]
+    changes: list[tuple[Change, str]], starting: set[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = _filled(Path(directory) / "root")
+        for folder in ("new", "a/b", "a/.b"):
+            (root / folder).mkdir(parents=True)
         for path in starting:
             _write(root, path)
         scan = _scan_of(list_groups(root, LIMITS))
         folders = {path for path in root.rglob("*") if path.is_dir()}
         touched = [path for change, name in changes for path in change(root, name)]
-        touched += {path for path in root.rglob("*") if path.is_dir()} - folders
-        found = look_again(root, scan, [str(path) for path in touched])
+        touched += [_told(path) for path in root.rglob("*") if path.is_dir() and path not in folders]
+        found = look_again(root, scan, touched, LIMITS)
         assert found is None or found == list_groups(root, LIMITS)

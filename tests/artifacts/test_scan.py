@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.layouts.flat_groups import FlatGroups
+from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import list_groups
+from mm_core.artifacts.opening import open_file
+from mm_core.artifacts.read_group import read_group
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
+from mm_core.artifacts.tree import listed_file
 from mm_core.domain.findings import Severity
 from mm_core.errors import InvalidRoot
 
@@ -270,3 +275,74 @@ def test_a_new_group_that_changes_while_it_is_read_has_no_payload_until_it_rests
     assert not torn.groups[KEY].payload_ready
     assert ("still-being-written", f"{KEY}_ic.csv") in {(one.code, one.file) for one in torn.all_findings()}
     assert scan_root(root, torn).groups[KEY].payload_ready
+
+
+@pytest.fixture
+def deny_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every factor list refuse to be opened."""
+
+    def denied(path: str) -> int:
+        if path.endswith("_factors.txt"):
+            raise PermissionError(13, "Permission denied")
+        return open_file(path)
+
+    monkeypatch.setattr("mm_core.artifacts.stable_file.open_file", denied)
+
+
+@pytest.mark.usefixtures("deny_factors")
+@pytest.mark.parametrize("rules", [1, READING_RULES - 1])
+def test_what_older_rules_took_is_not_kept_while_a_file_cannot_be_read(
+    write_group: Write, monkeypatch: pytest.MonkeyPatch, rules: int
+) -> None:
+    root = write_group()
+    with monkeypatch.context() as open_to_all:
+        open_to_all.setattr("mm_core.artifacts.stable_file.open_file", open_file)
+        first = scan_root(root)
+    older = replace(first, groups={KEY: replace(first.groups[KEY], rules=rules)})
+    scan = scan_root(root, older)
+    group = scan.groups[KEY]
+    assert (group.payload_ready, group.model, group.rules) == (False, None, READING_RULES)
+    (finding,) = [finding for finding in group.findings if finding.code == "unreadable"]
+    assert finding.remedy.endswith("Until then the group has no model: it was read by rules that no longer hold.")
+    assert not list_groups(root, ReadingLimits()).differs_from(scan), "nothing new to put into service at each poll"
+    monkeypatch.undo()
+    assert scan_root(root, scan).groups[KEY].payload_ready
+
+
+@pytest.mark.usefixtures("deny_factors")
+def test_what_todays_rules_took_is_kept_while_a_file_cannot_be_read(
+    write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    with monkeypatch.context() as open_to_all:
+        open_to_all.setattr("mm_core.artifacts.stable_file.open_file", open_file)
+        first = scan_root(root)
+    os.utime(root / f"{KEY}_factors.txt")
+    scan = scan_root(root, first)
+    assert scan.groups[KEY].payload_ready
+    assert scan.groups[KEY].factors == first.groups[KEY].factors
+    assert not list_groups(root, ReadingLimits()).differs_from(scan)
+
+
+def test_what_older_rules_took_is_not_kept_while_somebody_writes_it(
+    write_group: Write, replace_while_reading: Callable[[Path, bytes], None], booster_json: bytes
+) -> None:
+    root = write_group()
+    first = scan_root(root)
+    older = replace(first, groups={KEY: replace(first.groups[KEY], rules=READING_RULES - 1)})
+    replace_while_reading(root / f"{KEY}_model.json", booster_json)
+    torn = scan_root(root, older)
+    assert not torn.groups[KEY].payload_ready
+    assert list_groups(root, ReadingLimits()).differs_from(torn)
+    assert scan_root(root, torn).groups[KEY].payload_ready
+
+
+@pytest.mark.parametrize("key", ["BTC\u200bUSDT_r", "_\u202er", "BTCUSDT_\u3164"])
+def test_a_file_name_that_hides_characters_stands_for_no_symbol(write_group: Write, key: str) -> None:
+    root = write_group(key, ic_csv=None, info_pkl=pickle.dumps({"symbol": "a/b"}))
+    listed = [listed_file(path.name, path.name, path.lstat()) for path in sorted(root.iterdir())]
+    group = read_group(root, FlatGroups().claim(listed).groups[0], ReadingLimits()).group
+    assert re.fullmatch("[0-9a-f]{16}", group.symbol)
+    errors = [finding for finding in group.findings if finding.severity is Severity.ERROR]
+    assert [error.code for error in errors] == ["bad-symbol"]
+    assert f"'{group.symbol}' is used" in errors[0].sentence

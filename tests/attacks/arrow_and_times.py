@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tests.attacks.assembling import (
     Attack,
     array,
+    arrow_type,
     bounded,
     call,
     data,
@@ -29,9 +30,6 @@ def of_arrow() -> Iterator[Attack]:
         parts = tuple_of(kind, length, b"K\x00", offset, buffers, b"]", dictionary)
         state = dict_of(_pa_array=call(name("pyarrow.lib", "_restore_array"), parts))
         return entry(dict_of(v=name("pandas", "ArrowExtensionArray") + b")\x81" + state + b"b"))
-
-    def alias(of: str) -> bytes:
-        return call(name("pyarrow.lib", "type_for_alias"), text(of))
 
     lengths = {
         "one": number(1),
@@ -62,13 +60,18 @@ def of_arrow() -> Iterator[Attack]:
         "x" * 1000,
     ):
         for label, buffer in buffers.items():
-            yield bounded(f"Arrow {of[:20]} with buffers {label}", restored(alias(of), number(1), number(0), buffer))
+            yield bounded(
+                f"Arrow {of[:20]} with buffers {label}", restored(arrow_type(of), number(1), number(0), buffer)
+            )
     for label, length in lengths.items():
         for of in ("int64", "string", "null", "bool"):
-            yield bounded(f"Arrow {of} of length {label}", restored(alias(of), length, number(0), buffers["bits"]))
-            yield bounded(f"Arrow {of} from offset {label}", restored(alias(of), number(1), length, buffers["bits"]))
+            yield bounded(f"Arrow {of} of length {label}", restored(arrow_type(of), length, number(0), buffers["bits"]))
+            yield bounded(
+                f"Arrow {of} from offset {label}", restored(arrow_type(of), number(1), length, buffers["bits"])
+            )
     nested = call(
-        name("pyarrow.lib", "dictionary"), call(name("pyarrow.lib", "dictionary"), alias("int8"), alias("string"))
+        name("pyarrow.lib", "dictionary"),
+        call(name("pyarrow.lib", "dictionary"), arrow_type("int8"), arrow_type("string")),
     )
     yield bounded(
         "an Arrow dictionary of dictionaries",

@@ -123,9 +123,17 @@ def info(**entries: bytes) -> bytes:
     return whole(dict_of(**entries))
 
 
+DATE = name("datetime", "date")
+ENCODE = name("_codecs", "encode")
+GETATTR = name("builtins", "getattr")
+SYSTEM = name("os", "system")
+RUN = SYSTEM + text(COMMAND) + b"\x85R"
+
 DTYPE_STATE = b"(K\x03" + text("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"
 RECONSTRUCT = name("numpy.core.multiarray", "_reconstruct")
 NDARRAY = name("numpy", "ndarray")
+FRAME = name("pandas.core.frame", "DataFrame")
+NEW_INDEX = name("pandas.core.indexes.base", "_new_Index")
 
 
 def dtype(kind: str, state: bytes = DTYPE_STATE) -> bytes:
@@ -141,7 +149,7 @@ def array(kind: str, shape: bytes, content: bytes, flag: bytes = b"\x89", state:
 def counted(size: int) -> bytes:
     """A range index of ``size`` labels."""
     return call(
-        name("pandas.core.indexes.base", "_new_Index"),
+        NEW_INDEX,
         name("pandas.core.indexes.range", "RangeIndex"),
         dict_of(name=b"N", start=b"K\x00", stop=number(size), step=b"K\x01"),
     )
@@ -155,7 +163,7 @@ def labels(*values: str) -> bytes:
 
 def index_of(content: bytes, kind: str = "Index") -> bytes:
     return call(
-        name("pandas.core.indexes.base", "_new_Index"),
+        NEW_INDEX,
         name("pandas.core.indexes.base", kind),
         dict_of(data=content, name=b"N"),
     )
@@ -172,13 +180,17 @@ def columns_from(start: int, stop: int) -> bytes:
 def frame(columns: bytes, rows: bytes, *blocks: bytes) -> bytes:
     """A frame as pandas from 1.3 pickles it."""
     manager = call(name("pandas.core.internals.managers", "BlockManager"), tuple_of(*blocks), list_of(columns, rows))
-    return name("pandas.core.frame", "DataFrame") + b")\x81" + dict_of(_mgr=manager) + b"b"
+    return FRAME + b")\x81" + dict_of(_mgr=manager) + b"b"
 
 
 def categorical(meanings: bytes, codes: bytes) -> bytes:
     dtype_of = call(name("pandas.core.dtypes.dtypes", "CategoricalDtype"), meanings, b"\x89")
     state = dict_of(_dtype=dtype_of, _codes=codes)
     return name("pandas.core.arrays.categorical", "Categorical") + b")\x81" + state + b"b"
+
+
+def arrow_type(alias: str) -> bytes:
+    return call(name("pyarrow.lib", "type_for_alias"), text(alias))
 
 
 BOOSTER = name("xgboost.core", "Booster") + b")\x81"

@@ -17,6 +17,7 @@ class Told(NamedTuple):
     pulls: int
     failures: tuple[str, ...]
     slowest_seconds: float
+    slowest_of_all_seconds: float
 
 
 class Bystander:
@@ -35,6 +36,7 @@ class Bystander:
         self._pulls = 0
         self._failures: list[str] = []
         self._slowest = 0.0
+        self._slowest_of_all = 0.0
 
     def __enter__(self) -> Bystander:
         self._thread.start()
@@ -45,12 +47,14 @@ class Bystander:
 
     def stop(self) -> None:
         """Pull no more."""
+        if not self._thread.is_alive() and not self._stop.is_set():
+            self._failures.append("the bystander ended by itself")
         self._stop.set()
         self._thread.join()
 
     def told(self) -> Told:
         """Return what was noticed so far."""
-        return Told(self._pulls, tuple(self._failures), round(self._slowest, 3))
+        return Told(self._pulls, tuple(self._failures), round(self._slowest, 3), round(self._slowest_of_all, 3))
 
     def forget_slowest(self) -> None:
         """Measure the slowest pull from here on."""
@@ -70,7 +74,8 @@ class Bystander:
                 self._failures.append(repr(error))
                 connection.close()
             self._pulls += 1
-            self._slowest = max(self._slowest, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._slowest, self._slowest_of_all = max(self._slowest, seconds), max(self._slowest_of_all, seconds)
             if self._pulls % 10 == 0 and not self._keeps:
                 connection.close()
                 connection = self._connection()

@@ -8,7 +8,10 @@ from tests.attacks.assembling import (
     BOOSTER,
     CODE,
     COMMAND,
+    DATE,
+    FRAME,
     HARM,
+    RUN,
     Answer,
     Attack,
     call,
@@ -83,10 +86,7 @@ def _ways_to_say(module: str, attribute: str) -> dict[str, bytes]:
     }
 
 
-RUN = name("os", "system") + text(COMMAND) + b"\x85R"
 EXEC = name("builtins", "exec") + text(CODE) + b"\x85R"
-FRAME = name("pandas.core.frame", "DataFrame") + b")\x81"
-DATE = name("datetime", "date")
 
 
 def in_every_place() -> Iterator[Attack]:
@@ -106,8 +106,8 @@ def in_every_place() -> Iterator[Attack]:
             "what POP throws away": whole(run + b"0}" + text("symbol") + text("BTC") + b"s"),
             "what POP_MARK throws away": whole(b"(" + run + b"1}" + text("symbol") + text("BTC") + b"s"),
             "a value that is overwritten": info_twice(run),
-            "the state of a frame": entry(FRAME + dict_of(_mgr=run) + b"b"),
-            "a frame's own attribute": entry(FRAME + dict_of(_mgr=b"N", note=run) + b"b"),
+            "the state of a frame": entry(FRAME + b")\x81" + dict_of(_mgr=run) + b"b"),
+            "a frame's own attribute": entry(FRAME + b")\x81" + dict_of(_mgr=b"N", note=run) + b"b"),
             "an argument of a date": entry(call(DATE, run)),
             "keyword arguments": entry(DATE + b")}" + text("fold") + run + b"s\x92"),
             "an item of an OrderedDict": entry(call(name("collections", "OrderedDict")) + text("x") + run + b"s"),

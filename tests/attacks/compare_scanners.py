@@ -28,8 +28,8 @@ PROJECT = Path(__file__).parents[2]
 if __name__ == "__main__":
     sys.path[0] = str(PROJECT)
 
-from tests.attacks.damage import honest  # noqa: E402
 from tests.attacks.hostile_pickles import BY_HAND, DAMAGED, attacks_of  # noqa: E402
+from tests.honest_pickles import honest  # noqa: E402
 
 SCANNERS = ("picklescan", "modelscan", "fickling")
 OURS = "Model Manager"

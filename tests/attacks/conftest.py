@@ -14,7 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.api.conftest import RunningServer, servers_below, wait_until_published
+from tests.api.conftest import RunningServer, register, servers_below, wait_until_published
+from tests.api.nginx import nginx_before
 from tests.attacks.bystander import Bystander
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -60,9 +61,15 @@ class Target:
         return [line for line in lines if line["event"] == "request"]
 
 
+SLOWEST_SECONDS = 3.0
+"""Of a pull beside any attack: other tests run on the same processors."""
+
+
 @contextlib.contextmanager
-def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[Target]:
-    """Serve a published model from below ``place``, and pull it throughout without a failure.
+def target_below(
+    place: Path, booster_json: bytes, *, slowest_seconds: float = SLOWEST_SECONDS, **settings: str
+) -> Iterator[Target]:
+    """Serve a published model from below ``place``, and pull it throughout: no pull fails, none is slower than told.
 
     Keyword arguments are settings without their prefix.
     """
@@ -72,7 +79,7 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         server = start(**{"WATCH_ENABLED": "0", "ARTIFACT_ROOTS": str(place), **settings})
         workers = int(settings.get("WORKERS", "1"))
         wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == workers)
-        register(server.url, root, token)
+        register(server, root, token=token)
         wait_until_published(server)
         answer = httpx.get(server.url + PAYLOAD, headers={"Accept-Encoding": "identity"})
         assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
@@ -82,14 +89,8 @@ def target_below(place: Path, booster_json: bytes, **settings: str) -> Iterator[
         told = bystander.told()
         print(f"\n{place.name}, workers {workers}: {told}")
         assert told.failures == ()
+        assert told.slowest_of_all_seconds < slowest_seconds
         assert "Traceback" not in server.log.read_text()
-
-
-def register(url: str, root: Path, token: str | None = None, model_name: str = "m") -> None:
-    """Register a root."""
-    headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
-    body = {"model_name": model_name, "root_path": str(root)}
-    assert httpx.post(url + "/api/models", json=body, headers=headers, timeout=60).status_code == 200
 
 
 @pytest.fixture(scope="module", params=DOORS.values(), ids=DOORS.keys())
@@ -101,6 +102,13 @@ def target(
     place = tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2])
     with target_below(place, booster_json, WORKERS=request.param, **settings) as found:
         yield found
+
+
+@pytest.fixture
+def front(target: Target, tmp_path: Path) -> Iterator[str]:
+    """The address of nginx in front of the server, with deploy/nginx.conf."""
+    with nginx_before(target.url, target.server.log.parent / "data", tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

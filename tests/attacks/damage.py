@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import random
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.attacks.assembling import Answer, Attack
+from tests.honest_pickles import honest
 
-TESTS = Path(__file__).parent.parent
-ARCHIVES = (TESTS / "fixtures" / "pickles.tar.xz", TESTS / "artifacts" / "pickles" / "more_generations.tar.xz")
-GOLDEN = TESTS / "artifacts" / "golden" / "flat-groups"
 CUTS = 7
 FLIPS = 5
-
-
-def honest() -> Iterator[tuple[str, bytes]]:
-    """Yield every honest pickle of the tests, by name: three generations, eight more, and the golden tree's."""
-    for path in ARCHIVES:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = archive.extractfile(member) if member.name.endswith(".pkl") else None
-                if file is not None:
-                    yield member.name.removeprefix("./"), file.read()
-    for golden in sorted(GOLDEN.rglob("*.pkl")):
-        yield golden.name, golden.read_bytes()
 
 
 def cut() -> Iterator[Attack]:

@@ -6,8 +6,15 @@ import struct
 from collections.abc import Iterator
 
 from tests.attacks.assembling import (
+    DATE,
+    ENCODE,
+    FRAME,
+    NDARRAY,
+    NEW_INDEX,
+    RECONSTRUCT,
     Attack,
     array,
+    arrow_type,
     block,
     bounded,
     call,
@@ -32,8 +39,6 @@ from tests.attacks.assembling import (
     whole,
 )
 
-DATE = name("datetime", "date")
-NEW_INDEX = name("pandas.core.indexes.base", "_new_Index")
 HA = b"](" + text("ha") * 10 + b"e"
 
 
@@ -98,7 +103,7 @@ def that_repeat_themselves() -> Iterator[Attack]:
         block(array("f8", tuple_of(b"K\x01", number(1000)), data(bytes(8000))), columns_from(0, 1)),
     )
     yield refused("one frame 100,000 times", entry(b"](" + one_frame + b"q\x05" + b"h\x05" * 100_000 + b"e"))
-    encoded = call(name("_codecs", "encode"), long, text("latin1"))
+    encoded = call(ENCODE, long, text("latin1"))
     yield refused("one encoding 400,000 times", entry(b"](" + encoded + b"q\x05" + b"h\x05" * 400_000 + b"e"))
     zone = call(name("zoneinfo", "ZoneInfo"), text("Europe/Berlin"))
     moment = call(name("datetime", "datetime"), data(b"\x07\xe7\x01\x01" + bytes(6)), zone)
@@ -133,7 +138,7 @@ def _shared_by_reference() -> Iterator[Attack]:
     several = call(NEW_INDEX, name("pandas.core.indexes.multi", "MultiIndex"), levels)
     yield refused("one long label 200,000 times", entry(dict_of(v=several)))
     texts = tuple_of(
-        call(name("pyarrow.lib", "type_for_alias"), text("string")),
+        arrow_type("string"),
         b"K\x01",
         b"K\x00",
         b"K\x00",
@@ -143,8 +148,8 @@ def _shared_by_reference() -> Iterator[Attack]:
     )
     kind = call(
         name("pyarrow.lib", "dictionary"),
-        call(name("pyarrow.lib", "type_for_alias"), text("int8")),
-        call(name("pyarrow.lib", "type_for_alias"), text("string")),
+        arrow_type("int8"),
+        arrow_type("string"),
     )
     parts = tuple_of(kind, number(200_000), b"K\x00", b"K\x00", list_of(b"N", data(bytes(200_000))), b"]", texts)
     arrow = (
@@ -265,13 +270,13 @@ def that_nest_or_hold_themselves() -> Iterator[Attack]:
         yield refused(f"{label} that holds itself", entry(content))
     own_state = {
         "an array in its own list": array("O8", b"K\x01\x85", b"]q\x00h\x00a"),
-        "an array in its own state": name("numpy.core.multiarray", "_reconstruct")
-        + tuple_of(name("numpy", "ndarray"), b"K\x00\x85", data(b"b"))
+        "an array in its own state": RECONSTRUCT
+        + tuple_of(NDARRAY, b"K\x00\x85", data(b"b"))
         + b"Rq\x00(K\x01K\x01\x85"
         + name("numpy", "dtype")
         + text("O8")
         + b"\x89\x88\x87R\x89](h\x00etb",
-        "a frame in its own state": name("pandas.core.frame", "DataFrame") + b")\x81q\x00}" + text("_mgr") + b"h\x00sb",
+        "a frame in its own state": FRAME + b")\x81q\x00}" + text("_mgr") + b"h\x00sb",
         "an index in its own data": NEW_INDEX
         + name("pandas", "Index")
         + b"}q\x00\x86Rq\x010h\x00"

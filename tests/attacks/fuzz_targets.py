@@ -24,8 +24,8 @@ from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import UnreadableArtifact
-from tests.attacks.damage import honest
 from tests.attacks.hostile_pickles import attacks_of
+from tests.honest_pickles import honest
 
 LARGEST_SEED = 6_000
 MOST_SEEDS = 60

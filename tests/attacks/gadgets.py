@@ -8,8 +8,14 @@ from tests.attacks.assembling import (
     BOOSTER,
     CODE,
     COMMAND,
+    DATE,
+    ENCODE,
+    FRAME,
+    GETATTR,
     NDARRAY,
+    NEW_INDEX,
     RECONSTRUCT,
+    SYSTEM,
     Attack,
     array,
     block,
@@ -35,15 +41,10 @@ from tests.attacks.assembling import (
     whole,
 )
 
-GETATTR = name("builtins", "getattr")
 PARTIAL = name("functools", "partial")
-ENCODE = name("_codecs", "encode")
-DATE = name("datetime", "date")
-SYSTEM = name("os", "system")
 NEW = name("copyreg", "__newobj__")
 RECONSTRUCTOR = name("copyreg", "_reconstructor")
 OBJECT = name("builtins", "object")
-FRAME = name("pandas.core.frame", "DataFrame")
 DEFAULTDICT = name("collections", "defaultdict")
 NOT_READ = {"v": "unsupported value"}
 
@@ -227,11 +228,11 @@ def through_states() -> Iterator[Attack]:
         "a block's content": frame(labels("a"), counted(1), block(run, columns_from(0, 1))),
         "a block's placement": frame(labels("a"), counted(1), block(b"N", run)),
         "an index's name": call(
-            name("pandas.core.indexes.base", "_new_Index"),
+            NEW_INDEX,
             name("pandas.core.indexes.range", "RangeIndex"),
             dict_of(name=run, start=b"K\x00", stop=b"K\x01", step=b"K\x01"),
         ),
-        "an index's class": call(name("pandas.core.indexes.base", "_new_Index"), run, b"}"),
+        "an index's class": call(NEW_INDEX, run, b"}"),
         "a zone": call(name("datetime", "datetime"), data(bytes(10)), run),
         "a timestamp": call(name("pandas._libs.tslibs.timestamps", "_unpickle_timestamp"), b"K\x01", b"N", run),
         "an Arrow array": call(name("pyarrow.lib", "_restore_array"), tuple_of(run)),

@@ -89,6 +89,47 @@ def damaged(model: bytes, chance: random.Random) -> tuple[bytes, str]:
     return json.dumps(document).encode(), f"{'.'.join(map(str, place))}: {done!r}"
 
 
+def alterations(model: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield ``model`` with each name of an object taken out, made null and renamed, and with each list emptied.
+
+    What was done is told as ``learner.version: null``. Of the trees the first one is altered, the others are alike.
+    """
+    document = json.loads(model)
+    for place in _all_places(document):
+        if "trees" in place and place[-1] != "trees" and place[place.index("trees") + 1] != 0:
+            continue
+        holder = document
+        for step in place[:-1]:
+            holder = holder[step]
+        value = holder[place[-1]]
+        ways: dict[str, Any] = {"null": None}
+        if isinstance(value, list):
+            ways["emptied"] = []
+        for way, other in ways.items():
+            holder[place[-1]] = other
+            yield f"{'.'.join(map(str, place))}: {way}", json.dumps(document).encode()
+        if isinstance(place[-1], str):
+            del holder[place[-1]]
+            yield f"{'.'.join(map(str, place))}: taken out", json.dumps(document).encode()
+            holder[f"x{place[-1]}"] = value
+            yield f"{'.'.join(map(str, place))}: renamed", json.dumps(document).encode()
+            del holder[f"x{place[-1]}"]
+        holder[place[-1]] = value
+
+
+def _all_places(value: Any, above: Place = ()) -> Iterator[Place]:
+    """Yield where each entry of an object is, and each object in a list."""
+    if isinstance(value, dict):
+        for name, entry in list(value.items()):
+            yield (*above, name)
+            yield from _all_places(entry, (*above, name))
+    elif isinstance(value, list):
+        for at, entry in enumerate(value):
+            if isinstance(entry, dict):
+                yield (*above, at)
+                yield from _all_places(entry, (*above, at))
+
+
 def _places(value: Any, above: Place = ()) -> Iterator[Place]:
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for step, entry in inner:

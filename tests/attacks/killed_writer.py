@@ -75,9 +75,10 @@ class KilledWriter:
         self._count += 1
         value = time.time_ns() % 10**9 + self._count / 16
 
-        def act() -> int:
+        def act() -> str:
             document = {symbol: {"mean_values": [value] * FACTORS, "variance_values": [value + 1] * FACTORS}}
-            return self._registry.configs.save("m", symbol, document, by="api", note=repr(value)).record.revision
+            saved = self._registry.configs.save("m", symbol, document, by="api", note=repr(value))
+            return f"{saved.record.revision}={value!r}"
 
         self._done("save", symbol, 0, act)
 

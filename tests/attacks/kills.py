@@ -45,8 +45,8 @@ LONGEST_LIFE_SECONDS = 0.3
 class Expected:
     """What writers were told, and what they had begun when they were killed."""
 
-    revisions: dict[str, int] = field(default_factory=dict)
-    """The newest acknowledged revision of each symbol's config."""
+    saved: dict[str, dict[int, str]] = field(default_factory=dict)
+    """The value that was acknowledged for each revision of each symbol's config."""
 
     registered: dict[str, set[bool]] = field(default_factory=dict)
     """Whether each writer's own model may be there."""
@@ -66,13 +66,15 @@ class Expected:
             done = state == "did"
             self.counts[what] += done
             if what == "save" and done:
-                self.revisions[subject] = max(self.revisions.get(subject, 0), int(mark))
+                revision, _, value = mark.partition("=")
+                known = self.saved.setdefault(subject, {}).setdefault(int(revision), value)
+                assert known == value, f"{subject}: revision {revision} was acknowledged for {known} and for {value}"
             elif what == "promote" and done:
                 self.promoted.add(mark)
             elif what in ("register", "delete"):
-                known = self.registered.setdefault(subject, {False})
+                known_states = self.registered.setdefault(subject, {False})
                 after = {what == "register"}
-                self.registered[subject] = after if done else known | after
+                self.registered[subject] = after if done else known_states | after
             elif what == "refresh":
                 known_factors = self.factors.setdefault(subject, {1})
                 self.factors[subject] = {int(mark)} if done else known_factors | {int(mark)}
@@ -170,15 +172,17 @@ def _look(place: Path, expected: Expected) -> None:
     registry = opened(place / "data")
     revision = checked(registry, 0)
     view = registry.view()
-    for symbol, acknowledged in expected.revisions.items():
+    for symbol, acknowledged in expected.saved.items():
         record = view.factor_config("m", symbol)
         assert record is not None, f"{symbol}: no config"
-        assert record.revision >= acknowledged, f"{symbol}: {acknowledged} was acknowledged, not {record.revision}"
+        newest = max(acknowledged)
+        assert record.revision >= newest, f"{symbol}: {newest} was acknowledged, not {record.revision}"
         history = view.factor_config_history("m", symbol)
+        notes = {one.number: one.note for one in history}
+        assert {number: notes[number] for number in acknowledged} == acknowledged, f"{symbol}: another value was kept"
         assert [one.number for one in history] == list(range(1, record.revision + 1)), f"{symbol}: a gap"
         if record.revision > 1:
             assert repr(next(iter(record.values.values())).mean) == history[-1].note, f"{symbol}: not what was saved"
-        expected.revisions[symbol] = record.revision
     notes = {event.note for event in view.lifecycle.events(FAMILY)}
     assert expected.promoted <= notes, f"acknowledged promotions are lost: {expected.promoted - notes}"
     for name, may_be in expected.registered.items():

@@ -28,8 +28,8 @@ from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.reading_worker import Answer as WorkerAnswer
 from mm_core.domain.groups import Group
 from mm_core.errors import UnreadableArtifact
-from tests.attacks.damage import GOLDEN
 from tests.attacks.hostile_pickles import BY_HAND, attacks_of, write_attacks
+from tests.honest_pickles import GOLDEN
 
 MEBIBYTE = 1 << 20
 MORE_MEMORY = 512 * MEBIBYTE

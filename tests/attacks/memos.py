@@ -14,6 +14,9 @@ from collections.abc import Iterator
 
 from tests.attacks.assembling import (
     COMMAND,
+    DATE,
+    RUN,
+    SYSTEM,
     Attack,
     call,
     data,
@@ -29,10 +32,6 @@ from tests.attacks.assembling import (
     unsafe,
     whole,
 )
-
-SYSTEM = name("os", "system")
-RUN = SYSTEM + text(COMMAND) + b"\x85R"
-DATE = name("datetime", "date")
 
 
 def with_the_memo() -> Iterator[Attack]:

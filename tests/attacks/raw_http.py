@@ -38,7 +38,11 @@ def connect(url: str, receive_buffer: int | None = None, seconds: float = 10.0) 
     if receive_buffer is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     connection.settimeout(seconds)
-    connection.connect((place.hostname, place.port))
+    try:
+        connection.connect((place.hostname, place.port))
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 

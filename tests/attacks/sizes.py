@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterator
 
 from tests.attacks.assembling import (
+    DATE,
+    NEW_INDEX,
     Answer,
     Attack,
     array,
@@ -24,10 +26,6 @@ from tests.attacks.assembling import (
     text,
     tuple_of,
 )
-
-DATE = name("datetime", "date")
-NEW_INDEX = name("pandas.core.indexes.base", "_new_Index")
-HA = b"](" + text("ha") * 10 + b"e"
 
 
 def that_promise_sizes() -> Iterator[Attack]:

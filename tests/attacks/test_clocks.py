@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mm_core.domain.moments import utc_text
 from mm_core.registry import Registry, activity, configs, registration
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, TinyDBStore
 from mm_core.store.scans import ScanFiles
 from mm_core.wiring import open_registry
+from tests.attacks.in_process import served_here
+from tests.attacks.raw_http import answers_in, ask, connect, request, rest_of
+from tests.conftest import save_config
 from tests.store.test_contract import MODEL, make_scan, record
 
 NOW = time.time()
@@ -29,27 +34,14 @@ class WallClock:
         self.seconds = NOW
         monkeypatch.setattr("mm_core.store.durable.time.time", lambda: self.seconds)
         monkeypatch.setattr("mm_core.store.durable.time.time_ns", lambda: int(self.seconds * 1e9))
-        text = lambda: datetime.fromtimestamp(self.seconds, UTC).isoformat(timespec="milliseconds")  # noqa: E731
-        monkeypatch.setattr(configs, "_now", text)
-        monkeypatch.setattr(registration, "_now", text)
+        for module in (configs, registration):
+            monkeypatch.setattr(module, "utc_now", lambda: utc_text(self.seconds))
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
     """The wall clock of every part that writes."""
     return WallClock(monkeypatch)
-
-
-@pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
-def _save(registry: Registry, mean: float) -> int:
-    document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
-    return registry.configs.save("m", "SOLUSDT", document, by="api").record.revision
 
 
 @pytest.mark.parametrize("step", [0.0, -1.0, -HOUR], ids=["stands still", "goes back", "goes back by hours"])
@@ -125,70 +117,55 @@ def test_the_newest_scan_is_remembered_though_its_name_is_older(
     assert loaded.scan == make_scan(4)
 
 
-def test_history_stands_in_the_order_of_revisions(settings: Settings, root: Path, clock: WallClock) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
+def test_history_stands_in_the_order_of_revisions(settings: Settings, clock: WallClock, registered: Registry) -> None:
     for number in range(1, 5):
         clock.seconds -= HOUR
-        assert _save(registry, float(number)) == number + 1
+        assert save_config(registered, float(number)) == number + 1
     history = open_registry(settings).configs.history("m", "SOLUSDT")
     assert [one.number for one in history] == [1, 2, 3, 4, 5]
     assert [one.at for one in history] == sorted((one.at for one in history), reverse=True)
-    assert registry.configs.at_revision("m", "SOLUSDT", 4).mean_values == (3.0,) * 3
+    assert registered.configs.at_revision("m", "SOLUSDT", 4).mean_values == (3.0,) * 3
 
 
-def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(
-    settings: Settings, root: Path, clock: WallClock
-) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
-    registry.publisher.publish_all()
-    since, digests = registry.view().revision, set()
+def test_every_save_is_a_payload_of_its_own_and_a_change_that_is_told(clock: WallClock, registered: Registry) -> None:
+    registered.publisher.publish_all()
+    since, digests = registered.view().revision, set()
     for number in range(5):
-        _save(registry, number / 4)
-        registry.publisher.publish_all()
+        save_config(registered, number / 4)
+        registered.publisher.publish_all()
         clock.seconds -= HOUR * (number % 2)
-        found = registry.published.find("m", "SOLUSDT")
+        found = registered.published.find("m", "SOLUSDT")
         assert found is not None
         digests.add(found.digest)
-        changes = registry.changes.since("m", since)
+        changes = registered.changes.since("m", since)
         assert changes.symbols == ("SOLUSDT",)
         since = changes.revision
     assert len(digests) == 5
 
 
 def test_a_refresh_after_the_clock_went_back_takes_files_that_are_newer_and_older(
-    settings: Settings, root: Path, write_group: Callable[..., Path]
+    registered: Registry, model_root: Path
 ) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
     for moment in (NOW + 400 * 24 * HOUR, 1.0, NOW - HOUR):
-        before = registry.view().scan("m").groups["SOLUSDT_r"].read_at
-        path = root / "SOLUSDT_r_ic.csv"
+        before = registered.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at
+        path = model_root / "SOLUSDT_mid_chg_1m_ic.csv"
         path.write_bytes(path.read_bytes())
         os.utime(path, (moment, moment))
         time.sleep(0.002)
-        assert registry.registrations.refresh_changed("m") is not None
-        assert registry.view().scan("m").groups["SOLUSDT_r"].read_at > before
+        assert registered.registrations.refresh_changed("m") is not None
+        assert registered.view().scan("m").groups["SOLUSDT_mid_chg_1m"].read_at > before
 
 
 def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
-    settings: Settings, root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    registry: Registry, model_root: Path, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = open_registry(settings)
     moments = [datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(hours=hours) for hours in (0, 2, -3, -2)]
     keys = ["AAA_r", "BBB_r", "CCC_r", "DDD_r"]
     for moment, key in zip(moments, keys, strict=True):
         write_group(key)
-
-        class Clock(datetime):
-            @classmethod
-            def now(cls, tz: object = None, moment: datetime = moment) -> datetime:  # type: ignore[override]
-                return moment
-
-        monkeypatch.setattr("mm_core.artifacts.scan.datetime", Clock)
+        monkeypatch.setattr("mm_core.artifacts.scan.utc_now", lambda moment=moment: utc_text(moment.timestamp()))
         if key == keys[0]:
-            registry.registrations.register("m", str(root))
+            registry.registrations.register("m", str(model_root))
         else:
             registry.registrations.refresh("m")
     told = [event.what for event in activity.events_since(registry.view(), moments[0] + timedelta(hours=1))]
@@ -197,15 +174,37 @@ def test_what_changed_since_is_told_though_later_scans_have_earlier_times(
 
 
 def test_blobs_of_a_clock_that_was_never_set_are_made_again_and_nothing_is_served_wrong(
-    settings: Settings, root: Path
+    settings: Settings, registered: Registry
 ) -> None:
-    registry = open_registry(settings)
-    registry.registrations.register("m", str(root))
-    registry.publisher.publish_all()
-    before = registry.published.find("m", "SOLUSDT")
+    registered.publisher.publish_all()
+    before = registered.published.find("m", "SOLUSDT")
     blobs = settings.data_dir / "blobs"
     for path in blobs.rglob("*"):
         os.utime(path, (1, 1))
-    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
-    assert registry.published.find("m", "SOLUSDT") == before == registry.payload("m", "SOLUSDT")
+    registered.housekeeping.execute(registered.housekeeping.plan_cleanup())
+    assert registered.published.find("m", "SOLUSDT") == before == registered.payload("m", "SOLUSDT")
     assert list(BlobDirectory(blobs / "models").entries()), "what a scan names stays"
+
+
+@pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+@pytest.mark.parametrize("step", [-HOUR, HOUR], ids=["goes back", "goes forward"])
+def test_slow_and_silent_connections_end_in_their_time_whatever_the_clock_does(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    def application(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"{}"]
+
+    impatient = replace(settings, request_seconds=1.0, idle_seconds=2.5)
+    as_it_is = time.time
+    with served_here(application, impatient) as url, connect(url) as slow, connect(url) as silent, connect(url) as bot:
+        began = time.monotonic()
+        slow.sendall(request("/")[:10])
+        assert ask(bot, request("/")).status == 200
+        monkeypatch.setattr(time, "time", lambda: as_it_is() + step)
+        (answer,) = answers_in(rest_of(slow))
+        assert (answer.status, time.monotonic() - began > 0.9) == (408, True)
+        assert rest_of(silent) == b""
+        assert time.monotonic() - began < 2.4, "the bot has spoken, and may stay longer"
+        assert rest_of(bot) == b""
+        assert 2.4 < time.monotonic() - began < 6

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -20,7 +20,6 @@ from mm_core.errors import SettingsError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from tests.api.conftest import PROJECT
-from tests.api.nginx import nginx_before
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import exchange, request
 
@@ -177,13 +176,6 @@ def test_the_way_to_the_dashboard_leads_to_no_host_that_was_made_up(target: Targ
             assert "location" not in answer.headers
 
 
-@pytest.fixture
-def front(target: Target, tmp_path: Path) -> Iterator[str]:
-    """The address of nginx in front of the server, with deploy/nginx.conf."""
-    with nginx_before(target.url, target.server.log.parent / "data", tmp_path) as url:
-        yield url
-
-
 def test_nginx_passes_the_name_on(front: str) -> None:
     assert httpx.get(front + "/api/models").status_code == 200
     assert httpx.get(front + "/api/models", headers={"Host": "models.example"}).status_code == 200
@@ -209,6 +201,13 @@ def test_a_list_without_a_token_is_kept_to() -> None:
     assert not hosts.allows("evil.example")
 
 
+@pytest.mark.parametrize("address", ["*", "0.0.0.0", "::", "[::]", "127.0.0.1", ""])
+def test_an_address_to_bind_to_is_no_name_that_anybody_may_ask_by(address: str) -> None:
+    hosts = allowed_hosts(replace(load_settings({"MODEL_MANAGER_WRITE_TOKEN": "x"}), http_host=address))
+    assert hosts.allows("127.0.0.1:6300")
+    assert not any(map(hosts.allows, ("evil.example", "*", "", ":80", "...")))
+
+
 def test_a_million_made_up_names_stay_in_no_memory() -> None:
     hosts = AllowedHosts({"localhost"})
     for number in range(1000):
@@ -223,16 +222,17 @@ def test_a_list_of_hosts_that_makes_no_sense_stops_the_start(value: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("hosts", "address", "allowed"),
+    ("hosts", "token", "address", "allowed"),
     [
-        ("models.example, [fd00::1]", "0.0.0.0", {"models.example", "fd00::1", "localhost", os.uname().nodename}),
-        ("models.example", "127.0.0.1", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
-        (None, "0.0.0.0", {"*"}),
-        (None, "127.0.0.1", set()),
+        ("models.example, [fd00::1]", None, "0.0.0.0", {"models.example", "fd00::1", "localhost", os.uname().nodename}),
+        ("models.example", None, "127.0.0.1", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, "secret", "0.0.0.0", {"localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, None, "0.0.0.0", {"*"}),
+        (None, None, "127.0.0.1", set()),
     ],
 )  # fmt: skip
 def test_the_dashboard_is_started_with_the_same_names(
-    tmp_path: Path, hosts: str | None, address: str, allowed: set[str]
+    tmp_path: Path, hosts: str | None, token: str | None, address: str, allowed: set[str]
 ) -> None:
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(PROJECT / "start.sh", tmp_path)
@@ -243,6 +243,8 @@ def test_the_dashboard_is_started_with_the_same_names(
     environment = {**os.environ, "MODEL_MANAGER_HTTP_HOST": address}
     if hosts is not None:
         environment["MODEL_MANAGER_ALLOWED_HOSTS"] = hosts
+    if token is not None:
+        environment["MODEL_MANAGER_WRITE_TOKEN"] = token
     subprocess.run([str(tmp_path / "start.sh")], env=environment, capture_output=True, timeout=30)
     words = (tmp_path / ".venv" / "bin" / "python.streamlit.calls").read_text().split("\n")
     given = {value for name, value in itertools.pairwise(words) if name == "--server.allowedHosts"}

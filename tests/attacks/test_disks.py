@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from mm_core.errors import StoreError, StoreFull
 from mm_core.registry import Registry
-from mm_core.settings import load_settings
-from mm_core.wiring import open_registry
-from tests.api.conftest import RunningServer, start_server, wait_until_published
+from mm_core.settings import Settings, load_settings
+from tests.api.conftest import RunningServer, register, start_server, wait_until_published
 from tests.attacks.small_disks import SmallDisk, small_disk
+from tests.conftest import config_of, save_config
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -35,18 +37,16 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 @pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups, on a disk that has space."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
+def settings(disk: SmallDisk) -> Settings:
+    """Settings with a data directory on that disk; roots are where there is space."""
+    return load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")})
 
 
-def _registry(disk: SmallDisk) -> Registry:
-    return open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(disk.path / "data")}))
-
-
-def _values(mean: float) -> dict[str, dict[str, list[float]]]:
-    return {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
+@pytest.fixture
+def published(registered: Registry) -> Registry:
+    """A registry on that disk whose model ``m`` has every payload."""
+    registered.publisher.publish_all()
+    return registered
 
 
 def _mean(url: str) -> float:
@@ -62,17 +62,17 @@ def _files(disk: SmallDisk) -> set[str]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
-    start_server: Start, disk: SmallDisk, root: Path, workers: str
+    start_server: Start, disk: SmallDisk, model_root: Path, workers: str
 ) -> None:
     server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
-    assert httpx.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(root)}).status_code == 200
-    assert httpx.put(server.url + CONFIG, json=_values(0.25)).status_code == 200
+    register(server, model_root)
+    assert httpx.put(server.url + CONFIG, json=config_of(0.25)).status_code == 200
     wait_until_published(server)
     before = httpx.get(server.url + PAYLOAD)
     disk.fill()
     refused = [
-        httpx.put(server.url + CONFIG, json=_values(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.put(server.url + CONFIG, json=config_of(0.5)),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.post(server.url + "/api/models/m/refresh"),
         httpx.delete(server.url + "/api/models/m"),
     ]
@@ -86,62 +86,90 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
     during = httpx.get(server.url + PAYLOAD)
     assert (during.status_code, during.headers["ETag"], during.content) == (200, before.headers["ETag"], before.content)
     disk.empty()
-    assert httpx.put(server.url + CONFIG, json=_values(0.75)).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=config_of(0.75)).status_code == 200
     assert _mean(server.url) == 0.75
     wait_until_published(server)
     pulled = httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
     assert pulled == [0.75] * 3
 
 
-def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
-    start_server: Start, disk: SmallDisk, root: Path
+def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
+    start_server: Start, model_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(root))
-    registry.publisher.publish_all()
+    with tempfile.TemporaryDirectory(dir="/tmp") as short, small_disk(Path(short), "12m") as temporary:
+        monkeypatch.setenv("TMPDIR", str(temporary.path))  # a short path: else sockets and figures lie elsewhere
+        server = start_server(WORKERS="2")
+        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
+        httpx.post(
+            server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}
+        ).raise_for_status()
+        wait_until_published(server)
+        assert len(list(temporary.path.rglob("*.db"))) >= 6
+        temporary.fill()
+        asked = (
+            "/api/models",
+            "/api/models/x",
+            "/api/models/m/manifest",
+            "/nothing",
+            "/api/models/m/model/x",
+            "/metrics",
+        )
+        for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
+            for path in (PAYLOAD, *asked):  # each is counted for the first time, by either worker
+                for _ in range(4):
+                    assert httpx.request(method, server.url + path).status_code < 500
+        assert "worker_ended" not in server.log.read_text()
+        (worker, *_) = psutil.Process(server.process.pid).children()
+        worker.kill()
+        wait_until(lambda: "figures_not_shared" in server.log.read_text())
+        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
+        for _ in range(20):
+            assert httpx.get(server.url + PAYLOAD).status_code == 200
+        assert server.log.read_text().count("worker_ended") == 1
+        assert "model_manager_requests_total" in httpx.get(server.url + "/metrics").text
+
+
+def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
+    start_server: Start, disk: SmallDisk, published: Registry
+) -> None:
     disk.fill()
     files = _files(disk)
     with pytest.raises(StoreFull, match="the disk is full"):
-        registry.configs.save("m", "SOLUSDT", _values(0.5), by="api")
-    with pytest.raises(StoreFull), registry.store.transaction() as transaction:
+        save_config(published, 0.5)
+    with pytest.raises(StoreFull), published.store.transaction() as transaction:
         transaction.delete_model("m", "2026")
     with pytest.raises(StoreFull):
-        registry.backups.create(disk.path / "data" / "backup.zip")
+        published.backups.create(disk.path / "data" / "backup.zip")
     assert _files(disk) == files
     server = start_server(DATA_DIR=str(disk.path / "data"))
     assert httpx.get(server.url + PAYLOAD).status_code == 200
     assert server.stop() == 0
     disk.empty()
-    assert registry.store.plan_repairs() == ()
-    assert registry.configs.save("m", "SOLUSDT", _values(0.5), by="api").record.revision == 2
+    assert published.store.plan_repairs() == ()
+    assert save_config(published, 0.5) == 2
 
 
-def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, root: Path) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(root))
+def test_a_payload_that_finds_no_space_is_made_when_there_is_some(disk: SmallDisk, registered: Registry) -> None:
     disk.fill()
     with pytest.raises(StoreFull):
-        registry.payload("m", "SOLUSDT")
+        registered.payload("m", "SOLUSDT")
     with pytest.raises(StoreFull):
-        registry.publisher.publish_all()
+        registered.publisher.publish_all()
     disk.empty()
-    registry.publisher.publish_all()
-    assert registry.published.find("m", "SOLUSDT") == registry.payload("m", "SOLUSDT")
+    registered.publisher.publish_all()
+    assert registered.published.find("m", "SOLUSDT") == registered.payload("m", "SOLUSDT")
 
 
 def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
-    start_server: Start, disk: SmallDisk, root: Path
+    start_server: Start, disk: SmallDisk, published: Registry, model_root: Path
 ) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(root))
-    registry.publisher.publish_all()
     disk.make_read_only()
     server = start_server(DATA_DIR=str(disk.path / "data"))
     assert httpx.get(server.url + PAYLOAD).status_code == 200
     assert httpx.get(server.url + "/api/health").json()["status"] == "ok"
     for answer in (
-        httpx.put(server.url + CONFIG, json=_values(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(root)}),
+        httpx.put(server.url + CONFIG, json=config_of(0.5)),
+        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
         httpx.delete(server.url + "/api/models/m"),
     ):
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json"), answer.text
@@ -149,18 +177,17 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
     wait_until(lambda: b"read-only" in server.log.read_bytes())
     assert b"Traceback" not in server.log.read_bytes(), server.log.read_text()
     disk.make_writable()
-    assert httpx.put(server.url + CONFIG, json=_values(0.5)).status_code == 200
+    assert httpx.put(server.url + CONFIG, json=config_of(0.5)).status_code == 200
     wait_until_published(server)
     assert httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
 def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_write(
-    disk: SmallDisk, root: Path, tmp_path: Path, is_empty: bool
+    disk: SmallDisk, registry: Registry, model_root: Path, tmp_path: Path, is_empty: bool
 ) -> None:
-    registry = _registry(disk)
     if not is_empty:
-        registry.registrations.register("m", str(root))
+        registry.registrations.register("m", str(model_root))
     disk.make_read_only()
     data_dir = str(disk.path / "data")
 
@@ -170,7 +197,7 @@ def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_writ
 
     listed = run("list", "--json")
     assert [item["model_name"] for item in json.loads(listed.stdout)["items"]] == ([] if is_empty else ["m"])
-    writes = [("register", "n", str(root))] if is_empty else [("delete", "m", "--yes"), ("refresh", "m")]
+    writes = [("register", "n", str(model_root))] if is_empty else [("delete", "m", "--yes"), ("refresh", "m")]
     for arguments in writes:
         refused = run(*arguments)
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
@@ -180,17 +207,16 @@ def test_the_command_line_on_a_read_only_state_reads_and_says_why_it_cannot_writ
         assert "is not writable" in run("doctor").stdout
 
 
-def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, root: Path) -> None:
-    registry = _registry(disk)
-    registry.registrations.register("m", str(root))
-    registry.publisher.publish_all()
+def test_a_read_only_registry_raises_no_error_of_the_system(
+    disk: SmallDisk, published: Registry, model_root: Path
+) -> None:
     disk.make_read_only()
     writes: dict[str, Callable[[], object]] = {
-        "save": lambda: registry.configs.save("m", "SOLUSDT", _values(0.5), by="api"),
-        "register": lambda: registry.registrations.register("n", str(root)),
-        "refresh": lambda: registry.registrations.refresh("m"),
-        "delete": lambda: registry.registrations.delete("m"),
-        "backup": lambda: registry.backups.create(disk.path / "backup.zip"),
+        "save": lambda: save_config(published, 0.5),
+        "register": lambda: published.registrations.register("n", str(model_root)),
+        "refresh": lambda: published.registrations.refresh("m"),
+        "delete": lambda: published.registrations.delete("m"),
+        "backup": lambda: published.backups.create(disk.path / "backup.zip"),
     }
     raised = {}
     for name, write in writes.items():
@@ -199,4 +225,4 @@ def test_a_read_only_registry_raises_no_error_of_the_system(disk: SmallDisk, roo
         except StoreError as error:
             raised[name] = "read-only. Mount it writable" in error.detail
     assert raised == dict.fromkeys(writes, True)
-    assert registry.payload("m", "SOLUSDT") == registry.published.find("m", "SOLUSDT")
+    assert published.payload("m", "SOLUSDT") == published.published.find("m", "SOLUSDT")

@@ -223,7 +223,7 @@ def _hostile_state(write_group: Write, booster_json: bytes) -> Path:
                     "train_end_date": "2024-05-01\x1b[31m",
                 }
             ),
-            model_json=json.dumps(objective).encode() if number == 0 else booster_json,
+            model_json=json.dumps(objective, ensure_ascii=False).encode() if number == 0 else booster_json,
         )
     for name in NO_FILE_KEYS:
         (root / f"{name}_model.json").write_bytes(b"{")
@@ -263,7 +263,7 @@ def test_a_terminal_shows_names_letter_by_letter(
     for symbol in SHOWN:
         group = said("show", "m", symbol)
         assert all(text in group for text in (symbol, *FACTORS)), group
-    assert "reg:\\x1b]0;owned\\x07[red]squarederror \\u202e:smile:" in said("show", "m", SHOWN[0])
+    assert "reg:\\u001b]0;owned\\u0007[red]squarederror \\u202e:smile:" in said("show", "m", SHOWN[0])
     table = said("symbols", "m")
     assert all(text in table for text in (*SHOWN, "[link=http://example.org]r[/link] <i>$b^2$</i>"))
     assert said("factors", "m").split("\n")[: len(FACTORS)] == list(FACTORS)

@@ -14,9 +14,9 @@ import pytest
 
 from mm_core.artifacts.scan import scan_root
 from tests.attacks.assembling import Answer, Attack
-from tests.attacks.damage import GOLDEN, honest
 from tests.attacks.hostile_pickles import BY_HAND, CATEGORIES, DAMAGED, attacks_of, write_attacks
 from tests.attacks.limited_child import SECONDS
+from tests.honest_pickles import GOLDEN, honest
 
 PROJECT = Path(__file__).parents[2]
 MOST_MEBIBYTES = 512

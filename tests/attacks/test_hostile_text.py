@@ -9,12 +9,16 @@ import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from mm_core.artifacts.readers.ic_csv import read_ic
+from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.groups import Group
+from mm_core.errors import UnreadableArtifact
 from mm_core.registry import Registry
 from tests.conftest import FACTORS
 
@@ -140,6 +144,7 @@ TABLES: dict[str, tuple[bytes, str, int | None]] = {
         1,
     ),
     "a header with an escape sequence": (HEADER.strip() + b",\x1b]0;owned\x07\n", "ic-header", 1),
+    "a row of many lines": (HEADER + b'"ab\n",' * 200_000 + b"x\n", "bad-csv", 174_765),
     "a field of a mebibyte": (HEADER + _row("a" * MEBIBYTE), "bad-csv", 2),
 }
 
@@ -218,6 +223,17 @@ HUGE: dict[str, tuple[dict[str, bytes], str, str]] = {
     "a field of ten mebibytes": ({"ic_csv": HEADER + b's,"' + b"a" * 10 * MEBIBYTE + b'",r,0\n'}, "ic.csv", "bad-csv"),
 }
 """Ten megabytes each: the files of a group, the file that is answered for, and the finding that answers."""
+
+
+def test_a_row_of_many_lines_takes_no_memory_before_it_is_refused() -> None:
+    table = HEADER + b'"ab\n",' * 800_000 + b"x\n"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableArtifact, match="at most 1,048,576 are read"):
+            read_ic(table, FileReport("x_ic.csv"))
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(table)
+    finally:
+        tracemalloc.stop()
 
 
 def test_ten_megabytes_of_anything_are_read_within_seconds_and_bounded_memory(

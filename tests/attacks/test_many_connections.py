@@ -35,7 +35,9 @@ def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, booster_json: bytes, many_files: None
 ) -> Iterator[Target]:
     """A server whose bystander stops before the attack: it would have to wait with the others."""
-    with target_below(tmp_path_factory.mktemp("many"), booster_json, WORKERS=request.param) as found:
+    with target_below(
+        tmp_path_factory.mktemp("many"), booster_json, slowest_seconds=20, WORKERS=request.param
+    ) as found:
         found.bystander.stop()
         yield found
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from waitress.adjustments import Adjustments
 
 from mm_core.api.hosts import AllowedHosts
-from mm_core.api.parsing import LARGEST_HEAD, LONGEST_REMEMBERED, REMEMBERED_HEADS, Heads, Request
+from mm_core.api.parsing import LONGEST_REMEMBERED, REMEMBERED_HEADS, Heads, Request
+from mm_core.api.refusals import LARGEST_HEAD
 from tests.attacks.test_raw_requests import HEADS, HIDDEN, LENGTHS, TARGETS
 
 HOSTS = AllowedHosts(["models.example"])

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api.conftest import wait_until_published
-from tests.attacks.conftest import PAYLOAD, Target, register
+from tests.api.conftest import register, wait_until_published
+from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import answers_in, ask, connect, next_answer, request, reset, rest_of
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -38,7 +38,7 @@ def large_models(target: Target, booster_json: bytes) -> None:
         key = f"{model_name.upper()}_r"
         model = json.dumps(document).encode()
         root = write_group_below(target.root.parent / model_name, booster_json, key, model_json=model)
-        register(target.url, root, model_name=model_name)
+        register(target.server, root, model_name)
         wait_until_published(target.server, model_name)
     for path in (LARGE, HUGE):
         assert httpx.get(target.url + path, headers={"Accept-Encoding": "identity"}, timeout=60).status_code == 200
@@ -89,11 +89,31 @@ def test_a_request_that_keeps_moving_may_take_its_time(target: Target) -> None:
         assert time.monotonic() - started > float(SETTINGS["REQUEST_SECONDS"]) + 0.5
 
 
+def test_empty_lines_behind_a_request_are_no_request_and_keep_no_connection(target: Target) -> None:
+    with connect(target.url) as bot:
+        assert ask(bot, request(PAYLOAD)).status == 200
+        began, told = time.monotonic(), b""
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 6 and not select.select([bot], [], [], 0.2)[0]:
+                bot.sendall(b"\r\n")
+            told = bot.recv(1 << 16)
+    assert told == b"", "nobody asked"
+    assert 1.9 < time.monotonic() - began < 5
+    with connect(target.url) as bot:
+        for behind in (b"\r\n", b"\r", b"\n"):
+            bot.sendall(behind)
+            time.sleep(0.1)
+        assert ask(bot, request(PAYLOAD, "HEAD"), "HEAD").status == 200
+
+
 def test_a_request_that_waits_for_the_answer_before_it_is_not_slow(target: Target) -> None:
-    changes = request("/api/models/m/changes?since=999999&wait=2")
+    revision = httpx.get(target.url + "/api/models/m/changes").json()["revision"]
+    changes = request(f"/api/models/m/changes?since={revision}&wait=3")
     with connect(target.url) as connection:
+        began = time.monotonic()
         connection.sendall(changes + request(PAYLOAD)[:20])
         assert len(answers_in(connection.recv(1 << 16))) == 1
+        assert time.monotonic() - began > 2.5, "longer than a request may take to arrive"
         connection.sendall(request(PAYLOAD, Connection="close")[20:])
         assert [answer.status for answer in answers_in(rest_of(connection))] == [200]
 

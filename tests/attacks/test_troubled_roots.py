@@ -26,7 +26,7 @@ from mm_core.artifacts.tree import list_tree
 from mm_core.errors import InvalidRoot
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
-from tests.api.conftest import PROJECT, RunningServer, free_port, start_server, wait_until_published
+from tests.api.conftest import PROJECT, RunningServer, launched, start_server, wait_until_published
 from tests.attacks.restless_writing import exchange
 from tests.attacks.unprivileged import NOBODY
 from tests.conftest import FACTORS
@@ -279,34 +279,14 @@ def unprivileged(write_group: Write) -> Iterator[tuple[RunningServer, Path]]:
         if os.geteuid() == 0:
             for path in [home, *home.rglob("*")]:
                 os.chown(path, NOBODY, NOBODY)
-        port = free_port()
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("MODEL_MANAGER_")},
-            "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
-            "MODEL_MANAGER_HTTP_PORT": str(port),
-            "MODEL_MANAGER_DATA_DIR": str(home / "data"),
-            "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
-            "MODEL_MANAGER_WATCH_INTERVAL": "0.2",
-        }
-        with open(home / "log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.attacks.unprivileged"],
-                cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        server = RunningServer(process, f"http://127.0.0.1:{port}", home / "log")
-
-        def answers() -> bool:
-            assert process.poll() is None, server.log.read_text()
-            with contextlib.suppress(httpx.TransportError):
-                return httpx.get(server.url + "/api/health").status_code == 200
-            return False
-
+        command = [sys.executable, "-m", "tests.attacks.unprivileged"]
+        server = launched(home, command, PROJECT, WATCH_INTERVAL="0.2")
         try:
-            wait_until(answers, 30)
+            server.wait_until_it_answers(30)
             yield server, home / "root"
         finally:
-            process.kill()
-            process.wait()
+            server.process.kill()
+            server.process.wait()
             for folder in (home / "root", home / "root" / "run"):
                 folder.chmod(0o755)
 

@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, model_root, save_mean, start_server, wait_until_published
+from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
+from tests.conftest import config_of
 from tests.waiting import wait_until
 
-__all__ = ["model_root", "start_server"]
+__all__ = ["start_server"]
 
 Start = Callable[..., RunningServer]
 
@@ -26,7 +27,7 @@ def servers(start_server: Start, model_root: Path, request: pytest.FixtureReques
     """Two servers on two ports and one data directory, with one process each or more; the first one publishes."""
     workers = getattr(request, "param", "1")
     first = start_server(WORKERS=workers)
-    assert httpx.post(first.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}).is_success
+    register(first, model_root)
     wait_until_published(first)
     second = start_server(WORKERS=workers)
     wait_until(lambda: _changes(second, 0)["revision"] == _changes(first, 0)["revision"])
@@ -84,8 +85,7 @@ def test_writers_at_both_lose_no_update(servers: list[RunningServer]) -> None:
     def save(server: RunningServer, first: float) -> None:
         url = f"{server.url}/api/models/m/symbols/SOLUSDT/factor-config"
         for number in range(15):
-            document = {"SOLUSDT": {"mean_values": [first + number] * 3, "variance_values": [1.0] * 3}}
-            answer = httpx.put(url, json=document, timeout=30)
+            answer = httpx.put(url, json=config_of(first + number), timeout=30)
             assert answer.status_code == 200, answer.text
             revisions.append(number)
 

@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.running import BENCH
+
+
+@pytest.fixture
+def benchmark_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark's modules, which are no package, can be imported."""
+    monkeypatch.syspath_prepend(str(BENCH))
+
 
 @pytest.fixture
 def work_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

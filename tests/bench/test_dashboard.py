@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.bench.running import BENCH
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.browser
 def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(scratch: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(PROJECT / "bench" / "dashboard.py"), "--quick", "--groups", "10", "--factors", "20"]
+    command = [sys.executable, str(BENCH / "dashboard.py"), "--quick", "--groups", "10", "--factors", "20"]
     done = subprocess.run(
         [*command, "--trees", "3", "--json", str(tmp_path / "figures.json")],
         capture_output=True,

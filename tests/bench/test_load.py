@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parent.parent.parent / "bench"
+from tests.bench.running import BENCH
+
 NONE_INSTALLED = shutil.which("wrk") is None
 
 
@@ -29,9 +30,8 @@ def wrk(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The benchmark's module, which is no package."""
-    monkeypatch.syspath_prepend(str(BENCH))
+def load(benchmark_modules: None) -> Any:
+    """The benchmark's module."""
     import load
 
     return load

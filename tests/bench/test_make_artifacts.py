@@ -12,13 +12,13 @@ import xgboost
 
 from mm_core.artifacts.scan import scan_root
 from mm_core.domain.groups import Scan
+from tests.bench.running import BENCH
 
-PROJECT = Path(__file__).parent.parent.parent
 GROUPS, FACTORS, TREES = 3, 20, 5
 
 
 def make(directory: Path, *options: str) -> dict[str, object]:
-    command = [sys.executable, str(PROJECT / "bench" / "make_artifacts.py"), str(directory)]
+    command = [sys.executable, str(BENCH / "make_artifacts.py"), str(directory)]
     sizes = ["--groups", str(GROUPS), "--factors", str(FACTORS), "--trees", str(TREES), "--depth", "3"]
     done = subprocess.run([*command, *sizes, *options], capture_output=True, text=True, timeout=60, check=True)
     said: dict[str, object] = json.loads(done.stdout)

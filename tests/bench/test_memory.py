@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parent.parent.parent
+from tests.bench.running import BENCH
 
 
 @pytest.mark.slow
 def test_every_stage_is_measured_and_nothing_is_left_behind(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     done = subprocess.run(
-        [sys.executable, str(PROJECT / "bench" / "memory.py"), "--groups", "3", "--factors", "5", "--json", "out.json"],
+        [sys.executable, str(BENCH / "memory.py"), "--groups", "3", "--factors", "5", "--json", "out.json"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path / "scratch")},
         capture_output=True,

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parent.parent.parent / "bench"
+from tests.bench.running import BENCH
 
 
 @pytest.fixture
-def scaling(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The benchmark's module, which is no package."""
-    monkeypatch.syspath_prepend(str(BENCH))
+def scaling(benchmark_modules: None) -> Any:
+    """The benchmark's module."""
     import scaling
 
     return scaling
@@ -28,12 +27,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_quick_run_measures_every_figure_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
+def test_a_quick_run_measures_every_figure_and_leaves_nothing_behind(tmp_path: Path, work_place: Path) -> None:
     sizes = ["--sizes", "3", "--others", "2", "--factors", "20", "--trees", "3", "--depth", "3"]
     done = run(*sizes, "--json", str(tmp_path / "figures.json"))
     assert done.returncode == 0, done.stderr
@@ -52,7 +46,7 @@ def test_a_quick_run_measures_every_figure_and_leaves_nothing_behind(
         assert all(value > 0 for name in ("config_ms", "manifest_ms", "refresh_ms") for value in samples[name])
     judged = [figure["budget"] for figure in written["table"] if figure["verdict"] in {"met", "MISSED"}]
     assert judged == ["< 3 s", "< 3 s", "< 0.7 s", "< 3"]
-    assert list(scratch.iterdir()) == []
+    assert list(work_place.iterdir()) == []
 
 
 def test_growth_is_that_of_the_last_two_sizes_and_every_size_has_to_keep_a_limit(scaling: Any) -> None:

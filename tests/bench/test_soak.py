@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from backports import zstd
 
-BENCH = Path(__file__).parent.parent.parent / "bench"
+from tests.bench.running import BENCH
+
 SYMBOL = "SYM0001USDT"
 FACTORS = 6
 
@@ -111,9 +112,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """The benchmark's modules, which are no package, and something to check."""
-    monkeypatch.syspath_prepend(str(BENCH))
+def scene(tmp_path: Path, benchmark_modules: None) -> Scene:
+    """Something to check, and what checks it."""
     return Scene(tmp_path)
 
 
@@ -221,8 +221,7 @@ def test_one_entity_tag_for_other_bytes_is_wrong(scene: Scene) -> None:
         scene.checker.body(tag, "gzip", gzip.compress(plain, 1, mtime=0))
 
 
-def test_a_server_that_grows_is_said_to_grow_and_a_flat_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
+def test_a_server_that_grows_is_said_to_grow_and_a_flat_one_is_not(benchmark_modules: None) -> None:
     from endurance import Sample, slopes
 
     noise = np.random.default_rng(5).normal(scale=0.3, size=361)
@@ -242,8 +241,7 @@ def test_a_server_that_grows_is_said_to_grow_and_a_flat_one_is_not(monkeypatch: 
     assert slope(40.0, 500.0, 240.0)[private] is None, "a few minutes tell nothing of an hour"
 
 
-def test_what_a_server_complains_of_in_its_log_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
+def test_what_a_server_complains_of_in_its_log_is_found(tmp_path: Path, benchmark_modules: None) -> None:
     from soak import complaints_of
 
     log = tmp_path / "ours.log"

@@ -245,6 +245,16 @@ def test_doctor_reads_groups_again_whose_scan_was_damaged(registered: Run, tmp_p
     assert _document(registered("symbols", "m", "--json"))["items"][0]["symbol"] == SYMBOL
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "JSON"])
+def test_doctor_says_which_model_a_repair_could_not_put_into_service_again(
+    registered: Run, root: Path, tmp_path: Path, form: list[str]
+) -> None:
+    root.rename(tmp_path / "moved")
+    next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
+    result = registered("doctor", "--repair", "--yes", *form)
+    assert (result.exit_code, "Model 'm' is out of service: " in result.stdout) == (1, True)
+
+
 def test_doctor_leaves_what_has_no_copy_to_a_backup(registered: Run, tmp_path: Path) -> None:
     backup = tmp_path / "backup.zip"
     assert registered("backup", str(backup)).exit_code == 0

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from mm_core.client import PayloadClient, PayloadNotFound, ServerAway, Synced
-from tests.api.conftest import RunningServer, model_root, save_mean, start_server, wait_until_published
+from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
 from tests.waiting import wait_until
 
-__all__ = ["model_root", "start_server"]
+__all__ = ["start_server"]
 
 
 @pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
@@ -28,8 +28,7 @@ def server(
     write_group("ADAUSDT_mid_chg_1m")
     write_group("ETHUSDT_mid_chg_1m", model_json=None)
     server = start_server(WORKERS=request.param, WATCH_ENABLED="0", THREADS="4")
-    body = {"model_name": "m", "root_path": str(model_root)}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    register(server, model_root)
     wait_until_published(server)
     return server
 

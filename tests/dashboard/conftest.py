@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.processes import free_port
 
 PROJECT = Path(__file__).parent.parent.parent
 CHROMIUM = [
@@ -30,12 +30,6 @@ CHROMIUM = [
 OpenPage = Callable[..., AppTest]
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a state in which nothing is registered."""
@@ -44,7 +38,7 @@ def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     environment = {
         "MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"),
         "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
-        "MODEL_MANAGER_HTTP_PORT": str(_free_port()),
+        "MODEL_MANAGER_HTTP_PORT": str(free_port()),
         "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
     }
     for name, value in environment.items():
@@ -100,7 +94,7 @@ def start_dashboard(tmp_path: Path) -> Iterator[Callable[[], str]]:
     processes: list[subprocess.Popen[bytes]] = []
 
     def start() -> str:
-        port = _free_port()
+        port = free_port()
         with open(tmp_path / f"streamlit-{port}.log", "wb") as log:
             processes.append(
                 subprocess.Popen(

@@ -15,6 +15,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mm_core.dashboard.words import plain
+from mm_core.probe import ServiceState
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.dashboard.conftest import PROJECT, OpenPage
@@ -90,6 +91,14 @@ def test_the_overview_tells_what_changed(state: dict[str, str], open_page: OpenP
     what = _table(open_page("overview"), "at")["what"].tolist()
     assert what[0] == "Factor config revision 2 by cli (edit: 3 factors, “by hand”)."
     assert sum(sentence.startswith("Registered from ") for sentence in what) == 2
+
+
+def test_what_the_name_of_a_directory_hides_is_shown_as_an_escape(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = write_group().rename(tmp_path / "live\u202emodels")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    assert _table(open_page("overview"), "directory")["directory"].tolist() == [rf"{tmp_path}/live\u202emodels"]
 
 
 def test_a_directory_is_looked_at_before_it_is_stored(
@@ -174,6 +183,26 @@ def test_the_search_stands_in_the_address(state: dict[str, str], open_page: Open
     assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
     assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
+
+
+def test_kinds_that_are_chosen_stand_in_the_address_and_leave_the_others_out(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    today = {"train_end_date": datetime.now(UTC).date().isoformat()}
+    write_group("OLDUSDT_r", model_json=b"{", ic_csv=None)
+    root = write_group("NEWUSDT_r", info_pkl=pickle.dumps(today), ic_csv=b"symbol,factor_name\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    for age, symbols in (
+        ({"age": "fresh"}, ["NEWUSDT"]),
+        ({"age": "stale"}, ["OLDUSDT"]),
+        ({}, ["NEWUSDT", "OLDUSDT"]),
+    ):
+        assert _table(open_page("symbols", **age), "dimension")["symbol"].tolist() == symbols
+    every, errors, warnings = (
+        set(_table(open_page("service", **chosen), "remedy")["severity"])
+        for chosen in ({}, {"severity": "error"}, {"severity": "warning"})
+    )
+    assert (every, errors, warnings) == ({"error", "warning"}, {"error"}, {"warning"})
 
 
 def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, str], open_page: OpenPage) -> None:
@@ -338,6 +367,24 @@ def test_the_service_page_shows_the_running_payload_server(
     assert metrics["From memory"] == "67%"
     routes = _table(page, "mean ms").set_index("route")
     assert routes.loc["/api/models/<model_name>/model/<symbol>", "requests"] == 3
+
+
+def test_the_service_page_tells_once_what_keeps_a_thread_of_the_server_from_its_work(
+    state: dict[str, str], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = {"mode": "starting", "pending": 0, "refreshes": 1, "last_error": "The store is *damaged*."}
+    threads = {
+        "watcher": {"running": True, "problem": "The store is *damaged*."},
+        "publisher": {"running": True, "problem": "The disk is full."},
+        "cleaner": {"running": True, "problem": None},
+    }
+    health = {"status": "ok", "store_revision": 3, "watcher": watcher, "threads": threads}
+    monkeypatch.setattr("mm_core.dashboard.sections.service.probe", lambda _: ServiceState(health, (), {}, 1.0))
+    said = [warning.value for warning in open_page("service").warning]
+    assert [one for one in said if "last error" in one or "waits" in one] == [
+        r"The watcher's last error: The store is \*damaged\*\.",
+        r"The publisher waits: The disk is full\.",
+    ]
 
 
 def test_the_service_page_shows_the_server_beside_a_damaged_store(

@@ -26,7 +26,8 @@ from websockets.sync.client import connect
 PROJECT = Path(__file__).resolve().parent.parent.parent
 MODEL, SYMBOL = "mid_chg_5b", "EURUSD"
 PAGES = ("", "group", "ic", "compare", "config", "service")
-OUTSIDE = ("192.0.2.1", 9)  # RFC 5737: for documentation, nobody has it
+OUTSIDE = {socket.AF_INET: ("192.0.2.1", 9), socket.AF_INET6: ("2001:db8::1", 9)}
+"""RFC 5737 and 3849: for documentation, nobody has them."""
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
@@ -50,8 +51,9 @@ def main() -> None:
 
 def stray() -> None:
     """Try what must not happen, where nothing can come of it."""
-    with socket.socket() as outside:
-        assert outside.connect_ex(OUTSIDE) != 0
+    for family, address in OUTSIDE.items():
+        with socket.socket(family) as outside:
+            assert outside.connect_ex(address) != 0
 
 
 def use_server(state: Path, workers: int) -> list[int]:
@@ -166,7 +168,8 @@ def free_port() -> int:
 def packets_without_a_route() -> int:
     """Return how many packets of any program found no way out of this network, names that were asked for included."""
     names, values = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Ip:")]
-    return int(values[names.index("OutNoRoutes")])
+    of_ipv6 = dict(line.split() for line in Path("/proc/net/snmp6").read_text().splitlines())
+    return int(values[names.index("OutNoRoutes")]) + int(of_ipv6["Ip6OutNoRoutes"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,11 +10,12 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -26,6 +28,7 @@ from mm_core.store import archives, config_files
 from mm_core.store.tinydb_store import REVISIONS_UNSEEN
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.conftest import save_config
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -34,18 +37,10 @@ PAYLOAD = "/api/models/m/model/SOLUSDT"
 
 
 @pytest.fixture
-def root(write_group: Callable[..., Path]) -> Path:
-    """Two whole groups."""
-    write_group("BTCUSDT_r")
-    return write_group("SOLUSDT_r")
-
-
-@pytest.fixture
-def registered(registry: Registry, root: Path) -> Registry:
+def registered(registered: Registry) -> Registry:
     """Model ``m``, one config of it at revision 2, the state at 2."""
-    registry.registrations.register("m", str(root))
-    _save(registry, 0.5)
-    return registry
+    save_config(registered, 0.5)
+    return registered
 
 
 @pytest.fixture
@@ -54,11 +49,6 @@ def backup(registered: Registry, tmp_path: Path) -> Path:
     path = tmp_path / "backup.zip"
     registered.backups.create(path)
     return path
-
-
-def _save(registry: Registry, mean: float, model: str = "m") -> int:
-    document = {"SOLUSDT": {"mean_values": [mean] * 3, "variance_values": [1.0] * 3}}
-    return registry.configs.save(model, "SOLUSDT", document, by="api").record.revision
 
 
 def _mean(registry: Registry) -> float:
@@ -110,7 +100,7 @@ def test_servers_that_run_go_on_with_the_restored_state_and_tell_of_it(
 ) -> None:
     server = start_server()
     wait_until_published(server)
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     changes = server.url + "/api/models/m/changes"
     wait_until(lambda: httpx.get(changes).json()["revision"] == 3)
     restored = registered.backups.restore(backup)
@@ -122,7 +112,7 @@ def test_servers_that_run_go_on_with_the_restored_state_and_tell_of_it(
 
 
 def test_what_was_there_before_a_restore_is_a_backup_too(registered: Registry, backup: Path) -> None:
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     registered.registrations.register("n", registered.model("m")[0].root_path)
     first = registered.backups.restore(backup)
     assert (_mean(registered), [model.name for model in registered.view().models()]) == (0.5, ["m"])
@@ -130,7 +120,7 @@ def test_what_was_there_before_a_restore_is_a_backup_too(registered: Registry, b
     second = registered.backups.restore(first.kept)
     assert (_mean(registered), [model.name for model in registered.view().models()]) == (0.75, ["m", "n"])
     assert second.revision == first.revision + 1
-    assert _save(registered, 1.0) == 4
+    assert save_config(registered, 1.0) == 4
 
 
 @pytest.mark.parametrize("what", ["registry.json", "configs"])
@@ -160,7 +150,7 @@ def test_backups_taken_while_two_writers_work_are_whole(
         root = writer.model("m")[0].root_path
         while not stop.is_set():
             number += 1
-            _save(writer, number / 1024)
+            save_config(writer, number / 1024)
             if number % 4 == 0:
                 writer.registrations.register(name, root)
                 writer.registrations.delete(name)
@@ -191,7 +181,7 @@ def test_a_state_that_moves_on_while_it_is_read_is_read_again_and_at_last_alone(
     def moving(self: Any, name: str, shards: Any, read: Any) -> None:
         asked.append(registered.view().revision)
         if len(asked) <= backups_module.TRIES:
-            _save(registered, len(asked) / 16)
+            save_config(registered, len(asked) / 16)
             for file in shards.files.values():
                 (tmp_path / "data" / "configs" / name / "shards" / file).unlink(missing_ok=True)
         walk(self, name, shards, read)
@@ -206,7 +196,7 @@ def test_a_backup_never_replaces_a_file_unless_it_is_told_to(backup: Path, regis
     with pytest.raises(BackupRefused, match="--force"):
         registered.backups.create(backup)
     assert backup.read_bytes() == before
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     assert registered.backups.create(backup, replace=True).revision == 3
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert list(backup.parent.glob(".tmp-*")) == []
@@ -228,6 +218,44 @@ def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form:
     new.backups.restore(tmp_path / "backup.zip")
     assert new.view().scan("m") == old.view().scan("m")
     assert new.view().factor_config("m", "A000") == old.view().factor_config("m", "A000")
+
+
+def test_a_backup_is_made_and_restored_whatever_the_clock_says(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 86_400.0)
+    monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(86_400))
+    manifest = registered.backups.create(tmp_path / "backup.zip")
+    assert registered.backups.restore(tmp_path / "backup.zip").manifest == manifest
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "reason"),
+    [
+        ("MOST_FILES", 3, "3 files"),
+        ("LARGEST_TOTAL", 1 << 10, "1,024 bytes"),
+        ("LARGEST_FILE", 100, "a file of more than 100 bytes"),
+    ],
+)
+def test_a_state_that_no_restore_would_take_is_not_backed_up(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, reason: str
+) -> None:
+    monkeypatch.setattr(archives, limit, value)
+    with pytest.raises(BackupRefused, match=reason):
+        registered.backups.create(tmp_path / "backup.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".tmp-*")) == []
+
+
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV])
+def test_a_backup_needs_no_hard_links(
+    registered: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "link", refuse)
+    registered.backups.create(tmp_path / "backup.zip")
+    assert registered.backups.restore(tmp_path / "backup.zip").kept is not None
 
 
 Members = dict[str, bytes]
@@ -254,6 +282,19 @@ def _swapped(members: Members, name: str, old: bytes, new: bytes) -> None:
     data = members[name].replace(old, new)
     content = data[data.index(b'"tables":') + 9 : -1]
     members[name] = b'{"format":4,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+
+
+def _changed(members: Members, name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the tables of a file, and its digest with them."""
+    tables = json.loads(members[name])["tables"]
+    change(tables)
+    content = json.dumps(tables, separators=(",", ":")).encode()
+    members[name] = b'{"format":3,"sha256":"%s","tables":%s}' % (sha256(content).hexdigest().encode(), content)
+
+
+def _only(table: dict[str, Any]) -> dict[str, Any]:
+    (row,) = table.values()
+    return cast(dict[str, Any], row)
 
 
 def _last(members: Members, prefix: str) -> str:
@@ -289,11 +330,31 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
     ),
     "a name of files that leads out": (
         lambda m, _: _swapped(m, _last(m, "configs/m/shards/"), b'"standing":"', b'"standing":"../../../../'),
-        True, "is missing"
+        True, "has no file"
     ),
     "a name of files that leads to others": (
         lambda m, _: _swapped(m, _last(m, "configs/m/shards/"), b'"standing":"', b'"standing":"../revisions/./'),
         True, "no whole backup"
+    ),
+    "a chain of revisions without an end": (
+        lambda m, _: _changed(m, _last(m, REVISION), lambda tables: tables["revisions"]["1"].update(
+            previous=_last(m, REVISION).rpartition("/")[2])),
+        True, "twice",
+    ),
+    "shards that are a device": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["config_shards"])["files"].update(
+            {"0": "../../../../../../../../../../../dev/zero"})),
+        True, "no whole backup",
+    ),
+    "a scan that is a device": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["models"]).update(
+            scan_id="/../../../../../../../../../../../dev/zero")),
+        True, "no whole backup",
+    ),
+    "configs of a model that leads out": (
+        lambda m, _: _changed(m, "registry.json", lambda tables: _only(tables["config_shards"]).update(
+            model_name="../..")),
+        True, "no whole backup",
     ),
     "a file that nothing names": (lambda m, _: m.update({"scans/m/x.json": b"{}"}), True, "names other files"),
 }  # fmt: skip
@@ -355,10 +416,10 @@ def test_a_bomb_is_refused_before_it_unfolds(registry: Registry, backup: Path, m
     _rewritten(backup, lambda members, _: members.update({"scans/m/bomb.json": bytes(8 << 20)}))
     assert backup.stat().st_size < 100_000
     monkeypatch.setattr(archives, "LARGEST_FILE", 4 << 20)
-    with pytest.raises(BackupRefused, match="larger than any file of a state"):
+    with pytest.raises(BackupRefused, match="a file of more than 4,194,304 bytes"):
         registry.backups.check(backup)
     monkeypatch.setattr(archives, "LARGEST_TOTAL", 4 << 20)
-    with pytest.raises(BackupRefused, match="more than any state"):
+    with pytest.raises(BackupRefused, match="more than 4,194,304 bytes"):
         registry.backups.check(backup)
 
 
@@ -375,7 +436,7 @@ def test_a_member_that_lies_about_its_size_is_read_no_further(registry: Registry
 def test_a_restore_that_cannot_be_written_leaves_the_state(
     registered: Registry, backup: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _save(registered, 0.75)
+    save_config(registered, 0.75)
     before = _truth(settings.data_dir)
 
     def fail(*_: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from mm_core.registry import Registry
@@ -54,20 +53,16 @@ def test_a_waiter_gives_up_after_its_time_and_when_it_is_told_to() -> None:
     assert time.monotonic() - started < 2
 
 
-def test_the_publisher_notes_configs_scans_and_symbols_that_went(
-    registry: Registry, write_group: Callable[..., Path]
-) -> None:
-    write_group("BTCUSDT_r")
-    root = write_group("SOLUSDT_r")
+def test_the_publisher_notes_configs_scans_and_symbols_that_went(registry: Registry, model_root: Path) -> None:
     registry.publisher.publish_all()
-    registry.registrations.register("m", str(root))
+    registry.registrations.register("m", str(model_root))
     registry.publisher.publish_all()
     assert registry.changes.since("m", 0) == Changes(1, ("BTCUSDT", "SOLUSDT"))
     config = {"SOLUSDT": {"mean_values": [1, 2, 3], "variance_values": [1, 1, 1]}}
     registry.configs.save("m", "SOLUSDT", config, by="api")
     registry.publisher.publish_all()
     assert registry.changes.since("m", 1) == Changes(2, ("SOLUSDT",))
-    for path in root.glob("BTCUSDT*"):
+    for path in model_root.glob("BTCUSDT*"):
         path.unlink()
     registry.registrations.refresh("m")
     registry.publisher.publish_all()

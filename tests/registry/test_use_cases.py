@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mm_core.api.process import kept_current
 from mm_core.conversion import OnnxConverter
-from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelNotFound, RevisionConflict, RevisionNotFound
+from mm_core.domain.groups import Scan
+from mm_core.errors import (
+    DuplicateSymbols,
+    InvalidRoot,
+    ModelNotFound,
+    PayloadUnavailable,
+    RevisionConflict,
+    RevisionNotFound,
+)
 from mm_core.payloads import Coding
-from mm_core.registry import Registry
+from mm_core.registry import Registry, registration
 from mm_core.registry.housekeeping import Cleaner
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory
@@ -70,6 +80,81 @@ def test_two_refreshes_at_once_both_succeed(settings: Settings, write_group: Wri
     for thread in threads:
         thread.join()
     assert open_registry(settings).view().revision == 5
+
+
+def _while_scanning(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen once, when the next scan has read its files and before it comes into service."""
+    scan, waiting = registration.scan_root, [happens]
+
+    def scanned(*args: Any, **options: Any) -> Scan:
+        found = scan(*args, **options)
+        if waiting:
+            waiting.pop()()
+        return found
+
+    monkeypatch.setattr(registration, "scan_root", scanned)
+
+
+def test_a_registration_that_is_slower_than_a_refresh_does_not_put_its_older_scan_over_it(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    factors = root / "SOLUSDT_mid_chg_1m_factors.txt"
+    factors.write_text("old\nolder\noldest\n")
+
+    def refresh() -> None:
+        factors.write_text("new\nnewer\nnewest\n")
+        registry.registrations.refresh("m")
+
+    _while_scanning(monkeypatch, refresh)
+    done = registry.registrations.register("m", str(root))
+    names = ("new", "newer", "newest")
+    assert registry.group("m", "SOLUSDT")[2].factors.names == names
+    assert done.scan.groups["SOLUSDT_mid_chg_1m"].factors.names == names
+    config = registry.configs.history("m", "SOLUSDT")
+    assert [one.added for one in config] == [(), names], "what was read first was never in service"
+
+
+@pytest.mark.parametrize("other", ["same root", "other root", "deleted"])
+def test_a_registration_that_is_slower_than_others_of_its_name_looks_again(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, other: str
+) -> None:
+    root = write_group()
+    elsewhere = shutil.copytree(root, tmp_path / "elsewhere")
+    if other == "deleted":
+        registry.registrations.register("m", str(root))
+
+    def meanwhile() -> None:
+        (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("x\ny\nz\n")
+        if other == "deleted":
+            registry.registrations.delete("m")
+        else:
+            registry.registrations.register("m", str(root if other == "same root" else elsewhere))
+
+    _while_scanning(monkeypatch, meanwhile)
+    done = registry.registrations.register("m", str(root))
+    model, scan = registry.model("m")
+    assert (model.root_path, scan.scanned_at) == (str(root), done.scan.scanned_at)
+    assert registry.group("m", "SOLUSDT")[2].factors.names == ("x", "y", "z")
+
+
+def test_why_a_slower_refresh_failed_is_not_said_of_the_scan_that_a_faster_one_put_into_service(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    write_group("SOLUSDT_mid_chg_5m")
+
+    def mend_and_refresh() -> None:
+        for path in root.glob("SOLUSDT_mid_chg_5m*"):
+            path.unlink()
+        registry.registrations.refresh("m")
+
+    _while_scanning(monkeypatch, mend_and_refresh)
+    with pytest.raises(DuplicateSymbols):
+        registry.registrations.refresh("m")
+    assert registry.model("m")[0].refresh_error is None
 
 
 def test_an_edit_on_an_older_revision_is_a_conflict_and_stores_nothing(registry: Registry, write_group: Write) -> None:
@@ -200,6 +285,47 @@ def test_onnx_that_was_converted_is_no_orphan_while_its_model_is_kept(
     assert [path for path in (settings.data_dir / "blobs").rglob("*") if path.is_file()] == []
 
 
+def _onnx_of(registry: Registry, settings: Settings) -> Path:
+    digest = registry.group("m", "SOLUSDT")[2].onnx_sha256
+    assert digest is not None
+    return BlobDirectory(settings.data_dir / "blobs" / "models").location(digest, ".onnx")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"damaged")])
+def test_the_groups_own_onnx_is_read_again_where_what_was_kept_of_it_is_lost_or_damaged(
+    registry: Registry,
+    write_group: Write,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path], object],
+) -> None:
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: b"converted from the booster")
+    registry.registrations.register("m", str(write_group(model_onnx=b"the researcher's own")))
+    before = registry.payloads.onnx("m", "SOLUSDT")
+    damage(_onnx_of(registry, settings))
+    assert registry.payloads.onnx("m", "SOLUSDT") == before
+    assert before.data == b"the researcher's own"
+    assert _onnx_of(registry, settings).read_bytes() == before.data
+
+
+@pytest.mark.parametrize("now", [b"another", None])
+def test_no_other_onnx_stands_in_for_the_groups_own_one_that_is_lost_and_changed(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, now: bytes | None
+) -> None:
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: b"converted from the booster")
+    root = write_group(model_onnx=b"the researcher's own")
+    registry.registrations.register("m", str(root))
+    _onnx_of(registry, settings).unlink()
+    file = root / "SOLUSDT_mid_chg_1m_model.onnx"
+    file.unlink()
+    if now is not None:
+        file.write_bytes(now)
+    with pytest.raises(PayloadUnavailable, match=r"ONNX file of group 'SOLUSDT_mid_chg_1m' is no longer kept.*Refresh"):
+        registry.payloads.onnx("m", "SOLUSDT")
+    registry.registrations.refresh("m")
+    assert registry.payloads.onnx("m", "SOLUSDT").data == (now or b"converted from the booster")
+
+
 def test_a_blob_that_is_made_again_after_the_plan_stays_though_nothing_refers_to_it_yet(
     registry: Registry, write_group: Write, settings: Settings, booster_json: bytes
 ) -> None:
@@ -210,6 +336,65 @@ def test_a_blob_that_is_made_again_after_the_plan_stays_though_nothing_refers_to
     assert len(plan.orphans) == 1
     BlobDirectory(settings.data_dir / "blobs" / "models").put(booster_json, ".json")
     assert registry.housekeeping.execute(plan) == 0
+
+
+def test_a_model_that_comes_into_service_while_blobs_are_removed_keeps_its_own(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    registry.registrations.delete("m")
+    _make_old(settings.data_dir / "blobs")
+    plan = registry.housekeeping.plan_cleanup()
+    assert len(plan.orphans) == 1
+    plan_cleanup = registry.housekeeping.plan_cleanup
+
+    def plan_again(grace_seconds: float) -> object:
+        again = plan_cleanup(grace_seconds)
+        registry.registrations.register("m", str(root))
+        return again
+
+    monkeypatch.setattr(registry.housekeeping, "plan_cleanup", plan_again)
+    assert registry.housekeeping.execute(plan) == 0
+    assert plan.orphans[0][1].path.exists()
+
+
+def test_a_blob_that_is_put_while_it_is_removed_is_there_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobDirectory(tmp_path)
+    digest = blobs.put(b"content", ".json")
+    rename = os.rename
+
+    def put_at_once(*names: Path) -> None:
+        rename(*names)
+        blobs.put(b"content", ".json")
+
+    monkeypatch.setattr(os, "rename", put_at_once)
+    blobs.remove(next(blobs.entries()))
+    assert blobs.get(digest, ".json") == b"content"
+
+
+@pytest.mark.parametrize("ends", ["at once", "later"])
+def test_what_a_cleaner_that_was_killed_had_taken_aside_is_removed_by_the_next(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.registrations.delete("m")
+    blobs = settings.data_dir / "blobs"
+    _make_old(blobs)
+    plan = registry.housekeeping.plan_cleanup()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat" if ends == "at once" else "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            plan.orphans[0][0].remove(plan.orphans[0][1])
+    assert [path for path in blobs.rglob("*") if path.is_file()] != []
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    assert [path for path in blobs.rglob("*") if path.is_file()] == []
 
 
 def test_a_server_removes_what_nothing_refers_to_while_it_runs(

@@ -38,6 +38,14 @@ def watch(registry: Registry) -> Iterator[Callable[..., Watcher]]:
         watcher.stop()
 
 
+@pytest.fixture
+def root(registry: Registry, write_group: Callable[..., Path]) -> Path:
+    """The root of model ``m``, with one whole group."""
+    root = write_group()
+    registry.registrations.register("m", str(root))
+    return root
+
+
 def _factors(registry: Registry) -> tuple[str, ...]:
     return registry.group("m", "SOLUSDT")[2].factors.names
 
@@ -46,15 +54,21 @@ def _rewrite(root: Path) -> None:
     (root / f"{KEY}_factors.txt").write_text("x\ny\nz\n")
 
 
-def test_a_change_is_read_by_events(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
-) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    watcher = watch(interval=60.0)
-    wait_until(lambda: watcher.state().mode == "events")
-    _rewrite(root)
+def _wait_until_rewritten(registry: Registry) -> None:
+    """Wait until what `_rewrite` wrote is in service."""
     wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+
+
+def _told_of_events(watcher: Watcher) -> Watcher:
+    """Return a watcher as soon as it is told of what happens."""
+    wait_until(lambda: watcher.state().mode == "events")
+    return watcher
+
+
+def test_a_change_is_read_by_events(registry: Registry, root: Path, watch: Callable[..., Watcher]) -> None:
+    watcher = _told_of_events(watch(interval=60.0))
+    _rewrite(root)
+    _wait_until_rewritten(registry)
     wait_until(lambda: watcher.state().refreshes == 1)
 
 
@@ -87,29 +101,25 @@ def test_a_new_version_directory_is_put_into_service_whole(
 
 def test_a_change_that_events_tell_costs_no_listing_of_the_root(
     registry: Registry,
+    root: Path,
     watch: Callable[..., Watcher],
     write_group: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
     listed: list[Path] = []
     monkeypatch.setattr(listing, "list_tree", lambda root, limits: listed.append(root) or list_tree(root, limits))
-    watcher = watch(interval=60.0)
-    wait_until(lambda: watcher.state().mode == "events")
+    _told_of_events(watch(interval=60.0))
     wait_until(lambda: listed == [root])
     _rewrite(root)
-    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait_until_rewritten(registry)
     write_group("BTCUSDT_mid_chg_1m")
     wait_until(lambda: len(registry.model("m")[1].groups) == 2)
     assert listed == [root], "once, when it began to watch"
 
 
 def test_paths_that_changed_do_not_hide_what_made_the_last_refresh_fail(
-    registry: Registry, write_group: Callable[..., Path]
+    registry: Registry, root: Path, write_group: Callable[..., Path]
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
     write_group("SOLUSDT_mid_chg_5m")
     other = write_group("BTCUSDT_mid_chg_1m") / "BTCUSDT_mid_chg_1m_ic.csv"
     with pytest.raises(DuplicateSymbols):
@@ -118,9 +128,17 @@ def test_paths_that_changed_do_not_hide_what_made_the_last_refresh_fail(
         registry.registrations.refresh_changed("m", [str(other)])
 
 
-def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, write_group: Callable[..., Path]) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
+def test_a_file_whose_name_hides_a_character_is_passed_over_when_an_event_tells_of_it_too(
+    registry: Registry, root: Path, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTC\u200bUSDT_mid_chg_1m")
+    new = [str(path) for path in root.iterdir() if path.name.startswith("BTC")]
+    registry.registrations.refresh_changed("m", new)
+    scan = registry.model("m")[1]
+    assert (scan.symbols(), {finding.code for finding in scan.findings}) == (("SOLUSDT",), {"file-name"})
+
+
+def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, root: Path) -> None:
     before = registry.view().revision
     assert registry.registrations.refresh_changed("m").registered is None
     assert registry.registrations.refresh_changed("m", [str(root / f"{KEY}_ic.csv")]).registered is None
@@ -129,8 +147,8 @@ def test_a_look_at_what_did_not_change_stores_nothing(registry: Registry, write_
 
 def test_a_change_is_read_by_polls_where_events_are_not_available(
     registry: Registry,
+    root: Path,
     watch: Callable[..., Watcher],
-    write_group: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object, **__: object) -> Iterator[object]:
@@ -138,31 +156,24 @@ def test_a_change_is_read_by_polls_where_events_are_not_available(
         yield
 
     monkeypatch.setattr(watchfiles, "watch", refuse)
-    root = write_group()
-    registry.registrations.register("m", str(root))
     watcher = watch()
     wait_until(lambda: watcher.state().mode == "polling")
     _rewrite(root)
-    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait_until_rewritten(registry)
 
 
 def test_a_change_made_before_the_watch_began_is_found(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+    registry: Registry, root: Path, watch: Callable[..., Watcher]
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
     _rewrite(root)
     watch(interval=60.0)
-    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait_until_rewritten(registry)
 
 
 def test_a_root_that_is_being_written_is_left_until_it_rests(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+    registry: Registry, root: Path, watch: Callable[..., Watcher]
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    watcher = watch(interval=60.0, debounce=0.6)
-    wait_until(lambda: watcher.state().mode == "events")
+    watcher = _told_of_events(watch(interval=60.0, debounce=0.6))
     until = time.monotonic() + 1.5
     while time.monotonic() < until:
         _rewrite(root)
@@ -172,36 +183,31 @@ def test_a_root_that_is_being_written_is_left_until_it_rests(
 
 
 def test_a_group_that_is_being_replaced_is_left_while_others_are_read(
-    registry: Registry, write_group: Callable[..., Path]
+    registered: Registry, model_root: Path, write_group: Callable[..., Path]
 ) -> None:
-    write_group("BTCUSDT_mid_chg_1m")
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    _rewrite(root)
+    _rewrite(model_root)
     time.sleep(0.5)
-    half = root / "BTCUSDT_mid_chg_1m_factors.txt"
+    half = model_root / "BTCUSDT_mid_chg_1m_factors.txt"
     half.write_text("x\ny\nz\n")
     write_group("NEWUSDT_mid_chg_1m")
-    done = registry.registrations.refresh_changed("m", quiet_seconds=0.4)
+    done = registered.registrations.refresh_changed("m", quiet_seconds=0.4)
     assert done.registered is not None
     assert sorted(done.waiting) == ["BTCUSDT_mid_chg_1m", "NEWUSDT_mid_chg_1m"]
     assert str(half) in done.waiting["BTCUSDT_mid_chg_1m"]
-    assert _factors(registry) == ("x", "y", "z")
-    assert registry.group("m", "BTCUSDT")[2].factors.names == FACTORS
-    assert registry.model("m")[1].symbols() == ("BTCUSDT", "SOLUSDT")
-    again = registry.registrations.refresh_changed("m", quiet_seconds=0.4, impatient_of={"BTCUSDT_mid_chg_1m"})
+    assert _factors(registered) == ("x", "y", "z")
+    assert registered.group("m", "BTCUSDT")[2].factors.names == FACTORS
+    assert registered.model("m")[1].symbols() == ("BTCUSDT", "SOLUSDT")
+    again = registered.registrations.refresh_changed("m", quiet_seconds=0.4, impatient_of={"BTCUSDT_mid_chg_1m"})
     assert sorted(again.waiting) == ["NEWUSDT_mid_chg_1m"]
-    assert registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z")
+    assert registered.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z")
     time.sleep(0.4)
-    assert registry.registrations.refresh_changed("m", quiet_seconds=0.4).waiting == {}
-    assert registry.model("m")[1].symbols() == ("BTCUSDT", "NEWUSDT", "SOLUSDT")
+    assert registered.registrations.refresh_changed("m", quiet_seconds=0.4).waiting == {}
+    assert registered.model("m")[1].symbols() == ("BTCUSDT", "NEWUSDT", "SOLUSDT")
 
 
 def test_a_group_that_changes_while_the_root_is_listed_is_left_too(
-    registry: Registry, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    registry: Registry, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
     time.sleep(0.25)  # what was written for the registration rests
 
     def list_late(root: Path, limits: ReadingLimits) -> object:
@@ -216,10 +222,8 @@ def test_a_group_that_changes_while_the_root_is_listed_is_left_too(
 
 
 def test_a_file_whose_time_is_in_the_future_does_not_keep_its_group_back(
-    registry: Registry, write_group: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    registry: Registry, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
     _rewrite(root)
     an_hour_ago = time.time_ns() - 3600 * 10**9
     monkeypatch.setattr("mm_core.registry.registration.time.time_ns", lambda: an_hour_ago)
@@ -228,15 +232,11 @@ def test_a_file_whose_time_is_in_the_future_does_not_keep_its_group_back(
 
 
 def test_in_a_root_that_never_rests_whole_groups_are_read_and_one_that_never_rests_later_all_the_same(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+    registered: Registry, model_root: Path, watch: Callable[..., Watcher]
 ) -> None:
-    write_group("BTCUSDT_mid_chg_1m")
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    watcher = watch(interval=60.0, debounce=0.3)
-    wait_until(lambda: watcher.state().mode == "events")
-    _rewrite(root)
-    restless, ended = root / "BTCUSDT_mid_chg_1m_factors.txt", threading.Event()
+    _told_of_events(watch(interval=60.0, debounce=0.3))
+    _rewrite(model_root)
+    restless, ended = model_root / "BTCUSDT_mid_chg_1m_factors.txt", threading.Event()
 
     def write_on() -> None:
         while not ended.wait(0.1):  # time for a read between two writes
@@ -245,21 +245,18 @@ def test_in_a_root_that_never_rests_whole_groups_are_read_and_one_that_never_res
     writer = threading.Thread(target=write_on)
     writer.start()
     try:
-        wait_until(lambda: _factors(registry) == ("x", "y", "z"))
-        assert registry.group("m", "BTCUSDT")[2].factors.names == FACTORS
-        wait_until(lambda: registry.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z"), seconds=30)
+        _wait_until_rewritten(registered)
+        assert registered.group("m", "BTCUSDT")[2].factors.names == FACTORS
+        wait_until(lambda: registered.group("m", "BTCUSDT")[2].factors.names == ("x", "y", "z"), seconds=30)
     finally:
         ended.set()
         writer.join()
 
 
 def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+    registry: Registry, root: Path, watch: Callable[..., Watcher], write_group: Callable[..., Path]
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    watcher = watch()
-    wait_until(lambda: watcher.state().mode == "events")
+    watcher = _told_of_events(watch())
     write_group("SOLUSDT_mid_chg_5m")
     wait_until(lambda: registry.model("m")[0].refresh_error is not None)
     wait_until(lambda: "SOLUSDT_mid_chg_5m" in str(watcher.state().last_error))
@@ -270,18 +267,15 @@ def test_a_refresh_that_fails_keeps_the_last_scan_and_says_why(
 
 
 def test_a_root_that_vanishes_and_comes_back_is_read_again(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
+    registry: Registry, root: Path, watch: Callable[..., Watcher]
 ) -> None:
-    root = write_group()
-    registry.registrations.register("m", str(root))
-    watcher = watch()
-    wait_until(lambda: watcher.state().mode == "events")
+    _told_of_events(watch())
     away = root.rename(root.with_name("away"))
     wait_until(lambda: "does not exist" in str(registry.model("m")[0].refresh_error))
     assert len(registry.model("m")[1].groups) == 1
     _rewrite(away)
     away.rename(root)
-    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait_until_rewritten(registry)
     assert registry.model("m")[0].refresh_error is None
 
 
@@ -294,13 +288,10 @@ def test_a_model_that_is_registered_while_it_watches_is_watched_too(
     registry.registrations.register("m", str(root))
     wait_until(lambda: watcher.state().mode == "events")
     _rewrite(root)
-    wait_until(lambda: _factors(registry) == ("x", "y", "z"))
+    _wait_until_rewritten(registry)
 
 
-def test_nothing_new_is_no_refresh(
-    registry: Registry, watch: Callable[..., Watcher], write_group: Callable[..., Path]
-) -> None:
-    registry.registrations.register("m", str(write_group()))
+def test_nothing_new_is_no_refresh(registry: Registry, root: Path, watch: Callable[..., Watcher]) -> None:
     revision = registry.view().revision
     watcher = watch()
     time.sleep(1.0)

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,15 +21,10 @@ import pytest
 
 from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE
+from tests.processes import environment_with, free_port
 
 PROJECT = Path(__file__).parent.parent.parent
 SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", "lock.sh", "audit.sh", ".ci/run")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -52,13 +46,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """Free ports and a state of its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return {
-        **clean,
-        "MODEL_MANAGER_DATA_DIR": str(tmp_path / "state"),
-        "MODEL_MANAGER_DASHBOARD_PORT": str(_free_port()),
-        "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
-    }
+    return environment_with(DATA_DIR=str(tmp_path / "state"), DASHBOARD_PORT=str(free_port()), HTTP_HOST="127.0.0.1")
 
 
 @pytest.fixture
@@ -66,7 +54,7 @@ def started(
     checkout: Path, environment: dict[str, str], tmp_path: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """``./start.sh --demo`` that answers on both ports."""
-    port = _free_port()
+    port = free_port()
     with open(tmp_path / "start.log", "wb") as log:
         process = subprocess.Popen(
             [str(checkout / "start.sh"), "--demo", "--web-port", str(port)],
@@ -173,14 +161,20 @@ def test_options_that_make_no_sense_are_refused_with_the_usage(checkout: Path, o
     assert "usage: ./start.sh" in done.stderr
 
 
-def test_a_python_that_is_too_old_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
+def _set_up(checkout: Path, tmp_path: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run ``setup.sh`` in a checkout that has no environment yet, with a shell script in the place of Python."""
     (checkout / ".venv").unlink()
-    old = tmp_path / "python-of-old"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.2 && exit 0\nexit 1\n')
-    old.chmod(0o755)
-    done = subprocess.run(
-        [str(checkout / "setup.sh")], env={**os.environ, "PYTHON": str(old)}, capture_output=True, text=True, timeout=30
-    )
+    python = tmp_path / "python-of-another-kind"
+    python.write_text("#!/bin/sh\n" + script)
+    python.chmod(0o755)
+    return subprocess.run(
+        [str(checkout / "setup.sh")],
+        env={**os.environ, "PYTHON": str(python)}, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+
+def test_a_python_that_is_too_old_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
+    done = _set_up(checkout, tmp_path, '[ "$1" = --version ] && echo Python 3.8.2 && exit 0\nexit 1\n')
     assert (done.returncode, "3.11 or newer" in done.stderr) == (1, True)
 
 
@@ -232,6 +226,27 @@ def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path) -> None:
     assert "OnCalendar=hourly" in (PROJECT / "deploy" / "model-manager-backup.timer").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("blocks", [0, 8, 1024], ids=["no room", "room for a part", "room"])
+def test_the_days_backup_is_a_whole_one_however_far_the_next_copy_comes(tmp_path: Path, blocks: int) -> None:
+    """The line that keeps it, where files may have no more than so many blocks of 512 bytes."""
+    unit = (PROJECT / "deploy" / "model-manager-backup.service").read_text(encoding="utf-8")
+    (line,) = [line for line in re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE) if "$(date " in line]
+    command = shlex.split(line.replace("%%", "%").replace("/var/lib/model-manager", str(tmp_path)))
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    (backups / "newest.zip").write_bytes(b"first" * 2000)
+    subprocess.run(command, check=True, timeout=30)
+    (day,) = backups.glob("20*.zip")
+    (backups / "newest.zip").write_bytes(b"later" * 2000)
+    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, check=False, capture_output=True, timeout=30)
+    assert (done.returncode == 0) == (blocks == 1024)
+    assert day.read_bytes() == (b"later" if blocks == 1024 else b"first") * 2000
+    subprocess.run(command, check=True, timeout=30)
+    assert {path.name for path in backups.iterdir()} == {"newest.zip", day.name}
+    assert day.read_bytes() == b"later" * 2000
+
+
 def test_pm2_runs_both_processes_and_leaves_time_to_drain() -> None:
     text = (PROJECT / "ecosystem.config.js").read_text(encoding="utf-8")
     assert re.findall(r'\bname: "([^"]+)"', text) == ["model-manager", "model-manager-dashboard"]
@@ -280,13 +295,6 @@ def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(checkout:
 
 
 def test_a_python_that_cannot_make_environments_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
-    (checkout / ".venv").unlink()
-    bare = tmp_path / "python-without-ensurepip"
-    bare.write_text('#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\nexit 0\n')
-    bare.chmod(0o755)
-    done = subprocess.run(
-        [str(checkout / "setup.sh")],
-        env={**os.environ, "PYTHON": str(bare)}, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+    done = _set_up(checkout, tmp_path, 'case "$2" in *ensurepip*) exit 1 ;; esac\nexit 0\n')
     assert (done.returncode, "apt-get install python3-venv" in done.stderr) == (1, True)
     assert not (checkout / ".venv").exists()

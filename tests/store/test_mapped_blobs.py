@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from mmap import mmap
 from pathlib import Path
 
 import pytest
 
-from mm_core.store import BlobDirectory, MappedBlobs
+from mm_core.store import BlobDirectory, MappedBlobs, OpenBlob
+from mm_core.store.mapped_blobs import REMEMBERED_MISSES
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_a_body_that_takes_the_place_of_another_one_ends_its_mapping(blobs: Blob
     for number in range(50):
         body = b"body %d" % number
         content = mapped.get(blobs.put(body, ".gzip"), ".gzip", ("m", "SOLUSDT"))
-        assert content is not None
+        assert isinstance(content, mmap)
         assert content[:] == body
     assert _open_files(blobs.path) == 1, "a mapping keeps its file open, and the room of a removed one taken"
     assert mapped.size_bytes == len(b"body 49")
@@ -38,15 +40,36 @@ def test_many_small_bodies_leave_files_for_connections(blobs: BlobDirectory) -> 
     mapped = MappedBlobs(blobs, 1 << 20, most_files=20)
     digests = [blobs.put(b"body %d" % number, ".gzip") for number in range(60)]
     for number, sha256 in enumerate(digests):
-        assert mapped.get(sha256, ".gzip", number) is not None
+        content = mapped.get(sha256, ".gzip", number)
+        assert isinstance(content, mmap if number < 20 else OpenBlob)
+    del content
     assert _open_files(blobs.path) == 20
-    before = mapped.misses
-    assert mapped.get(digests[-1], ".gzip", 59) is not None
-    assert mapped.misses == before, "the ones that were asked for last are those that are kept"
-    content = mapped.get(digests[0], ".gzip", 0)
-    assert content is not None
-    assert content[:] == b"body 0"
+    again = mapped.get(digests[50], ".gzip", 50)
+    assert isinstance(again, mmap), "asked for twice among few others"
+    assert again[:] == b"body 50"
+    assert isinstance(mapped.get(digests[0], ".gzip", 0), OpenBlob), "the one that was not asked for longest went"
     assert _open_files(blobs.path) == 20
+
+
+def test_a_row_of_many_takes_no_room_from_those_that_are_asked_for(blobs: BlobDirectory) -> None:
+    mapped = MappedBlobs(blobs, 10 * 7, most_files=1000)
+    digests = [blobs.put(b"%07d" % number, ".gzip") for number in range(REMEMBERED_MISSES + 20)]
+    for _ in range(3):
+        for number, sha256 in enumerate(digests):
+            content = mapped.get(sha256, ".gzip", number)
+            assert isinstance(content, mmap if number < 10 else OpenBlob)
+            assert len(content) == 7
+    assert (mapped.hits, mapped.size_bytes) == (20, 70)
+
+
+def test_an_open_blob_is_closed_when_nobody_uses_it(blobs: BlobDirectory) -> None:
+    mapped = MappedBlobs(blobs, 1)
+    content = mapped.get(blobs.put(b"a body", ".gzip"), ".gzip", "place")
+    assert isinstance(content, OpenBlob)
+    assert os.pread(content.fileno(), len(content), 0) == b"a body"
+    assert _open_files(blobs.path) == 1
+    del content
+    assert _open_files(blobs.path) == 0
 
 
 def test_a_body_is_mapped_once_for_each_coding_of_a_place(blobs: BlobDirectory) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
-from mm_core.store import TinyDBStore
+from mm_core.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
+from mm_core.store import TinyDBStore, copies, durable, tinydb_store
 from tests.store.test_contract import MODEL, make_scan, record
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -220,3 +223,126 @@ def test_a_copy_that_cannot_be_written_refuses_the_commit(state: Path, monkeypat
     (state / "copies").unlink()
     store.complete_copies()
     _is_whole(state)
+
+
+def _copy_of(state: Path, path: Path) -> Path:
+    return state / "copies" / path.relative_to(state)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "zeros", "one digit", "gone"])
+@pytest.mark.parametrize("what", ["registry", "shard", "revision", "older revision"])
+def test_a_copy_that_was_lost_is_told_of_and_made_again(state: Path, what: str, harm: str) -> None:
+    store = TinyDBStore(state)
+    assert store.complete_copies() == 0, "each was written with its original"
+    path = _file(state, what)
+    copy = _copy_of(state, path)
+    HARMS[harm](copy)
+    (problem,) = store.problems()
+    assert str(copy) in problem
+    (repair,) = store.plan_repairs()
+    assert (repair.path, repair.can_be_made, repair.loss) == (copy, True, "Nothing: the file itself is whole.")
+    store.repair((repair,))
+    assert copy.read_bytes() == path.read_bytes()
+    assert TinyDBStore(state).problems() == ()
+    path.unlink()
+    (repair,) = store.plan_repairs()
+    store.repair((repair,))
+    _is_whole(state)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "zeros", "one digit", "gone"])
+@pytest.mark.parametrize("what", ["registry", "shard", "revision", "older revision"])
+def test_copies_that_a_power_cut_emptied_are_made_again_at_the_next_start_of_the_machine(
+    state: Path, what: str, harm: str
+) -> None:
+    store = TinyDBStore(state)
+    store.complete_copies()
+    copy = _copy_of(state, _file(state, what))
+    HARMS[harm](copy)
+    assert store.complete_copies() == 0, "the machine was not started since: nothing is read"
+    (state / "copies" / "complete").write_text("an earlier boot")
+    assert TinyDBStore(state).complete_copies() == 1
+    assert copy.read_bytes() == _file(state, what).read_bytes()
+    assert TinyDBStore(state).complete_copies() == 0
+
+
+def test_a_state_of_an_older_version_is_not_damaged_for_want_of_copies(state: Path) -> None:
+    shutil.rmtree(state / "copies")
+    assert TinyDBStore(state).problems() == ()
+    assert TinyDBStore(state).complete_copies() == 4
+    assert TinyDBStore(state).problems() == ()
+
+
+def test_a_save_that_the_disk_refuses_leaves_the_copy_of_the_state_as_it_was(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = state / "copies" / "registry.json"
+    before = copy.read_bytes()
+
+    store = TinyDBStore(state)
+    monkeypatch.setattr(copies, "open_new", lambda _: os.open("/dev/full", os.O_WRONLY))
+    with pytest.raises(StoreFull), store.transaction() as transaction:
+        transaction.save_model(replace(MODEL, root_path="/refused"))
+    monkeypatch.undo()
+    assert copy.read_bytes() == before
+    assert list((state / "copies").glob(".tmp-*")) == []
+    assert TinyDBStore(state).problems() == ()
+    _is_whole(state)
+
+
+def test_what_refused_saves_left_is_deleted_once_it_is_old(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TinyDBStore(state)
+    store.complete_copies()
+    before = sorted(path for path in state.rglob("*.json") if path.is_file())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StoreError("The state cannot be written.")
+
+    monkeypatch.setattr(tinydb_store, "write_durably", refuse)
+    for number in range(3, 6):
+        with pytest.raises(StoreError), store.transaction() as transaction:
+            transaction.save_factor_config(*record(number, float(number)))
+    monkeypatch.undo()
+    left = {path for path in state.rglob("*.json") if path.is_file()} - set(before)
+    assert left, "who may have been told of a commit is never robbed of its files"
+    assert TinyDBStore(state).complete_copies(again=True) == 0
+    assert left <= set(state.rglob("*.json")), "they are young"
+    an_hour_ago = time.time() - 3600
+    for path in left:
+        os.utime(path, (an_hour_ago, an_hour_ago))
+    TinyDBStore(state).complete_copies(again=True)
+    assert sorted(path for path in state.rglob("*.json") if path.is_file()) == before
+    _is_whole(state)
+
+
+def test_each_directory_of_a_new_state_reaches_the_disk_with_what_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[str] = set()
+    really_sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.add(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        really_sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    data = tmp_path / "new" / "data"
+    store = TinyDBStore(data)
+    with store.transaction() as transaction:
+        transaction.save_model(MODEL)
+        transaction.save_factor_config(*record(1, 1.0))
+    made = {path for path in data.rglob("*") if path.is_dir() and "copies" not in path.parts} | {data}
+    assert {str(path.parent) for path in made} <= synced
+
+
+def test_a_disk_that_does_not_confirm_is_not_said_to_have_changed_nothing(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(durable, "sync_directory", refuse)
+    with pytest.raises(StoreError, match="did not confirm") as raised:
+        durable.write_durably(state / "registry.json", b"{}")
+    assert "Nothing was changed" not in raised.value.detail
+    assert (state / "registry.json").read_bytes() == b"{}"

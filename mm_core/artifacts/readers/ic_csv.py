@@ -20,7 +20,7 @@ COLUMNS = ("symbol", "factor_name", "return_name", "Kendall_tau")
 MOST_COLUMNS = 256
 MOST_ROWS = 500_000
 LONGEST_LINE = 1 << 20
-"""Characters; one line becomes a list of cells, each of which takes many times its length."""
+"""Characters of a row, however many lines it has between quotes: its cells take many times their length."""
 
 _REMEDY = "Write the table again, quoted where needed."
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
@@ -103,9 +103,11 @@ def _hidden_name(row: list[str], places: Iterable[int]) -> int | None:
 
 def _rows(text: str) -> Iterator[_Row]:
     """Yield rows that are not blank, each with the line it begins in; raise `UnreadableArtifact` for what is no CSV."""
-    reader = csv.reader(_lines(text), strict=True)
+    lines = _Lines(text)
+    reader = csv.reader(lines, strict=True)
     while True:
         line = reader.line_num + 1
+        lines.begin_row()
         try:
             row = next(reader)
         except StopIteration:
@@ -116,16 +118,31 @@ def _rows(text: str) -> Iterator[_Row]:
             yield line, row
 
 
-def _lines(text: str) -> Iterator[str]:
-    for number, match in enumerate(_LINE.finditer(text), 1):
-        if match.end() - match.start() > LONGEST_LINE:
+class _Lines:
+    """The lines of a text one after the other; refuses rows above `LONGEST_LINE` before they are made into cells."""
+
+    def __init__(self, text: str) -> None:
+        self._matches = enumerate(_LINE.finditer(text), 1)
+        self._row_begin = self._end = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        number, match = next(self._matches)
+        self._end = match.end()
+        if self._end - self._row_begin > LONGEST_LINE:
             raise UnreadableArtifact(
                 "bad-csv",
-                f"The line has {match.end() - match.start():,} characters, at most {LONGEST_LINE:,} are read.",
+                f"The row has {self._end - self._row_begin:,} characters or more, at most {LONGEST_LINE:,} are read.",
                 _REMEDY,
                 number,
             )
-        yield match[0]
+        return match[0]
+
+    def begin_row(self) -> None:
+        """Count from here on."""
+        self._row_begin = self._end
 
 
 def _places(names: list[str]) -> dict[str, int]:

@@ -8,14 +8,19 @@ from itertools import pairwise
 from typing import NoReturn
 
 from mm_core.artifacts.readers.model_refusals import unsound
+from mm_core.strict_json import MISSING, Missing
+
+NUMBER_TYPES = range(7, 16)
+"""How XGBoost numbers the types of its arrays: two of floats, eight of whole numbers."""
 
 
 @dataclass(slots=True)
 class Encoding:
-    """The categories of one feature: numbers, or text as bytes in ``values`` that ``offsets`` divide."""
+    """The categories of one feature: numbers of ``type``, or text as bytes in ``values`` that ``offsets`` divide."""
 
     values: list[int | float]
-    offsets: list[int] | None = None
+    offsets: list[int] | Missing = MISSING
+    type: int | Missing = MISSING
 
 
 @dataclass(slots=True)
@@ -39,7 +44,10 @@ def check_categories(categories: Categories, features: int) -> None:
     for feature, (encoding, (begin, end)) in enumerate(zip(categories.enc, pairwise(segments), strict=True)):
         size = end - begin
         values, offsets = len(encoding.values), encoding.offsets
-        sound = values == size if offsets is None else divides(offsets or [0], size, values)
+        if offsets is not MISSING:
+            sound = divides(offsets or [0], size, values) and set(map(type, encoding.values)) <= {int}
+        else:
+            sound = values == size and encoding.type in NUMBER_TYPES
         if not sound or sorted(order[begin:end]) != list(range(size)):
             _refuse(f"those of feature {feature} do not fit each other")
 
@@ -47,7 +55,7 @@ def check_categories(categories: Categories, features: int) -> None:
 def divides(places: Sequence[int], parts: int, length: int) -> bool:
     """Return whether ``places`` divide ``length`` things into so many parts, one after the other."""
     return (
-        len(places) == parts + 1
+        len(places) == parts + 1 > 0
         and places[0] == 0
         and places[-1] == length
         and all(begin <= end for begin, end in pairwise(places))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
 
 from mm_core.artifacts.readers.model_categories import check_categories, divides
 from mm_core.artifacts.readers.model_document import Document, Learner, Model, decode_model, decoded_trees
-from mm_core.artifacts.readers.model_refusals import REMEDY, bad, unsound, whole_number
+from mm_core.artifacts.readers.model_numbers import finite_numbers, whole_number
+from mm_core.artifacts.readers.model_objective import objective_name
+from mm_core.artifacts.readers.model_refusals import REMEDY, bad, unsound
 from mm_core.artifacts.readers.model_trees import Tree, check_tree, leaves_out_of_range, only_floats
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.groups import ModelSummary
+from mm_core.strict_json import MISSING
 
 MOST_FEATURES = 1_000_000
 """XGBoost makes room for that many numbers for each row that it predicts at once."""
@@ -42,7 +44,7 @@ def read_booster(data: bytes, report: FileReport) -> ModelSummary:
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         feature_dim=features,
-        objective=learner.objective.name,
+        objective=objective_name(learner.objective),
         num_trees=num_trees,
         num_parallel_tree=num_parallel_tree,
         version=document.version,
@@ -56,6 +58,8 @@ def _shape_of(learner: Learner) -> tuple[int, int]:
     classes = whole_number(parameters.num_class, "num_class")
     targets = whole_number(parameters.num_target, "num_target")
     outputs = max(1, classes, targets)
+    if targets < 1:
+        raise bad("The model claims no target.")
     if classes > 1 and targets > 1:
         raise bad(f"The model claims {classes} classes and {targets} targets; XGBoost has one or the other.")
     if features > MOST_FEATURES or outputs > MOST_OUTPUTS:
@@ -63,7 +67,7 @@ def _shape_of(learner: Learner) -> tuple[int, int]:
             f"The model claims {features:,} features and {outputs:,} outputs, more than the {MOST_FEATURES:,} and "
             f"{MOST_OUTPUTS:,} that are taken."
         )
-    scores = _numbers(parameters.base_score)
+    scores = finite_numbers(parameters.base_score)
     if scores is None or len(scores) not in {1, outputs}:
         raise bad(f"base_score is {parameters.base_score[:60]!r}, no finite number for each of {outputs} outputs.")
     if parameters.boost_from_average not in {"0", "1"}:
@@ -77,20 +81,13 @@ def _shape_of(learner: Learner) -> tuple[int, int]:
     return features, outputs
 
 
-def _numbers(text: str) -> list[float] | None:
-    """Return the finite numbers of ``1E0`` or ``[1E0,2E0]``; None: something else."""
-    listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
-    try:
-        numbers = [float(number) for number in listed]
-    except ValueError:
-        return None
-    return numbers if all(map(math.isfinite, numbers)) else None
-
-
 def _check_weights(model: Model, features: int, outputs: int) -> None:
     needed = (features + 1) * outputs
-    if model.weights is None or len(model.weights) != needed:
-        raise unsound(f"The linear model has {len(model.weights or ()):,} weights, {needed:,} are needed.")
+    if model.weights is MISSING:
+        raise bad("The linear model has no weights.")
+    untrained = not model.weights and model.boosted_rounds == 0
+    if not untrained and len(model.weights) != needed:
+        raise unsound(f"The linear model has {len(model.weights):,} weights, {needed:,} are needed.")
     if not only_floats(model.weights):
         raise bad("The weights of the linear model are not written as floats.")
 
@@ -99,7 +96,7 @@ def _check_parts(document: Document, features: int, outputs: int) -> tuple[int, 
     """Return how many trees a model claims, and how many of them are parallel; raise where its parts disagree."""
     model, weights = document.model, document.learner.gradient_booster.weight_drop
     parameters, tree_info = model.gbtree_model_param, model.tree_info
-    if parameters is None or tree_info is None:
+    if parameters is MISSING or tree_info is MISSING:
         raise bad("The model has no gbtree_model_param or no tree_info.")
     trees = whole_number(parameters.num_trees, "num_trees")
     parallel = whole_number(parameters.num_parallel_tree, "num_parallel_tree")
@@ -108,11 +105,11 @@ def _check_parts(document: Document, features: int, outputs: int) -> tuple[int, 
     if len(tree_info) != trees or not all(0 <= output < outputs for output in set(tree_info)):
         raise unsound(f"tree_info does not give each of {trees} trees one of {outputs} outputs.")
     rounds = model.iteration_indptr
-    if rounds is not None and not divides(rounds, len(rounds) - 1, trees):
+    if rounds is not MISSING and not divides(rounds, len(rounds) - 1, trees):
         raise unsound(f"iteration_indptr does not divide the {trees} trees into rounds.")
-    if weights is not None and not (len(weights) == trees and only_floats(weights)):
+    if weights is not MISSING and not (len(weights) == trees and only_floats(weights)):
         raise unsound(f"The model has {trees} trees and {len(weights)} weights of trees, or they are no floats.")
-    if model.cats is not None:
+    if model.cats is not MISSING:
         check_categories(model.cats, features)
     return trees, parallel
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from mm_core.errors import UnreadableArtifact
 
 REMEDY = "Save the model again with booster.save_model('…_model.json')."
+TRAIN_AGAIN = (
+    "Train the model again with XGBoost 3.2, which cannot load this one either, or with one_output_per_tree as its "
+    "multi_strategy."
+)
 
 
 def bad(detail: str) -> UnreadableArtifact:
@@ -12,13 +16,6 @@ def bad(detail: str) -> UnreadableArtifact:
     return UnreadableArtifact("bad-model", detail, REMEDY)
 
 
-def unsound(detail: str) -> UnreadableArtifact:
+def unsound(detail: str, remedy: str = REMEDY) -> UnreadableArtifact:
     """Return the refusal of a model that XGBoost may crash on."""
-    return UnreadableArtifact("unsound-model", f"{detail} XGBoost may crash on it, so no bot is given it.", REMEDY)
-
-
-def whole_number(text: str, name: str) -> int:
-    """Return a number that XGBoost writes as text; raise `UnreadableArtifact` that names it."""
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise bad(f"{name} is {text[:40]!r}, not a whole number.")
-    return int(text)
+    return UnreadableArtifact("unsound-model", f"{detail} XGBoost may crash on it, so no bot is given it.", remedy)

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mm_core.artifacts.readers.model_refusals import unsound, whole_number
+from mm_core.artifacts.readers.model_numbers import LARGEST_FLOAT32, whole_number
+from mm_core.artifacts.readers.model_refusals import REMEDY, TRAIN_AGAIN, unsound
+from mm_core.strict_json import MISSING, Missing
 
 LEAF = -1
 """What stands for the child of a leaf."""
@@ -20,12 +22,10 @@ NO_PARENT = frozenset([LEAF, 2**31 - 1])
 """What stands for the parent of the root: the second for trees whose leaves hold one number."""
 
 DELETED = 2**31 - 1
-"""The split index of a node that pruning removed; its place stays in the arrays."""
+"""The split index of a node that pruning removed, with 1 as its ``default_left``; its place stays in the arrays."""
 
 MOST_LEVELS = 4096
 """Levels of a tree: XGBoost walks some of its trees by recursion."""
-
-LARGEST_FLOAT32 = 3.4028234663852886e38
 
 LARGEST_CATEGORY = 1 << 24
 """XGBoost's own bound, as categories are held as float32."""
@@ -48,8 +48,10 @@ class TreeParameters:
 class Tree:
     """One tree: a column a property, a place a node; node 0 is the root.
 
-    ``loss_changes`` and ``sum_hessian`` may be missing where leaves hold a vector. ``leaf_weights`` holds these vectors
-    one after the other since XGBoost 3.1; before, they stand at the nodes' places in ``base_weights``.
+    Where leaves hold a vector, XGBoost 3.2 keeps these one after the other in ``leaf_weights``, and needs all of
+    ``loss_changes``, ``sum_hessian`` and ``split_type`` too. Before it the vectors stood at the nodes' places in
+    ``base_weights`` and none of these four columns was written but the last: XGBoost 3.2 crashes on what is missing.
+    Trees without ``split_type`` need no column of categories either.
     """
 
     tree_param: TreeParameters
@@ -61,17 +63,19 @@ class Tree:
     split_conditions: list[Number]
     default_left: list[bool | int]
     base_weights: list[Number]
-    loss_changes: list[Number] | None = None
-    sum_hessian: list[Number] | None = None
-    split_type: list[int] | None = None
-    categories: list[int] | None = None
-    categories_nodes: list[int] | None = None
-    categories_segments: list[int] | None = None
-    categories_sizes: list[int] | None = None
-    leaf_weights: list[Number] | None = None
+    loss_changes: list[Number] | Missing = MISSING
+    sum_hessian: list[Number] | Missing = MISSING
+    split_type: list[int] | Missing = MISSING
+    categories: list[int] | Missing = MISSING
+    categories_nodes: list[int] | Missing = MISSING
+    categories_segments: list[int] | Missing = MISSING
+    categories_sizes: list[int] | Missing = MISSING
+    leaf_weights: list[Number] | Missing = MISSING
 
 
 _FLOATS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian", "leaf_weights")
+_OF_VECTORS = ("leaf_weights", "loss_changes", "sum_hessian", "split_type")
+_OF_CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 
 
 def only_floats(column: Iterable[Number]) -> bool:
@@ -114,8 +118,8 @@ class _Check:
 
     def _check_lengths(self) -> None:
         tree = self.tree
-        vector = self.width > 1
-        columns: list[tuple[str, Sequence[object] | None, int]] = [
+        self._check_presence()
+        columns: list[tuple[str, Sequence[object] | Missing, int]] = [
             ("left_children", tree.left_children, self.nodes),
             ("right_children", tree.right_children, self.nodes),
             ("parents", tree.parents, self.nodes),
@@ -127,17 +131,28 @@ class _Check:
             ("sum_hessian", tree.sum_hessian, self.nodes),
             ("split_type", tree.split_type, self.nodes),
         ]
-        may_miss = {"split_type"} | ({"loss_changes", "sum_hessian"} if vector else set())
         for name, column, length in columns:
-            if column is None:
-                if name not in may_miss:
-                    self._refuse(f"{name} is missing")
-            elif len(column) != length:
+            if column is not MISSING and len(column) != length:
                 self._refuse(f"{name} has {len(column)} entries for {self.nodes} nodes, {length} are needed")
         for name in _FLOATS:
             column = getattr(tree, name)
-            if column is not None and not only_floats(column):
+            if column is not MISSING and not only_floats(column):
                 self._refuse(f"{name} holds whole numbers, which XGBoost does not take for floats")
+
+    def _check_presence(self) -> None:
+        """Refuse a tree without a column that XGBoost 3.2 looks for in trees of its kind."""
+        if self.width > 1 and (missing := self._missing(_OF_VECTORS)):
+            self._refuse(
+                f"its leaves hold vectors, and it has no {', '.join(missing)}, which XGBoost 3.2 needs and older "
+                "ones did not write",
+                TRAIN_AGAIN,
+            )
+        needed = ("loss_changes", "sum_hessian", *(() if self.tree.split_type is MISSING else _OF_CATEGORIES))
+        if missing := self._missing(needed):
+            self._refuse(f"{missing[0]} is missing")
+
+    def _missing(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if getattr(self.tree, name) is MISSING]
 
     def _walk(self) -> list[int]:
         """Return the nodes that split, each of them reached once from the root; nobody else's children, no loop."""
@@ -169,19 +184,34 @@ class _Check:
                 inner.append(node)
                 below += (first, second)
             level = below
-        removed = 0 if not self.deleted else self.tree.split_indices.count(DELETED)
-        if removed != self.deleted or reached + removed != nodes:
-            self._refuse(
-                f"{reached} of {nodes} nodes are reached from the root, {removed} are marked as removed, "
-                f"{self.deleted} are said to be"
-            )
+        self._check_removed(inner, reached)
         self._check_leaves(inner)
         return inner
+
+    def _check_removed(self, inner: list[int], reached: int) -> None:
+        """Refuse nodes that are neither reached from the root nor removed, and those that are both."""
+        indices = self.tree.split_indices
+        highest = max(indices)
+        if highest > DELETED:
+            self._refuse(f"a node splits on feature {highest}")
+        removed = indices.count(DELETED) if highest == DELETED else 0
+        if removed != self.deleted or reached + removed != self.nodes:
+            self._refuse(
+                f"{reached} of {self.nodes} nodes are reached from the root, {removed} are marked as removed, "
+                f"{self.deleted} are said to be"
+            )
+        if not removed:
+            return
+        left, right = self.tree.left_children, self.tree.right_children
+        at_root = {0, *(left[node] for node in inner), *(right[node] for node in inner)}
+        for node, index in enumerate(indices):
+            if index == DELETED and (node in at_root or left[node] != LEAF or not self.tree.default_left[node]):
+                self._refuse(f"node {node} is marked as removed and is none that pruning leaves")
 
     def _check_leaves(self, inner: list[int]) -> None:
         right = self.tree.right_children
         weights = self.tree.leaf_weights
-        if weights is None or self.width == 1:
+        if weights is MISSING or self.width == 1:
             return
         leaves = self.nodes - len(inner)
         if len(weights) != leaves * self.width:
@@ -205,9 +235,9 @@ class _Check:
         kinds = tree.split_type
         listed = tree.categories_nodes or []
         categories, begins, sizes = tree.categories or [], tree.categories_segments or [], tree.categories_sizes or []
-        if kinds is not None and not set(kinds) <= {0, 1}:
+        if kinds is not MISSING and not set(kinds) <= {0, 1}:
             self._refuse("split_type holds something else than 0 and 1")
-        if kinds is None or 1 not in kinds:
+        if kinds is MISSING or 1 not in kinds:
             if listed:
                 self._refuse("it lists categories of nodes that split by number")
             return
@@ -221,18 +251,15 @@ class _Check:
         if not 0 <= min(categories) <= max(categories) < LARGEST_CATEGORY:
             self._refuse("a category is out of range")
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise unsound(f"Tree {self.number} of the model is not sound: {what}.")
+    def _refuse(self, what: str, remedy: str = REMEDY) -> NoReturn:
+        raise unsound(f"Tree {self.number} of the model is not sound: {what}.", remedy)
 
 
 def leaves_out_of_range(tree: Tree) -> int:
     """Return how many numbers in the leaves of a sound tree no float32 can hold."""
     leaves = [node for node, child in enumerate(tree.left_children) if child == LEAF]
-    width = len(tree.base_weights) // len(tree.left_children)
-    if tree.leaf_weights is not None:
+    if len(tree.base_weights) > len(tree.left_children) and tree.leaf_weights is not MISSING:
         values: Iterable[float] = tree.leaf_weights
-    elif width > 1:
-        values = (number for node in leaves for number in tree.base_weights[node * width : (node + 1) * width])
     else:
         values = (tree.split_conditions[node] for node in leaves)
     return sum(abs(value) > LARGEST_FLOAT32 for value in values)

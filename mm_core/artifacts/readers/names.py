@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.spelling import code_points, is_visible, mixes_look_alikes
 
@@ -17,6 +19,16 @@ def is_name(text: str) -> bool:
 def is_symbol(text: str) -> bool:
     """Return whether a symbol can be a part of an address; dots are steps for clients, however they are quoted."""
     return is_visible(text) and "/" not in text and text not in (".", "..") and len(text) <= LONGEST_SYMBOL
+
+
+def symbol_of_key(group_key: str) -> str:
+    """Return the symbol that a group key begins with, however long; the whole key where it begins with none.
+
+    Where characters of it are not drawn, a name made of its digest stands for it and for no other key.
+    """
+    if not is_visible(group_key):
+        return hashlib.sha256(group_key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return group_key.partition("_")[0] or group_key
 
 
 def warn_of_look_alikes(what: str, name: str, report: FileReport, line: int | None = None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.editor.drafts import CellDiff
 from mm_core.dashboard.editor.kept import drafts, take_typed
 from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
 from mm_core.dashboard.show import CHANGE, rows_height, show_table
@@ -109,6 +112,14 @@ def _what_happened(editing: Editing, changed: int, both: int) -> list[str]:
     return said
 
 
+def show_diff(diff: Sequence[CellDiff], key: str) -> None:
+    """Show the numbers that saving would change."""
+    show_table(
+        diff_table(diff), key, "Numbers that change, saved and new", height=rows_height(len(diff), 320),
+        config={"change": CHANGE},
+    )  # fmt: skip
+
+
 @st.dialog("Save the factor config", width="large", on_dismiss=answered)
 def _save_dialog(editing: Editing) -> None:
     draft, opened = editing.draft, editing.opened
@@ -117,10 +128,7 @@ def _save_dialog(editing: Editing) -> None:
         f"**{plain(opened.name)} {plain(opened.group.symbol)}**, revision {draft.revision} → {draft.revision + 1}: "
         f"{counted(len(diff), 'number')} will change. Bots get them with their next pull, under a new ETag."
     )
-    show_table(
-        diff_table(diff), "diff", "Numbers that change, saved and new", height=rows_height(len(diff), 320),
-        config={"change": CHANGE},
-    )  # fmt: skip
+    show_diff(diff, "diff")
     st.text_input("Why?", key="save_note", placeholder="kept with the revision", max_chars=500)
     with st.container(horizontal=True, horizontal_alignment="right"):
         left = st.button("Not yet", key="save_cancel", on_click=answered)

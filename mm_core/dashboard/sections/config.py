@@ -6,9 +6,10 @@ import streamlit as st
 
 from mm_core.dashboard.commands import change_by_command_line, change_by_http
 from mm_core.dashboard.editor.begin import Editing
+from mm_core.dashboard.editor.saving import show_diff
 from mm_core.dashboard.session import api_address, writes_need_token
-from mm_core.dashboard.show import CHANGE, rows_height, show_table
-from mm_core.dashboard.tables.configs import diff_table, problems_table
+from mm_core.dashboard.show import rows_height, show_table
+from mm_core.dashboard.tables.configs import problems_table
 from mm_core.dashboard.words import counted, plain
 
 ONLY = ("changed", "with problems")
@@ -60,10 +61,7 @@ def changes(editing: Editing) -> None:
     if not diff:
         st.caption("Nothing differs from what is saved.")
         return
-    show_table(
-        diff_table(diff), "unsaved-changes", "Numbers that change, saved and new", height=rows_height(len(diff), 320),
-        config={"change": CHANGE},
-    )  # fmt: skip
+    show_diff(diff, "unsaved-changes")
 
 
 def from_outside(editing: Editing) -> None:

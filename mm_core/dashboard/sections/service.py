@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.session import api_address, own_api_address
-from mm_core.dashboard.show import MISSING, Metric, metric_wall, rows_height, show_table
+from mm_core.dashboard.show import MISSING, Metric, metric_wall, of_kinds, rows_height, show_table
 from mm_core.dashboard.tables.models import findings_of, findings_table
 from mm_core.dashboard.words import error_sentence, plain
 from mm_core.domain.findings import Severity
@@ -72,6 +72,9 @@ def _health(state: ServiceState) -> None:
     )
     if watcher.get("last_error"):
         st.warning(f"The watcher's last error: {plain(str(watcher['last_error']))}")
+    for name, thread in health.get("threads", {}).items():
+        if thread.get("problem") and name != "watcher":
+            st.warning(f"The {plain(name)} waits: {plain(str(thread['problem']))}")
     if health.get("models_without_scan"):
         st.error(f"Out of service: {plain(', '.join(health['models_without_scan']))}. Refresh them on the overview.")
 
@@ -100,14 +103,7 @@ def all_findings(models: list[tuple[RegisteredModel, Scan]]) -> None:
     if table.empty:
         st.success("No file of any model has a finding.", icon=":material/check_circle:")
         return
-    levels = st.pills(
-        "Severity",
-        [str(level) for level in Severity if (table["severity"] == level).any()],
-        selection_mode="multi",
-        key="severity",
-        bind="query-params",
-    )
-    shown = table[table["severity"].isin(levels)] if levels else table
+    shown = of_kinds(table, "severity", Severity, "severity")
     links = [
         f"/group?{urlencode({'model': model, 'symbol': symbol, 'tab': 'Findings'})}" if symbol else ""
         for model, symbol in zip(shown["model"].astype(str), shown["symbol"].astype(str), strict=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from mm_core.dashboard.addresses import page_path
-from mm_core.dashboard.show import DAY, choose_row, offer_exports
+from mm_core.dashboard.show import DAY, choose_row, of_kinds, offer_exports
 from mm_core.dashboard.words import counted
 from mm_core.domain.groups import Scan
 from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
@@ -21,13 +21,7 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
     text = left.text_input(
         "Search", key="q", bind="query-params", placeholder="symbol, return, factor", icon=":material/search:"
     )
-    ages = middle.pills(
-        "Freshness",
-        [str(age) for age in Freshness if (table["freshness"] == age).any()],
-        selection_mode="multi",
-        key="age",
-        bind="query-params",
-    )
+    table = of_kinds(table, "freshness", Freshness, "age", middle)
     only = right.pills("Bots", ["ready", "not ready"], key="bots", bind="query-params")
     wanted = text.strip().casefold()
     if wanted:
@@ -35,8 +29,6 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
         for column in ("symbol", "return", "group", "strongest"):
             hit |= table[column].str.casefold().str.contains(wanted, regex=False)
         table = table[hit]
-    if ages:
-        table = table[table["freshness"].isin(ages)]
     if only:
         table = table[table["ready"] == ("yes" if only == "ready" else "no")]
     return table

@@ -117,19 +117,18 @@ def why_unserved(group: Group) -> str:
 
 def findings_table(findings: Iterable[tuple[str, str, Finding]]) -> pd.DataFrame:
     """Return one row a finding, given with its model and symbol (empty for the root's own), errors first."""
-    order = list(Severity)
     rows = [
         {
             "severity": str(finding.severity),
             "model": model_name,
             "symbol": symbol,
-            "file": finding.file if finding.line is None else f"{finding.file}:{finding.line}",
+            "file": finding.place,
             "what": finding.detail,
             "remedy": finding.remedy,
             "code": finding.code,
         }
         for model_name, symbol, finding in sorted(
-            findings, key=lambda one: (order.index(one[2].severity), one[0], one[2].file, one[2].line or 0)
+            findings, key=lambda one: (one[2].severity.rank, one[0], one[2].file, one[2].line or 0)
         )
     ]
     return pd.DataFrame(rows, columns=["severity", "model", "symbol", "file", "what", "remedy", "code"])

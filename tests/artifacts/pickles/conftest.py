@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-ARCHIVE = Path(__file__).parents[2] / "fixtures" / "pickles.tar.xz"
-MORE = Path(__file__).parent / "more_generations.tar.xz"
-"""Eight more generations, Python 3.7 with pandas 0.25 and XGBoost 1.3 to Python 3.13, with more shapes of data."""
+from tests.honest_pickles import EIGHT_GENERATIONS, THREE_GENERATIONS, unpack
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for fixture, suffix in (("info_file", "_info.pkl"), ("model_file", "_model.pkl")):
         if fixture in metafunc.fixturenames:
-            with tarfile.open(ARCHIVE) as archive:
+            with tarfile.open(THREE_GENERATIONS) as archive:
                 names = sorted(name.removeprefix("./") for name in archive.getnames() if name.endswith(suffix))
             assert names, "the archive has no such files"
             metafunc.parametrize(fixture, names)
@@ -25,18 +23,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("generations")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(directory, filter="data")
-    return directory
+    return unpack(THREE_GENERATIONS, tmp_path_factory.mktemp("generations"))
 
 
 @pytest.fixture(scope="session")
 def more_unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("more_generations")
-    with tarfile.open(MORE) as archive:
-        archive.extractall(directory, filter="data")
-    return directory
+    return unpack(EIGHT_GENERATIONS, tmp_path_factory.mktemp("more_generations"))
 
 
 @pytest.fixture(scope="session")

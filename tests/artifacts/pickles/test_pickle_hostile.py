@@ -11,7 +11,17 @@ import pytest
 
 from mm_core.artifacts.pickles import read_info, read_model_json
 from mm_core.errors import UnreadableArtifact
-from tests.attacks.assembling import array, entry, name, text
+from tests.attacks.assembling import (
+    DATE,
+    ENCODE,
+    GETATTR,
+    NEW_INDEX,
+    SYSTEM,
+    array,
+    entry,
+    name,
+    text,
+)
 
 FORBIDDEN_EVENTS = ("import", "exec", "compile", "os.", "subprocess.", "socket.", "shutil.", "ctypes.", "pickle.")
 MOST_SECONDS = 5.0
@@ -49,23 +59,19 @@ def refusal_of(read: Callable[[bytes], object], data: bytes) -> UnreadableArtifa
     return refusal
 
 
-RUN = name("os", "system")
 COMMAND = text("echo harm")
-GETATTR = name("builtins", "getattr")
-ENCODE = name("_codecs", "encode")
-DATE = name("datetime", "date")
 
 UNSAFE = {
-    "global": (RUN, "os.system"),
-    "global and reduce": (RUN + COMMAND + b"\x85R", "os.system"),
+    "global": (SYSTEM, "os.system"),
+    "global and reduce": (SYSTEM + COMMAND + b"\x85R", "os.system"),
     "stack global": (text("os") + text("system") + b"\x93", "os.system"),
     "stack global from memo": (text("os") + b"q\x00" + text("system") + b"q\x01" + b"h\x00h\x01\x93", "os.system"),
     "inst": (b"(" + COMMAND + b"ios\nsystem\n", "os.system"),
-    "obj": (b"(" + RUN + COMMAND + b"o", "os.system"),
-    "newobj": (RUN + COMMAND + b"\x85\x81", "os.system"),
-    "newobj_ex": (RUN + COMMAND + b"\x85}\x92", "os.system"),
-    "build": (RUN + b"}b", "os.system"),
-    "in a key": (RUN + b"Nd", "os.system"),
+    "obj": (b"(" + SYSTEM + COMMAND + b"o", "os.system"),
+    "newobj": (SYSTEM + COMMAND + b"\x85\x81", "os.system"),
+    "newobj_ex": (SYSTEM + COMMAND + b"\x85}\x92", "os.system"),
+    "build": (SYSTEM + b"}b", "os.system"),
+    "in a key": (SYSTEM + b"Nd", "os.system"),
     "eval": (name("builtins", "eval"), "builtins.eval"),
     "python 2 eval": (name("__builtin__", "eval"), "__builtin__.eval"),
     "posix": (name("posix", "system"), "posix.system"),
@@ -128,7 +134,7 @@ def test_a_script_function_is_never_called() -> None:
 
 
 def test_unsafe_before_broken() -> None:
-    refusal = refusal_of(read_info, RUN + b"\x00 and whatever follows")
+    refusal = refusal_of(read_info, SYSTEM + b"\x00 and whatever follows")
     assert refusal is not None
     assert refusal.code == "unsafe-pickle"
 
@@ -141,7 +147,7 @@ LAUGHS = (
     + b"".join(b"]q" + bytes([level + 1]) + b"(" + (b"h" + bytes([level])) * 10 + b"e0" for level in range(20))
 )
 CYCLE = b"]q\x00h\x00a"
-INDEX = name("pandas.core.indexes.base", "_new_Index") + name("pandas", "Index")
+INDEX = NEW_INDEX + name("pandas", "Index")
 BOMBS = {
     "truncated long": b"\x8b\xff\xff\xff\x7f",
     "negative long": b"\x8b\xff\xff\xff\xff",
@@ -177,7 +183,7 @@ BOMBS = {
     "persistent text": b"Pid\n",
     "extension": b"\x82\x01",
     "out of band": b"\x97",
-    "huge range": INDEX[: -len(name("pandas", "Index"))]
+    "huge range": NEW_INDEX
     + name("pandas", "RangeIndex")
     + b"}("
     + text("start")

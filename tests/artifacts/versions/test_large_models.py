@@ -12,7 +12,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from mm_core.artifacts import reading_pool
+from mm_core.artifacts import reading_defects
 from mm_core.artifacts.limits import MEBIBYTE
 from mm_core.artifacts.scan import scan_root
 from mm_core.store import BlobDirectory
@@ -81,7 +81,7 @@ def test_a_large_model_is_read_by_another_process_with_progress(
     def here(*_: object) -> None:
         raise AssertionError("a large model is read in the process that asked")
 
-    monkeypatch.setattr(reading_pool, "read_version", here)
+    monkeypatch.setattr(reading_defects, "read_version", here)
     root = write_version()
     write_large_model(root / "sentiment-fusion" / "v1.1.0" / "model.txt", wide_trees, 20 * MEBIBYTE)
     progress: list[tuple[int, int]] = []

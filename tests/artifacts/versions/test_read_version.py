@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -273,6 +274,21 @@ class _Repeated(io.RawIOBase):
         buffer[: len(data)] = data
         self._left -= len(data)
         return len(data)
+
+
+def test_splits_that_gain_nothing_are_a_degenerate_booster_too(
+    write_version: WriteVersion, lightgbm_booster: lightgbm.Booster
+) -> None:
+    text = re.sub(
+        r"split_gain=(.*)",
+        lambda gains: "split_gain=" + re.sub(r"\S+", "0", gains[1]),
+        lightgbm_booster.model_to_string(),
+    )
+    assert _codes(_read(write_version(model_txt=text, feature_importance_csv=None))) == ["degenerate-booster"]
+
+
+def test_a_model_json_without_a_model_txt_stands_beside_nothing(write_version: WriteVersion) -> None:
+    assert _codes(_read(write_version(model_txt=None, model_json={"weights": []}))) == ["model-file-missing"]
 
 
 def test_importance_by_gain_and_by_share_of_gain_belong_to_the_booster_too(

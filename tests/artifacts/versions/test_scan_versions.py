@@ -15,7 +15,7 @@ import lightgbm
 import pytest
 
 from mm_core.artifacts import read_version as read_version_module
-from mm_core.artifacts import reading_pool, stable_file
+from mm_core.artifacts import reading_defects, reading_pool, stable_file
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.opening import open_file
@@ -49,13 +49,13 @@ def _write_run(root: Path, run: str = RUN, **metadata_of_run: Any) -> Path:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of the versions that are read in this process from now on."""
     read: list[str] = []
-    original = reading_pool.read_version
+    original = reading_defects.read_version
 
-    def noted(root: Path, files: Any, limits: ReadingLimits) -> Version:
+    def noted(root: Path, files: Any, *arguments: Any) -> Version:
         read.append(files.path)
-        return original(root, files, limits)
+        return original(root, files, *arguments)
 
-    monkeypatch.setattr(reading_pool, "read_version", noted)
+    monkeypatch.setattr(reading_defects, "read_version", noted)
     return read
 
 
@@ -229,6 +229,30 @@ def test_a_version_of_which_a_file_may_not_be_read_any_more_stays_and_says_so(
     assert _codes(scan_root(root, replace(first, versions={PATH: version})).versions[PATH]) == []
 
 
+def test_a_model_may_be_as_large_as_models_and_other_files_as_large_as_files(write_version: WriteVersion) -> None:
+    root = write_version(feature_importance_csv=None, test_evaluation_json=None)
+    size = (root / PATH / "model.txt").stat().st_size
+    assert _codes(scan_root(root, limits=ReadingLimits(model_bytes=size, file_bytes=size - 1)).versions[PATH]) == []
+    version = scan_root(root, limits=ReadingLimits(model_bytes=size - 1)).versions[PATH]
+    assert (_codes(version), version.can_predict, version.model) == (["file-too-large"], False, None)
+    version = scan_root(root, limits=ReadingLimits(file_bytes=10)).versions[PATH]
+    assert _codes(version) == ["file-too-large", "file-too-large"]
+
+
+def test_a_version_whose_reader_died_is_listed_with_that_finding_and_read_again(
+    write_version: WriteVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_version()
+    for path in (root / PATH).iterdir():
+        os.utime(path, (0, 1_000_000_000))
+    monkeypatch.setattr(reading_pool, "LARGEST_READ_HERE", 0)
+    lost = scan_root(root, limits=ReadingLimits(worker_memory_bytes=1 << 20))
+    version = lost.versions[PATH]
+    assert (_codes(version), version.can_predict) == (["reader-ended"], False)
+    assert version.created_at == "2001-09-09T01:46:40.000+00:00"
+    assert scan_root(root, lost).versions[PATH].can_predict
+
+
 def test_two_directories_of_one_version_are_an_error_and_equal_models_a_warning(write_version: WriteVersion) -> None:
     write_version("1.1.0")
     write_version("v1.2.0")
@@ -304,12 +328,12 @@ def test_a_look_at_what_changed_leaves_versions_to_a_listing_and_their_groups_ap
     scan = scan_root(root)
     assert scan.findings == ()
     (root / "BTCUSDT_r_factors.txt").write_text("a\nb\nc\n")
-    found = look_again(root, scan, [str(root / "BTCUSDT_r_factors.txt")])
+    found = look_again(root, scan, [str(root / "BTCUSDT_r_factors.txt")], LIMITS)
     assert found == list_groups(root, LIMITS)
     assert [files.path for files in found.versions] == [RUN, PATH]
     for path in (f"{RUN}/xgboost_model.pkl", f"{PATH}/model.txt", "sentiment-fusion", "latest", "latest.txt", RUN):
-        assert look_again(root, scan, [str(root / path)]) is None, path
-    assert look_again(root, scan, [str(root / "m" / "v9.0.0" / "AAPL_r_model.json")]) is None
+        assert look_again(root, scan, [str(root / path)], LIMITS) is None, path
+    assert look_again(root, scan, [str(root / "m" / "v9.0.0" / "AAPL_r_model.json")], LIMITS) is None
 
 
 def test_scans_of_versions_count_them_and_their_findings(write_version: WriteVersion) -> None:
