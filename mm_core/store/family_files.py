@@ -9,6 +9,7 @@ events that are full lie in ``events`` and stay for ever.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mm_core.domain.version_records import Family, VersionEvent, VersionRecord
+from mm_core.domain.version_records import FAMILY_NAME, Family, VersionEvent, VersionRecord
 from mm_core.errors import StoreCorrupt
 from mm_core.store.copies import Copies
 from mm_core.store.durable import clear_of
@@ -32,6 +33,8 @@ REMEMBERED_SHARDS = 2048
 REMEMBERED_EVENTS = 256
 
 CURRENT, FULL = "current", "events"
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,200}\.json")
 
 Shard = Mapping[str, VersionRecord]
 """Records by version."""
@@ -149,7 +152,7 @@ class FamilyFiles:
             read(self._current(name, file))
         place, newest = CURRENT, index.events
         while newest is not None:
-            path = self._path / name / place / newest
+            path = self._file(name, place, newest)
             data = read(path)
             if data is None:
                 return
@@ -196,7 +199,7 @@ class FamilyFiles:
         return {document["model_version"]: record_value(document) for document in documents}
 
     def _read_events(self, name: str, place: str, file: str) -> EventFile:
-        path = self._path / name / place / file
+        path = self._file(name, place, file)
         document = _only(self._documents(path, "events"), path)
         return EventFile(tuple(event_value(name, event) for event in document["events"]), document["previous"])
 
@@ -207,7 +210,13 @@ class FamilyFiles:
         return documents
 
     def _current(self, name: str, file: str) -> Path:
-        return self._path / name / CURRENT / file
+        return self._file(name, CURRENT, file)
+
+    def _file(self, name: str, place: str, file: str) -> Path:
+        """Return the path of a family's file; nothing that a state says leads out of its directory."""
+        if FAMILY_NAME.fullmatch(name) is None or _FILE.fullmatch(file) is None:
+            raise StoreCorrupt(f"'{self._path}' has no file '{file[:200]}' of '{name[:200]}', which the state names.")
+        return self._path / name / place / file
 
 
 def _only(documents: list[dict[str, Any]], path: Path) -> dict[str, Any]:

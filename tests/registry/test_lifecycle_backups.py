@@ -56,6 +56,13 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
     "an index that is none": (
         lambda m, _: m.update({_name(m, "index"): m[_name(m, "shard")]}), "it is another file of this store"
     ),
+    "records that lie elsewhere": (
+        lambda m, _: _swapped(m, _name(m, "index"), b'"shard-0000', b'"../../../shard-0000'), "which the state names"
+    ),
+    "events that lie elsewhere": (
+        lambda m, _: _swapped(m, _name(m, "events"), b'"previous":null', b'"previous":"../x.json"'),
+        "which the state names",
+    ),
     "a name that leads elsewhere": (
         lambda m, _: m.update({f"lifecycle/{NAME}/../x.json": b"{}"}), "no file of a state"
     ),
