@@ -7,6 +7,8 @@
     │   ├── InvalidRoot                     400
     │   ├── DuplicateSymbols                400
     │   ├── InvalidFactorConfig             400  lists every problem at once
+    │   ├── InvalidVersion                  400  lists every problem at once
+    │   ├── NothingToUpdate                 400
     │   ├── InvalidRows                     400  rows to predict for; lists every problem at once
     │   └── BackupRefused                   400  a file that is no whole backup
     ├── Unauthorized                        401
@@ -18,10 +20,15 @@
     │   ├── AmbiguousSymbol                 404  lists the groups
     │   ├── RevisionNotFound                404
     │   ├── RunNotFound                     404
+    │   ├── VersionNotFound                 404  says which: not registered, not deployed, on disk or not
     │   └── PayloadUnavailable              404  says why
-    ├── RootNotManaged                      409  says how it becomes one
-    ├── RunProtected                        409  lists the reasons
-    ├── ModelUnusable                       409  a version that cannot predict as it is
+    ├── Conflict                            409
+    │   ├── RootNotManaged                  409  says how it becomes one
+    │   ├── RunProtected                    409  lists the reasons
+    │   ├── ModelUnusable                   409  a version that cannot predict as it is
+    │   ├── AlreadyExists                   409  has what exists
+    │   ├── IllegalMove                     409  says which moves there are
+    │   └── CannotPredict                   409  lists what is wrong
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
@@ -43,12 +50,12 @@
     └── UnreadableArtifact                  never leaves ``artifacts``: it becomes a finding
 
 A message says what happened, where, and what to do next. ``status`` is the HTTP status an edge should
-answer with; ``title`` is the short, constant name of the problem.
+answer with; ``title`` is the short, constant name of the problem, ``code`` its name for programs where it has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mm_core.spelling import visible
 
@@ -61,10 +68,16 @@ class ModelManagerError(Exception):
 
     status = 500
     title = "Internal error"
+    code: str | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(visible(detail))
         self.detail = visible(detail)
+
+    @property
+    def members(self) -> dict[str, object]:
+        """What programs are told beside the sentence, by name: ``code``, and what each error adds."""
+        return {"code": self.code} if self.code is not None else {}
 
 
 class SettingsError(ModelManagerError):
@@ -117,6 +130,34 @@ class InvalidFactorConfig(BadRequest):
             f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
         )
 
+    @property
+    def members(self) -> dict[str, object]:
+        return {"problems": self.problems}
+
+
+class InvalidVersion(BadRequest):
+    """What is said of a version breaks at least one rule; ``problems`` has all of them."""
+
+    title = "Invalid version"
+    code = "INVALID_VERSION"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(map(visible, problems))
+        super().__init__(
+            f"The version has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
+        )
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
+
+
+class NothingToUpdate(BadRequest):
+    """An update that names no field."""
+
+    title = "No fields to update"
+    code = "NO_FIELDS_TO_UPDATE"
+
 
 class InvalidRows(BadRequest):
     """Rows that cannot be predicted for; ``problems`` has all that is wrong, ``missing`` the features that are."""
@@ -129,6 +170,10 @@ class InvalidRows(BadRequest):
         super().__init__(
             f"The rows have {len(self.problems)} problem(s), nothing was predicted: {'; '.join(problems)}."
         )
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"problems": self.problems, "missing": self.missing}
 
 
 class BackupRefused(BadRequest):
@@ -191,31 +236,79 @@ class RunNotFound(NotFound):
         self.remedy = visible(remedy)
 
 
+class VersionNotFound(NotFound):
+    """No version of that name, or none that is asked for: not registered, not deployed, not for the caller's tier."""
+
+    title = "Model version not found"
+    code = "MODEL_NOT_FOUND"
+
+
 class PayloadUnavailable(NotFound):
     """The group exists, but no model that bots could be given."""
 
     title = "No payload"
 
 
-class RootNotManaged(ModelManagerError):
-    """A change was asked for below a directory that nobody gave into our hands."""
+class Conflict(ModelManagerError):
+    """What was asked for makes sense, only not as things stand."""
 
     status = 409
+    title = "Conflict"
+
+
+class RootNotManaged(Conflict):
+    """A change was asked for below a directory that nobody gave into our hands."""
+
     title = "Root not managed"
 
 
-class RunProtected(ModelManagerError):
+class RunProtected(Conflict):
     """A run that must not go was to be removed."""
 
-    status = 409
     title = "Version protected"
 
 
-class ModelUnusable(ModelManagerError):
+class ModelUnusable(Conflict):
     """A version's files are damaged, changed, or do not fit each other, so that it cannot predict."""
 
-    status = 409
     title = "Version cannot predict"
+
+
+class AlreadyExists(Conflict):
+    """A version, or another name of a family, is taken; ``existing`` tells by what."""
+
+    title = "Already exists"
+    code = "ALREADY_EXISTS"
+
+    def __init__(self, detail: str, existing: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.existing = dict(existing)
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "existing": self.existing}
+
+
+class IllegalMove(Conflict):
+    """A status that cannot be reached from the present one."""
+
+    title = "No such move"
+    code = "ILLEGAL_MOVE"
+
+
+class CannotPredict(Conflict):
+    """A version that is to be deployed lacks what a prediction needs."""
+
+    title = "Version cannot predict"
+
+    def __init__(self, detail: str, problems: Sequence[str], *, is_missing: bool) -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+        self.code = "MODEL_FILE_MISSING" if is_missing else "CANNOT_PREDICT"
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
 
 
 class RevisionConflict(ModelManagerError):
@@ -338,6 +431,7 @@ class UnreadableArtifact(ModelManagerError):
     """
 
     title = "Unreadable artifact"
+    code: str
 
     def __init__(self, code: str, detail: str, remedy: str, line: int | None = None) -> None:
         super().__init__(detail)

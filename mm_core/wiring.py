@@ -9,11 +9,13 @@ from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
+from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory, NoteDirectory, StaticTree, TinyDBStore
@@ -36,6 +38,7 @@ def open_registry(settings: Settings) -> Registry:
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
+        lifecycle=Lifecycle(store, ScannedRoots()),
         payloads=payloads,
         published=published,
         manifests=Manifests(store, published),

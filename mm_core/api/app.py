@@ -10,6 +10,7 @@ from mm_core.api.access_log import AccessLog
 from mm_core.api.metrics import Metrics
 from mm_core.api.problems import ProblemPlugin, router_answer
 from mm_core.api.routes_bulk import add_bulk_routes
+from mm_core.api.routes_lifecycle import add_lifecycle_routes
 from mm_core.api.routes_models import add_model_routes
 from mm_core.api.routes_payloads import add_payload_routes
 from mm_core.api.routes_service import add_service_routes
@@ -35,6 +36,7 @@ def create_routes(
     cache = BoundedCache(ANSWER_CACHE_BYTES)
     add_model_routes(app, registry, cache, settings.write_token)
     add_payload_routes(app, registry, cache, settings.write_token)
+    add_lifecycle_routes(app, registry, cache, settings.write_token)
     add_bulk_routes(app, registry, cache, settings.threads, is_draining)
     add_service_routes(app, registry, cache, metrics, settings.dashboard_port, is_draining, workers)
     return app

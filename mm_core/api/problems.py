@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bottle import HTTPError, HTTPResponse, request
 
 from mm_core import strict_json
-from mm_core.errors import InvalidFactorConfig, ModelManagerError, Unauthorized
+from mm_core.errors import ModelManagerError, Unauthorized
 
 REQUEST_ID = "mm.request_id"
 
@@ -26,12 +26,9 @@ _UNEXPECTED = "The server made a mistake that is now in its log under this reque
 def problem_answer(error: ModelManagerError) -> HTTPResponse:
     """Return the problem document of one of our errors."""
     headers = {}
-    extra: dict[str, Any] = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="model-manager"'
-    if isinstance(error, InvalidFactorConfig):
-        extra["problems"] = error.problems
-    return _answer(error.status, error.title, error.detail, headers, extra)
+    return _answer(error.status, error.title, error.detail, headers, error.members)
 
 
 def router_answer(error: HTTPError) -> bytes:
@@ -85,7 +82,7 @@ def problem_parts(
     }
 
 
-def _answer(status: int, title: str, detail: str, headers: dict[str, str], extra: dict[str, Any]) -> HTTPResponse:
+def _answer(status: int, title: str, detail: str, headers: dict[str, str], extra: Mapping[str, Any]) -> HTTPResponse:
     request_id = request.environ.get(REQUEST_ID, "")
     body, usual = problem_parts(status, title, detail, quote(request.path), request_id, extra)
     return HTTPResponse(body, status=status, headers={**usual, **headers})

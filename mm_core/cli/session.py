@@ -55,7 +55,7 @@ def errors_as_sentences(as_json: bool) -> Iterator[None]:
 def print_error(error: ModelManagerError, text: str, as_json: bool) -> None:
     """Print an error on standard error: as its problem document, or as ``text``."""
     if as_json:
-        document = {"status": error.status, "title": error.title, "detail": error.detail}
+        document = {"status": error.status, "title": error.title, "detail": error.detail, **error.members}
         sys.stderr.buffer.write(strict_json.encode(document) + b"\n")
     else:
         print(text, file=sys.stderr)

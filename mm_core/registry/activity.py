@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from mm_core.domain.configs import FactorConfigRevision
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
+from mm_core.domain.version_records import VersionEvent
 from mm_core.store import StoreView
 
 
@@ -23,13 +24,22 @@ class Event:
 
 
 def events_since(view: StoreView, since: datetime) -> tuple[Event, ...]:
-    """Return what was registered, deleted, scanned with another result, not refreshed or saved, the newest first."""
+    """Return what was registered, deleted, scanned with another result, not refreshed, saved, or given another status.
+
+    The newest comes first.
+    """
     since -= timedelta(microseconds=since.microsecond % 1000)  # stamps of events have milliseconds
     events = [event for model in view.models() for event in _events_of(view, model, since)]
     events += [
         Event(deleted.at, deleted.name, None, "Deleted.")
         for deleted in view.deleted_models()
         if _is_since(deleted.at, since)
+    ]
+    events += [
+        Event(event.at, family.name, None, _version_sentence(event))
+        for family in view.lifecycle.families()
+        for event in reversed(view.lifecycle.events(family.name))
+        if _is_since(event.at, since)
     ]
     return tuple(sorted(events, key=lambda event: event.at, reverse=True))
 
@@ -80,6 +90,19 @@ def _config_sentence(revision: FactorConfigRevision) -> str:
     parts += [f"{len(revision.dropped)} gone"] if revision.dropped else []
     note = f", “{revision.note}”" if revision.note else ""
     return f"Factor config revision {revision.number} by {revision.by} ({revision.action}: {', '.join(parts)}{note})."
+
+
+def _version_sentence(event: VersionEvent) -> str:
+    if event.before is None and event.after is not None:
+        what = f"{event.version} registered as {event.after}"
+    elif event.after is not None:
+        what = f"{event.version}: {event.before} → {event.after}"
+    elif event.version:
+        what = f"{event.version}: other {', '.join(event.changes)}"
+    else:
+        what = f"Other names: {event.changes['aliases'].after or 'none'}"
+    note = f" (“{event.note}”)" if event.note else ""
+    return f"{what} by {event.actor}{note}."
 
 
 def _is_since(stamp: str, since: datetime) -> bool:

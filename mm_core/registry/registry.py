@@ -13,6 +13,7 @@ from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
+from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import PayloadHandle, Payloads
@@ -30,6 +31,7 @@ class Registry:
     store: RegistryStore
     registrations: Registrations
     configs: FactorConfigs
+    lifecycle: Lifecycle
     payloads: Payloads
     published: PublishedPayloads
     manifests: Manifests

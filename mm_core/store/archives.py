@@ -16,11 +16,12 @@ from pathlib import Path
 
 from mm_core import __version__, strict_json
 from mm_core.domain.models import MODEL_NAME
+from mm_core.domain.version_records import FAMILY_NAME
 from mm_core.errors import BackupRefused
 from mm_core.store.durable import FILE_MODE, TEMPORARY, linked, not_written, open_new, sync_directory
 from mm_core.store.places import FILE_NAME
 
-FORMAT = 1
+FORMAT = 2
 """Format number of backups; newer ones are refused."""
 
 MANIFEST = "manifest.json"
@@ -34,7 +35,7 @@ LARGEST_TOTAL = 64 << 30
 _MODEL = MODEL_NAME.pattern
 _NAME = re.compile(
     rf"registry\.json|configs/{_MODEL}/shards/{FILE_NAME}|configs/{_MODEL}/revisions/[0-9a-f]{{2}}/{FILE_NAME}"
-    rf"|scans/{_MODEL}/{FILE_NAME}"
+    rf"|lifecycle/{FAMILY_NAME.pattern}/(?:current|events)/{FILE_NAME}|scans/{_MODEL}/{FILE_NAME}"
 )
 """Names of files that a state can have: nothing else is ever unpacked."""
 

@@ -13,7 +13,6 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +22,8 @@ from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
 from mm_core.errors import StoreCorrupt
 from mm_core.store.copies import Copies
 from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
-from mm_core.store.durable import clear_of, write_durably
+from mm_core.store.durable import clear_of
+from mm_core.store.pending_files import PendingFiles
 from mm_core.store.places import file_of_model
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_bytes, table_documents
@@ -78,7 +78,7 @@ class ConfigFiles:
     def __init__(self, path: Path, copies: Copies) -> None:
         self._path = path
         self._copies = copies
-        self._written_now: list[Path] = []
+        self.pending = PendingFiles(copies)
         self._shards: OrderedDict[tuple[str, str], dict[str, Shard]] = OrderedDict()
         self._remembering = threading.Lock()
         self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
@@ -162,7 +162,7 @@ class ConfigFiles:
         for number, content in by_shard.items():
             files[number] = f"shard-{number:04d}-{uuid.uuid4().hex[:16]}.json"
             documents = (row._asdict() for row in content.values())
-            self._write(self._shard_path(model_name, files[number]), table_bytes("rows", documents))
+            self.pending.write(self._shard_path(model_name, files[number]), table_bytes("rows", documents))
         return ConfigShards(count, before.symbols + new, files)
 
     def discard(self, model_name: str, shards: ConfigShards, before: ConfigShards | None) -> None:
@@ -185,30 +185,13 @@ class ConfigFiles:
         for each in (directory, self._copies.of(directory)):
             shutil.rmtree(each, ignore_errors=True)
 
-    def forget_written(self) -> None:
-        """Note that what was written is named by a commit now, or may be."""
-        self._written_now.clear()
-
-    def take_back(self) -> None:
-        """Delete what was written since the last commit: nothing names it."""
-        with suppress(OSError):
-            for path in self._written_now:
-                path.unlink(missing_ok=True)
-                self._copies.of(path).unlink(missing_ok=True)
-        self._written_now.clear()
-
-    def _write(self, path: Path, data: bytes) -> None:
-        self._written_now.append(path)
-        self._copies.write(path, data)
-        write_durably(path, data)
-
     def _written(self, model_name: str, row: ConfigRow) -> ConfigRow:
         """Return a row whose standing is in a file, unless it says no more than that the config exists."""
         standing = row.standing
         if isinstance(standing, str) or not (standing["values"] or standing["previous"]):
             return row
         file = f"{row.revision:08d}-{uuid.uuid4().hex}.json"
-        self._write(self._revision_path(model_name, file), table_bytes("revisions", [standing]))
+        self.pending.write(self._revision_path(model_name, file), table_bytes("revisions", [standing]))
         return row._replace(standing=file)
 
     def _node(self, model_name: str, standing: str | Standing) -> Standing:

@@ -1,6 +1,6 @@
 """What every storage backend promises to the registry.
 
-A *view* is the whole state at one revision: registrations, factor configs and scans that belong together. A
+A *view* is the whole state at one revision: registrations, factor configs, versions and scans that belong together. A
 *transaction* is a view that can also write; all its writes become visible at once, under the next revision, or not
 at all. Callers may rely on these rules on every backend:
 
@@ -22,6 +22,7 @@ from typing import Protocol
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision, FactorConfigStamp
 from mm_core.domain.groups import Scan, ScanSummary
 from mm_core.domain.models import DeletedModel, RegisteredModel
+from mm_core.domain.version_records import Family, VersionEvent, VersionRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,47 @@ class Repair:
     loss: str
 
 
+class LifecycleView(Protocol):
+    """Versions of model families and what happened to them, at the revision of the view that it belongs to.
+
+    Families are no registrations: they stay when a registration is deleted. What a read costs grows with one family.
+    """
+
+    def families(self) -> tuple[Family, ...]:
+        """Return every family in the order of the names."""
+
+    def family(self, name: str) -> Family | None:
+        """Return a family by its own name, None when there is none; other names are not looked at."""
+
+    def record(self, name: str, version: str) -> VersionRecord | None:
+        """Return the record of a version in its one spelling, None when there is none."""
+
+    def records(self, name: str) -> tuple[VersionRecord, ...]:
+        """Return a family's records in the order of their versions as text."""
+
+    def record_by_id(self, model_id: str) -> VersionRecord | None:
+        """Return the record that has an id, None when there is none; every family is looked at."""
+
+    def events(self, name: str) -> tuple[VersionEvent, ...]:
+        """Return a family's events, oldest first; none is ever taken away or changed."""
+
+
+class LifecycleTransaction(LifecycleView, Protocol):
+    """Changes versions; what that writes does not grow with the versions, events and groups that there are."""
+
+    def save_version(self, record: VersionRecord, event: VersionEvent) -> None:
+        """Add or replace a record, its family with it, and append the event that led to it."""
+
+    def save_family(self, family: Family, event: VersionEvent) -> None:
+        """Replace a family's other names and append the event that led to them."""
+
+
 class StoreView(Protocol):
     """The state at one revision."""
+
+    @property
+    def lifecycle(self) -> LifecycleView:
+        """Versions of model families at this revision."""
 
     @property
     def revision(self) -> int:
@@ -87,6 +127,10 @@ class StoreView(Protocol):
 
 class StoreTransaction(StoreView, Protocol):
     """A view that writes; what it wrote is visible in the view itself at once."""
+
+    @property
+    def lifecycle(self) -> LifecycleTransaction:
+        """Versions of model families, and what changes them."""
 
     def save_model(self, model: RegisteredModel) -> None:
         """Add or replace a registration."""

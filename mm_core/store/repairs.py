@@ -15,6 +15,7 @@ from mm_core.store.config_files import ConfigFiles
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, linked, not_written, write_durably
+from mm_core.store.family_files import FamilyFiles
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import REMEDY, format_tables, parse_tables, read_file
@@ -32,10 +33,19 @@ _REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
 class Repairs:
     """Finds damage, and mends it from the copies; who calls `execute` holds the store's lock."""
 
-    def __init__(self, data_dir: Path, registry: Path, configs: ConfigFiles, scans: ScanFiles, copies: Copies) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        registry: Path,
+        configs: ConfigFiles,
+        families: FamilyFiles,
+        scans: ScanFiles,
+        copies: Copies,
+    ) -> None:
         self._data_dir = data_dir
         self._registry = registry
         self._configs = configs
+        self._families = families
         self._scans = scans
         self._copies = copies
 
@@ -46,7 +56,9 @@ class Repairs:
         except StoreError as error:
             return (Repair(self._registry, error.detail, False, None, "There is no good copy: restore a backup."),)
         for name, shards in state.config_shards.items():
-            self._configs.walk(name, shards, lambda path: self._config(path, found))
+            self._configs.walk(name, shards, lambda path: self._copied(path, found))
+        for name, index in state.families.items():
+            self._families.walk(name, index, lambda path: self._copied(path, found))
         for model in state.models.values():
             for scan_id in (model.scan_id, *(kept.scan_id for kept in model.earlier_scans)):
                 if scan_id is not None:
@@ -71,7 +83,7 @@ class Repairs:
         return tuple(done)
 
     def poor_copies(self, state: State) -> tuple[list[Path], set[Path]]:
-        """Return the whole files of a state that have no whole copy, then every file of its configs."""
+        """Return the whole files of a state that have no whole copy, then every file that people's changes are in."""
         poor, named = [], set()
 
         def look(path: Path) -> bytes | None:
@@ -84,6 +96,8 @@ class Repairs:
         if look(self._registry) is not None:
             for name, shards in state.config_shards.items():
                 self._configs.walk(name, shards, look)
+            for name, index in state.families.items():
+                self._families.walk(name, index, look)
         return poor, named - {self._registry}
 
     def renew_copy(self, path: Path) -> bool:
@@ -132,7 +146,7 @@ class Repairs:
         detail = problem.detail if problem is not None else lost_sentence(self._registry)
         return state, [Repair(self._registry, detail, True, kept, loss)]
 
-    def _config(self, path: Path, found: list[Repair]) -> bytes | None:
+    def _copied(self, path: Path, found: list[Repair]) -> bytes | None:
         data, problem = _usable(path, parse_tables)
         if data is not None:
             found += self._copy_repairs(path, data)

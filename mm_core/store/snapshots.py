@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
 from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
 from mm_core.store.config_files import ConfigFiles
+from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, not_written
+from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import set_aside
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
@@ -23,17 +26,29 @@ class StateMoved(Exception):
     """A file is gone because of newer commits: whoever reads begins again."""
 
 
-def read_state(
-    data_dir: Path,
-    configs: ConfigFiles,
-    scans: ScanFiles,
-    is_newest: Callable[[], bool],
-    keep: Callable[[str, bytes], None],
-) -> int:
+@dataclass(frozen=True, slots=True)
+class StateFiles:
+    """A directory that a state lies in, and what reads each kind of its files."""
+
+    data_dir: Path
+    configs: ConfigFiles
+    families: FamilyFiles
+    scans: ScanFiles
+
+    @classmethod
+    def below(cls, data_dir: Path) -> StateFiles:
+        """Return the files of the state below a directory that nobody else reads."""
+        copies = Copies(data_dir)
+        configs, families = ConfigFiles(data_dir / "configs", copies), FamilyFiles(data_dir / "lifecycle", copies)
+        return cls(data_dir, configs, families, ScanFiles(data_dir / "scans"))
+
+
+def read_state(files: StateFiles, is_newest: Callable[[], bool], keep: Callable[[str, bytes], None]) -> int:
     """Give ``keep`` the name and content of every file of a state, `registry.json` first; return the revision.
 
     Scans that are not whole are left out. Raises `StateMoved`, and `StoreCorrupt` for a file that is damaged.
     """
+    data_dir = files.data_dir
     registry = data_dir / "registry.json"
     read = read_file(registry)
     if read is None:
@@ -41,7 +56,7 @@ def read_state(
     state = checked_state(read[0], registry)
     keep("registry.json", read[0])
 
-    def of_configs(path: Path) -> bytes:
+    def of_people(path: Path) -> bytes:
         content = read_file(path)
         if content is None:
             if is_newest():
@@ -63,45 +78,59 @@ def read_state(
         return content[0]
 
     for name, shards in state.config_shards.items():
-        configs.walk(name, shards, of_configs)
+        files.configs.walk(name, shards, of_people)
+    for name, index in state.families.items():
+        files.families.walk(name, index, of_people)
     for model in state.models.values():
         for scan_id in (model.scan_id, *(kept.scan_id for kept in model.earlier_scans)):
             if scan_id is not None:
-                scans.walk(model.name, scan_id, of_scans)
+                files.scans.walk(model.name, scan_id, of_scans)
     return state.revision
 
 
-def check_state(data_dir: Path, configs: ConfigFiles, scans: ScanFiles) -> tuple[State, set[str]]:
+def check_state(files: StateFiles) -> tuple[State, set[str]]:
     """Return the state below a directory of which every file was read as a value, and the names of these files.
 
     Raises `StoreError` that names a file which is damaged, or holds what no state holds.
     """
-    registry = data_dir / "registry.json"
+    registry = files.data_dir / "registry.json"
     names: set[str] = set()
     try:
-        read_state(data_dir, configs, scans, lambda: True, lambda name, _: names.add(name))
+        read_state(files, lambda: True, lambda name, _: names.add(name))
         read = read_file(registry)
         state = checked_state(read[0] if read is not None else b"", registry)
         if not 0 < state.revision < LARGEST_REVISION:
             raise StoreCorrupt(f"'{registry}' has revision {state.revision}, which no state has.")
         for name, shards in state.config_shards.items():
-            for row in configs.rows(name, shards):
-                values = configs.record(name, row).values.values()
+            for row in files.configs.rows(name, shards):
+                values = files.configs.record(name, row).values.values()
                 if not all(
                     isfinite(value.mean) and isfinite(value.variance) and value.variance > 0 for value in values
                 ):
                     raise StoreCorrupt(
                         f"The config of '{row.symbol}' of model '{name}' has a value that none can have."
                     )
-                configs.history(name, row)
+                files.configs.history(name, row)
+        for name, file in state.families.items():
+            _check_family(files.families, name, file)
         for model in state.models.values():
             if model.scan_id is not None:
-                scans.load(model.name, model.scan_id)
+                files.scans.load(model.name, model.scan_id)
     except ModelManagerError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise StoreCorrupt(f"A file below '{data_dir}' holds no values ({type(error).__name__}: {error}).") from error
+        raise StoreCorrupt(
+            f"A file below '{files.data_dir}' holds no values ({type(error).__name__}: {error})."
+        ) from error
     return state, names
+
+
+def _check_family(families: FamilyFiles, name: str, file: str) -> None:
+    index = families.index(name, file)
+    records = list(families.records(index))
+    families.events(index)
+    if {record.model_name for record in records} != {name} or len(records) != index.versions:
+        raise StoreCorrupt(f"The versions of '{name}' are not those that its index tells of.")
 
 
 def put_files(staged: Path, data_dir: Path) -> None:
@@ -119,14 +148,16 @@ def put_files(staged: Path, data_dir: Path) -> None:
 
 def set_all_aside(data_dir: Path, folder: Path) -> None:
     """Keep what people entered, damaged as it may be, under other names as well."""
-    for place in (data_dir / "registry.json", data_dir / "configs", data_dir / "copies"):
+    for place in (data_dir / name for name in ("registry.json", "configs", "lifecycle", "copies")):
         for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
             set_aside(path, folder / path.relative_to(data_dir))
 
 
-def remove_other_models(data_dir: Path, state: State) -> None:
-    """Delete what belongs to models that a state does not have."""
-    for place in ("configs", "scans", "copies/configs"):
-        for folder in (data_dir / place).glob("*"):
-            if folder.name not in state.models:
+def remove_what_is_not_of(state: State, data_dir: Path) -> None:
+    """Delete what belongs to models and families that a state does not have."""
+    models, families = state.models.keys(), state.families.keys()
+    kept = {"configs": models, "scans": models, "lifecycle": families}
+    for place, names in kept.items():
+        for folder in (*(data_dir / place).glob("*"), *(data_dir / "copies" / place).glob("*")):
+            if folder.name not in names:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -52,6 +52,11 @@ class State:
         }
 
     @cached_property
+    def families(self) -> dict[str, str]:
+        """The file of each family's index, in the order of the families' names; none before format 4."""
+        return {document["name"]: document["file"] for document in self._rows("families")}
+
+    @cached_property
     def old_configs(self) -> dict[str, dict[str, ConfigRow]]:
         """Where each symbol (casefolded) of each model stands in a file of the formats 1 and 2; else empty."""
         revisions: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -78,7 +83,7 @@ def checked_state(data: bytes, path: Path) -> State:
     """Return the state in the bytes of a `registry.json`; raise `StoreCorrupt` or `StoreTooNew`, naming it."""
     state = State(parse_tables(data, path))
     try:
-        _ = state.revision, state.models, state.deleted_models, state.config_shards, state.old_configs
+        _ = state.revision, state.models, state.deleted_models, state.config_shards, state.old_configs, state.families
     except (KeyError, TypeError, ValueError, AttributeError, InvalidName) as error:
         raise StoreCorrupt(
             f"'{path}' is damaged: it holds no state ({type(error).__name__}: {error}). It was left as it is. {REMEDY}"

@@ -1,4 +1,4 @@
-"""The embedded backend: registrations in one TinyDB file, configs and scans in files that it names."""
+"""The embedded backend: registrations in one TinyDB file, configs, versions and scans in files that it names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,17 @@ from mm_core.store.config_files import ConfigFiles
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import TEMPORARY, make_directory, not_written, write_durably
+from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
-from mm_core.store.snapshots import check_state, put_files, read_state, remove_other_models, set_all_aside
+from mm_core.store.snapshots import (
+    StateFiles,
+    check_state,
+    put_files,
+    read_state,
+    remove_what_is_not_of,
+    set_all_aside,
+)
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
 from mm_core.store.views import TinyDBTransaction, TinyDBView
@@ -41,12 +49,13 @@ class TinyDBStore:
         self._scans = ScanFiles(data_dir / "scans")
         self._copies = Copies(data_dir)
         self._configs = ConfigFiles(data_dir / "configs", self._copies)
-        self._repairs = Repairs(data_dir, self._path, self._configs, self._scans, self._copies)
+        self._families = FamilyFiles(data_dir / "lifecycle", self._copies)
+        self._repairs = Repairs(data_dir, self._path, self._configs, self._families, self._scans, self._copies)
         self._seen: tuple[tuple[int, int, int] | None, State] = (None, State({}))
 
     def view(self) -> TinyDBView:
         """Return the newest state; an unchanged file costs one ``stat``."""
-        return TinyDBView(self._state(), self._scans, self._configs, self._state)
+        return TinyDBView(self._state(), self._scans, self._configs, self._families, self._state)
 
     def stamp(self) -> tuple[int, ...]:
         """Return what differs after every commit; empty before the first."""
@@ -61,7 +70,7 @@ class TinyDBStore:
     def transaction(self) -> Iterator[TinyDBTransaction]:
         """Open a write transaction, one at a time among all threads and processes."""
         with self._alone():
-            transaction = TinyDBTransaction(self._state(), self._scans, self._configs, self._state)
+            transaction = TinyDBTransaction(self._state(), self._scans, self._configs, self._families, self._state)
             yield transaction
             if transaction.has_changes:
                 self._commit(transaction)
@@ -77,7 +86,7 @@ class TinyDBStore:
         free = shutil.disk_usage(directory).free
         if free < LEAST_FREE_BYTES:
             found.append(f"Only {free:,} bytes are free below '{directory}'. Free some space.")
-        places = ("", "scans/*/", "configs/*/shards/", "configs/*/revisions/*/")
+        places = ("", "scans/*/", "configs/*/shards/", "configs/*/revisions/*/", "lifecycle/*/*/")
         leftovers = [path for place in places for path in directory.glob(f"{place}{TEMPORARY}*")]
         found += [f"'{path}' is left over from a write that never ended. Delete it." for path in sorted(leftovers)]
         found += [repair.problem for repair in self._repairs.plan()]
@@ -119,6 +128,8 @@ class TinyDBStore:
             if self._state().revision == state.revision:
                 for name in state.config_shards:
                     self._configs.clear_unnamed(name, named)
+                for name in state.families:
+                    self._families.clear_unnamed(name, named)
         if self._path.exists():
             self._copies.note_complete()
         return made
@@ -129,14 +140,15 @@ class TinyDBStore:
         Raises `StateMoved` when newer commits took one away meanwhile, `StoreCorrupt` when one is damaged.
         """
         stamp = self.stamp()
-        return read_state(self._path.parent, self._configs, self._scans, lambda: self.stamp() == stamp, keep)
+        files = StateFiles(self._path.parent, self._configs, self._families, self._scans)
+        return read_state(files, lambda: self.stamp() == stamp, keep)
 
     def check_files(self) -> tuple[int, set[str]]:
         """Read every file of the state as the values that it holds; return its revision and the files' names.
 
         Raises `StoreError`.
         """
-        state, names = check_state(self._path.parent, self._configs, self._scans)
+        state, names = check_state(StateFiles(self._path.parent, self._configs, self._families, self._scans))
         return state.revision, names
 
     def put_back(self, staged: Path, kept: Path, keep: Callable[[Path], Path]) -> tuple[int | None, int, Path | None]:
@@ -146,7 +158,7 @@ class TinyDBStore:
         are set aside there as they are. That place is the third thing returned, None where there was no state.
         """
         with self._alone():
-            state, _ = check_state(staged, ConfigFiles(staged / "configs", Copies(staged)), ScanFiles(staged / "scans"))
+            state, _ = check_state(StateFiles.below(staged))
             place: Path | None = kept
             before: int | None = None
             try:
@@ -160,7 +172,7 @@ class TinyDBStore:
             self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
             for path in self._repairs.poor_copies(self._state())[0]:
                 self._repairs.renew_copy(path)
-            remove_other_models(self._path.parent, state)
+            remove_what_is_not_of(state, self._path.parent)
             return before, revision, place
 
     def _state(self) -> State:
@@ -208,7 +220,8 @@ class TinyDBStore:
             tables = transaction.committed_tables()
             self._replace(format_tables(tables))
         finally:
-            self._configs.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
+            for written in (self._configs.pending, self._families.pending):
+                written.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
         self._seen = (identity(os.stat(self._path)), State(tables))
         with suppress(OSError):  # what is not cleaned up now is with the next commit
             transaction.clean_up()
@@ -218,7 +231,8 @@ class TinyDBStore:
         is_first = not self._path.exists()
         if not is_first:
             self._copies.write(self._path, data)
-        self._configs.forget_written()  # a write of the state that fails may have come through all the same
+        for written in (self._configs.pending, self._families.pending):
+            written.forget()  # a write of the state that fails may have come through all the same
         write_durably(self._path, data)
         if is_first:  # a copy alone means that the state was lost
             with suppress(StoreError):

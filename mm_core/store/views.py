@@ -17,6 +17,8 @@ from mm_core.errors import ModelNotFound, StoreCorrupt
 from mm_core.store import documents
 from mm_core.store.config_files import NO_CONFIGS, ConfigFiles, ConfigGone, ConfigRow, ConfigShards, next_row
 from mm_core.store.contract import StoreView
+from mm_core.store.family_files import FamilyFiles
+from mm_core.store.family_views import FamilyTransaction, FamilyView
 from mm_core.store.scans import ScanFiles, found_the_same
 from mm_core.store.state import OLD_CONFIGS, OLD_REVISIONS, State, shards_document
 from mm_core.store.storage import REMEDY, Tables, open_tables
@@ -32,11 +34,14 @@ Key = tuple[str, str]
 class TinyDBView:
     """One revision of the state."""
 
-    def __init__(self, state: State, scans: ScanFiles, configs: ConfigFiles, newest: Callable[[], State]) -> None:
+    def __init__(
+        self, state: State, scans: ScanFiles, configs: ConfigFiles, families: FamilyFiles, newest: Callable[[], State]
+    ) -> None:
         self._base = state
         self._scans = scans
         self._configs = configs
         self._newest = newest
+        self.lifecycle = FamilyView(state.families, families, lambda: newest().families)
 
     @property
     def revision(self) -> int:
@@ -163,8 +168,13 @@ class TinyDBView:
 class TinyDBTransaction(TinyDBView):
     """A view whose changes are kept aside until the commit writes them at once."""
 
-    def __init__(self, state: State, scans: ScanFiles, configs: ConfigFiles, newest: Callable[[], State]) -> None:
-        super().__init__(state, scans, configs, newest)
+    lifecycle: FamilyTransaction
+
+    def __init__(
+        self, state: State, scans: ScanFiles, configs: ConfigFiles, families: FamilyFiles, newest: Callable[[], State]
+    ) -> None:
+        super().__init__(state, scans, configs, families, newest)
+        self.lifecycle = FamilyTransaction(state.families, families, lambda: newest().families)
         self._models = dict(state.models)
         self._deleted: set[str] = set()
         self._deletions: list[DeletedModel] = []
@@ -252,7 +262,11 @@ class TinyDBTransaction(TinyDBView):
     @property
     def has_changes(self) -> bool:
         """Whether a commit would write anything."""
-        return bool(self._records or self._revisions or self._deletions) or self._models != self._base.models
+        return (
+            bool(self._records or self._revisions or self._deletions)
+            or self._models != self._base.models
+            or self.lifecycle.has_changes
+        )
 
     def committed_tables(self) -> Tables:
         """Write the configs that changed, and return the tables of the next revision."""
@@ -267,6 +281,9 @@ class TinyDBTransaction(TinyDBView):
         shards = self._config_shards()
         if shards != self._base.config_shards:
             _replace(database, "config_shards", [shards_document(*each) for each in sorted(shards.items())])
+        if self.lifecycle.has_changes:
+            families = self.lifecycle.written().items()
+            _replace(database, "families", [{"name": name, "file": file} for name, file in families])
         return _plain(storage.tables)
 
     def _config_shards(self) -> dict[str, ConfigShards]:
@@ -292,6 +309,7 @@ class TinyDBTransaction(TinyDBView):
             self._scans.discard(name, {*scan_ids, *(scan.scan_id for scan in kept)})
         for name, shards in self._moved.items():
             self._configs.discard(name, shards, self._base.config_shards.get(name))
+        self.lifecycle.clean_up()
 
 
 def _replace(database: TinyDB, table: str, rows: list[dict[str, Any]]) -> None:

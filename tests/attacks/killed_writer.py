@@ -14,15 +14,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from mm_core.domain.lifecycle import Status
+from mm_core.domain.version_records import replayed
 from mm_core.errors import ModelManagerError, NotFound
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
+from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 
 FACTORS = 6
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 SHARED = "SHARED"
+FAMILY, VERSIONS = "traded", {"X": "v1.0.0", "Y": "v2.0.0"}
+"""A family of two versions, and the writer that promotes each."""
 
 
 def opened(data_dir: Path) -> Registry:
@@ -31,7 +36,7 @@ def opened(data_dir: Path) -> Registry:
 
 
 class KilledWriter:
-    """Saves, registers, refreshes, deletes, publishes, cleans and backs up, in the order of its dice."""
+    """Saves, registers, refreshes, deletes, promotes, publishes, cleans and backs up, in the order of its dice."""
 
     def __init__(self, data_dir: Path, roots: Path, name: str, seed: int, told: int) -> None:
         self._registry = opened(data_dir)
@@ -46,9 +51,10 @@ class KilledWriter:
         """Work for ever."""
         while True:
             self._dice.choices(
-                [self._save, self._save_shared, self._register, self._delete, self._refresh, self._tidy, self._back_up],
-                [30, 15, 8, 4, 8, 6, 3],
-            )[0]()
+                [self._save, self._save_shared, self._register, self._delete, self._refresh, self._promote,
+                 self._tidy, self._back_up],
+                [30, 15, 8, 4, 8, 10, 6, 3],
+            )[0]()  # fmt: skip
 
     def _done(self, what: str, subject: str, mark: int | str, act: Callable[[], object]) -> None:
         self._tell("begins", what, subject, mark)
@@ -75,6 +81,14 @@ class KilledWriter:
             return f"{saved.record.revision}={value!r}"
 
         self._done("save", symbol, 0, act)
+
+    def _promote(self) -> None:
+        lifecycle = self._registry.lifecycle
+        record = lifecycle.record(FAMILY, VERSIONS[self._name])
+        if record.status is not Status.DEPLOYED:
+            mark = time.time_ns()
+            author = Author(self._name, str(mark))
+            self._done("promote", FAMILY, mark, lambda: lifecycle.move(record, Status.DEPLOYED, author) and mark)
 
     def _register(self) -> None:
         name = f"own{self._name}"
@@ -158,4 +172,8 @@ def checked(registry: Registry, newest: int) -> int:
             means = {value.mean for value in record.values.values()}
             assert len(means) <= 1, f"a config of two saves: {means}"
             assert record.revision >= stamp.revision, (record.revision, stamp)
+    for family in view.lifecycle.families():
+        records = {record.model_version: record for record in view.lifecycle.records(family.name)}
+        assert sum(record.status is Status.DEPLOYED for record in records.values()) == 1, records
+        assert replayed(view.lifecycle.events(family.name)) == records, "events that lead to other records"
     return view.revision

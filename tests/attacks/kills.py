@@ -20,8 +20,19 @@ from functools import partial
 from pathlib import Path
 
 from mm_core.errors import BackupRefused
+from mm_core.registry.lifecycle_changes import Author
 from mm_core.store.durable import TEMPORARY
-from tests.attacks.killed_writer import FACTORS, SHARED, SYMBOLS, KilledWriter, Reader, checked, opened
+from tests.attacks.killed_writer import (
+    FACTORS,
+    FAMILY,
+    SHARED,
+    SYMBOLS,
+    VERSIONS,
+    KilledWriter,
+    Reader,
+    checked,
+    opened,
+)
 
 ROUNDS_OF_A_STATE = 20
 """Rounds on one data directory; then a new one is begun, so that histories stay short enough to be read each time: on
@@ -43,6 +54,9 @@ class Expected:
     factors: dict[str, set[int]] = field(default_factory=dict)
     """How many factors the group that each writer changes may have."""
 
+    promoted: set[str] = field(default_factory=set)
+    """The notes of acknowledged promotions."""
+
     counts: Counter[str] = field(default_factory=Counter)
 
     def take(self, lines: list[str]) -> None:
@@ -55,6 +69,8 @@ class Expected:
                 revision, _, value = mark.partition("=")
                 known = self.saved.setdefault(subject, {}).setdefault(int(revision), value)
                 assert known == value, f"{subject}: revision {revision} was acknowledged for {known} and for {value}"
+            elif what == "promote" and done:
+                self.promoted.add(mark)
             elif what in ("register", "delete"):
                 known_states = self.registered.setdefault(subject, {False})
                 after = {what == "register"}
@@ -104,6 +120,9 @@ def _begin(place: Path) -> None:
     for name in "XY":
         _write_group(place / "roots" / name, "ZZZ_r", 1)
         registry.registrations.register(f"of{name}", str(place / "roots" / name))
+        version = {"model_name": FAMILY, "model_version": VERSIONS[name], "model_type": "xgboost", "status": "deployed"}
+        told = {"objective": "price_prediction", "target_variable": "t", "prediction_horizon": "1d"}
+        registry.lifecycle.register({**version, **told}, Author("beginning"))
 
 
 def _write_group(root: Path, key: str, factors: int) -> None:
@@ -164,6 +183,8 @@ def _look(place: Path, expected: Expected) -> None:
         assert [one.number for one in history] == list(range(1, record.revision + 1)), f"{symbol}: a gap"
         if record.revision > 1:
             assert repr(next(iter(record.values.values())).mean) == history[-1].note, f"{symbol}: not what was saved"
+    notes = {event.note for event in view.lifecycle.events(FAMILY)}
+    assert expected.promoted <= notes, f"acknowledged promotions are lost: {expected.promoted - notes}"
     for name, may_be in expected.registered.items():
         is_there = view.model(name) is not None
         assert is_there in may_be, f"{name}: {is_there} instead of {may_be}"

@@ -23,4 +23,5 @@ def test_kills_at_random_moments_lose_nothing_tear_nothing_and_leave_no_lock() -
     assert "30 rounds" in done.stdout
     acknowledged = done.stdout.rpartition("Acknowledged:")[2]
     assert " save" in acknowledged, "writers did nothing before they were killed"
+    assert " promote" in acknowledged
     assert " read" in acknowledged

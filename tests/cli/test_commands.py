@@ -269,7 +269,7 @@ def test_doctor_leaves_what_has_no_copy_to_a_backup(registered: Run, tmp_path: P
 def test_a_backup_is_made_checked_and_restored(registered: Run, tmp_path: Path) -> None:
     backup = tmp_path / "backup.zip"
     made = _document(registered("backup", str(backup), "--json"))
-    assert (made["file"], made["revision"], made["format"], made["files"]) == (str(backup), 1, 1, 4)
+    assert (made["file"], made["revision"], made["format"], made["files"]) == (str(backup), 1, 2, 4)
     again = registered("backup", str(backup))
     assert (again.exit_code, "--force" in again.stderr) == (1, True)
     assert registered("backup", str(backup), "--force").exit_code == 0

@@ -208,7 +208,7 @@ def test_there_is_nothing_to_back_up_before_the_first_commit(registry: Registry,
     assert list(tmp_path.glob("*.zip")) == []
 
 
-@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3"])
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4-lifecycle"])
 def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form: str) -> None:
     golden = Path(__file__).parent.parent / "store" / "golden" / form
     shutil.copytree(golden, tmp_path / "old")
@@ -313,7 +313,7 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
     "content that was changed": (
         lambda m, _: m.update({"registry.json": m["registry.json"].replace(b"m", b"n", 1)}), False, "not what the"
     ),
-    "a newer backup format": (lambda _, manifest: manifest.update(format=2), True, "backup format 2"),
+    "a newer backup format": (lambda _, manifest: manifest.update(format=3), True, "backup format 3"),
     "a manifest that is none": (lambda _, manifest: manifest.pop("revision") and None, True, "no whole backup"),
     "another revision": (lambda _, manifest: manifest.update(revision=7), True, "another revision"),
     "a revision that no state has": (

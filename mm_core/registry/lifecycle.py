@@ -1,0 +1,258 @@
+"""Versions of model families: registered, updated, moved between statuses, compared, pinned, imported.
+
+Every change is an event with who and why, in the same transaction as the change itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mm_core.domain.lifecycle import Action, Status, checked_move
+from mm_core.domain.version_records import (
+    FAMILY_NAME,
+    SCORES,
+    UPDATABLE,
+    Family,
+    FieldChange,
+    VersionEvent,
+    VersionRecord,
+    parse_new_version,
+    parse_update,
+)
+from mm_core.domain.versions import is_model_name
+from mm_core.errors import (
+    AlreadyExists,
+    BadRequest,
+    IllegalMove,
+    InvalidName,
+    NothingToUpdate,
+    VersionNotFound,
+)
+from mm_core.registry.deploy_checks import check_predicts
+from mm_core.registry.lifecycle_changes import Author, as_it_is_now, created, moved, now_stamp, saved_with, updated
+from mm_core.registry.lifecycle_lookups import (
+    SHOWN,
+    AbTest,
+    ab_tests,
+    find_family,
+    names_of,
+    next_free_version,
+    require_family,
+)
+from mm_core.registry.lifecycle_reading import LifecycleReader
+from mm_core.registry.version_import import Imported, imported_registry
+from mm_core.store import StoreTransaction, StoreView
+
+DEMOTIONS = (Status.SHADOW, Status.DEPRECATED)
+"""What may become of a deployed version when another one is deployed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registration's record; ``is_new`` is False where an update was asked for and the version was there."""
+
+    record: VersionRecord
+    is_new: bool
+    warnings: tuple[str, ...]
+
+
+class Lifecycle(LifecycleReader):
+    """Changes what is registered of versions, and where they stand."""
+
+    def register(
+        self, document: Mapping[str, Any], author: Author, *, update: bool = False, force: bool = False
+    ) -> Registered:
+        """Register the version in ``document``; one that is ``deployed`` takes the place of its sibling at once.
+
+        With ``update``, the scores and the status that ``document`` has are set where the version is there already.
+        Raises `InvalidVersion` with every problem, `AlreadyExists`, `VersionNotFound` where registered roots hold other
+        versions of the family and not this one, and as `move`; then nothing is stored.
+        """
+        new = parse_new_version(document)
+        view = self._store.view()
+        family = find_family(view, new.model_name)
+        known = view.lifecycle.record(family.name, new.model_version) if family is not None else None
+        if known is not None:
+            return self._registered_again(view, known, document, author, update=update, force=force)
+        on_disk = self._roots.paths(view, names_of(view, new.model_name))
+        if on_disk and new.model_version not in on_disk:
+            raise VersionNotFound(
+                f"Model not found: registered roots hold {', '.join(list(on_disk)[:SHOWN])} of '{new.model_name}', not "
+                f"{new.model_version}. Put its directory there, or correct the version; nothing was stored."
+            )
+        if new.status is Status.DEPLOYED:
+            check_predicts(self._roots, view, new.model_name, new.model_version, author, force=force)
+        with self._store.transaction() as transaction:
+            family = find_family(transaction, new.model_name)
+            new = replace(new, model_name=family.name) if family is not None else new
+            known = transaction.lifecycle.record(new.model_name, new.model_version)
+            if known is not None:
+                raise _exists(transaction, known)  # registered by somebody else just now
+            record = created(transaction, new, author, now_stamp())
+            return Registered(record, True, _warnings(record, bool(on_disk)))
+
+    def update(
+        self,
+        record: VersionRecord,
+        changes: Mapping[str, Any],
+        author: Author,
+        *,
+        guard: str | None = None,
+        force: bool = False,
+    ) -> VersionRecord:
+        """Change scores and status of a version, as `parse_update` has them; the status moves as in `move`.
+
+        ``guard`` is the ``updated_at`` that the change was made on; raises `RevisionConflict` where it is another
+        one by now, and `NothingToUpdate` where no field is given.
+        """
+        if not changes:
+            raise NothingToUpdate(f"No fields to update. Give one of {', '.join(SCORES)} or status for {record.title}.")
+        self._check_move(record, changes.get("status", record.status), author, force=force)
+        return self._change(record, guard, lambda tx, known, now: updated(tx, known, changes, author, now))
+
+    def move(
+        self,
+        record: VersionRecord,
+        status: Status,
+        author: Author,
+        *,
+        demote_to: Status = Status.SHADOW,
+        guard: str | None = None,
+        force: bool = False,
+    ) -> VersionRecord:
+        """Give a version another status; deployed, it takes the place of its sibling in the same transaction.
+
+        The sibling becomes ``demote_to``. A status that it has already stores nothing. Raises `IllegalMove`,
+        `BadRequest` without a note, `CannotPredict` for a version that is to be deployed and has findings that are
+        errors, unless ``force``; and `RevisionConflict` as `update`.
+        """
+        if demote_to not in DEMOTIONS:
+            raise BadRequest(f"demote_to is '{demote_to}', use one of {', '.join(DEMOTIONS)}. Nothing was changed.")
+        self._check_move(record, status, author, force=force)
+        return self._change(record, guard, lambda tx, known, now: moved(tx, known, status, author, now, demote_to))
+
+    def restore(self, record: VersionRecord, author: Author) -> VersionRecord:
+        """Make a deprecated version ``validated`` again; raises as `move`, and `IllegalMove` for any other one."""
+        if record.status is not Status.DEPRECATED:
+            raise IllegalMove(f"{record.title} is '{record.status}': only what is deprecated can be restored.")
+        return self.move(record, Status.VALIDATED, author)
+
+    def enable_ab_test(
+        self, name: str, champion: str, challenger: str, author: Author, *, force: bool = False
+    ) -> AbTest:
+        """Deploy one version and run another one as its shadow, in one transaction; raises as `move`."""
+        first, second = self.record(name, champion), self.record(name, challenger)
+        if first.model_id == second.model_id:
+            raise BadRequest(f"{first.title} cannot be its own challenger. Name two versions.")
+        author.require_note(f"{first.title} and {second.model_version} are compared")
+        self._check_move(first, Status.DEPLOYED, author, force=force)
+        with self._store.transaction() as transaction:
+            now = now_stamp()
+            moved(transaction, as_it_is_now(transaction, first, None), Status.DEPLOYED, author, now, Status.SHADOW)
+            moved(transaction, as_it_is_now(transaction, second, None), Status.SHADOW, author, now, Status.SHADOW)
+            (found,) = ab_tests(transaction, first.model_name)
+            return found
+
+    def set_pinned(self, record: VersionRecord, pinned: bool, author: Author) -> VersionRecord:
+        """Keep a version from every cleanup, or no longer; what is so already stores nothing."""
+
+        def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
+            action = Action.PIN if pinned else Action.UNPIN
+            return saved_with(transaction, known, {"pinned": pinned}, action, author, now)
+
+        return self._change(record, None, change)
+
+    def set_alias(self, name: str, alias: str, author: Author, *, remove: bool = False) -> Family:
+        """Let another name stand for a family, or no longer; raises `AlreadyExists` where that name is taken."""
+        if FAMILY_NAME.fullmatch(alias) is None:
+            raise InvalidName(
+                f"{alias[:80]!r} cannot name a model. Use 1 to 255 letters, digits, dots, underscores or hyphens."
+            )
+        with self._store.transaction() as transaction:
+            family = require_family(transaction, name)
+            taken = find_family(transaction, alias)
+            if taken is not None and (taken.name != family.name or alias == family.name):
+                raise AlreadyExists(
+                    f"'{alias}' is a name of '{taken.name}' already. Choose another one.", {"model_name": taken.name}
+                )
+            if (alias in family.aliases) is not remove:
+                return family
+            others = tuple(other for other in family.aliases if other != alias)
+            changed = Family(family.name, others if remove else (*others, alias))
+            change = FieldChange(", ".join(family.aliases), ", ".join(changed.aliases))
+            action = Action.UNALIAS if remove else Action.ALIAS
+            event = VersionEvent(
+                now_stamp(), author.actor, action, family.name, "", None, None, author.note, {"aliases": change}
+            )
+            transaction.lifecycle.save_family(changed, event)
+            return changed
+
+    def import_file(self, name: str, data: bytes, beside: Mapping[str, Any], author: Author) -> Imported:
+        """Register what a `model-registry.json` has of a model, in one transaction.
+
+        ``beside`` has the fields of a registration that such a file does not tell. Raises `BadRequest` for what is no
+        such file, and as `register`.
+        """
+        return imported_registry(self._store, self._roots, name, data, beside, author)
+
+    def _registered_again(
+        self,
+        view: StoreView,
+        known: VersionRecord,
+        document: Mapping[str, Any],
+        author: Author,
+        *,
+        update: bool,
+        force: bool,
+    ) -> Registered:
+        if not update:
+            raise _exists(view, known)
+        changes = parse_update({name: document[name] for name in UPDATABLE if name in document})
+        is_on_disk = bool(self._roots.paths(view, names_of(view, known.model_name)))
+        record = self.update(known, changes, author, force=force)
+        return Registered(record, False, _warnings(record, is_on_disk))
+
+    def _check_move(self, record: VersionRecord, status: Status, author: Author, *, force: bool) -> None:
+        """Raise what keeps a version from a status, as far as it can be told before the transaction."""
+        if status is record.status:
+            return
+        author.require_note(f"{record.title} becomes {status}")
+        checked_move(record.status, status, record.title)
+        if status is Status.DEPLOYED:
+            view = self._store.view()
+            check_predicts(self._roots, view, record.model_name, record.model_version, author, force=force)
+
+    def _change(
+        self,
+        record: VersionRecord,
+        guard: str | None,
+        change: Callable[[StoreTransaction, VersionRecord, str], VersionRecord],
+    ) -> VersionRecord:
+        with self._store.transaction() as transaction:
+            return change(transaction, as_it_is_now(transaction, record, guard), now_stamp())
+
+
+def _exists(view: StoreView, record: VersionRecord) -> AlreadyExists:
+    free = next_free_version(view, record)
+    another = f"register the next version, such as {free}" if free is not None else "register another run"
+    return AlreadyExists(
+        f"Model {record.title} already exists: id {record.model_id}, status '{record.status}'. Update its scores and "
+        f"status (--update, or PATCH /api/versions/{record.model_id}), or {another}.",
+        {"model_id": record.model_id, "status": str(record.status)},
+    )
+
+
+def _warnings(record: VersionRecord, is_on_disk: bool) -> tuple[str, ...]:
+    found = []
+    if not is_model_name(record.model_name):
+        found.append(
+            f"'{record.model_name}' is not in kebab-case, such as sentiment-fusion: it must equal the directory's name."
+        )
+    if not is_on_disk:
+        found.append(
+            f"No registered root holds versions of '{record.model_name}': whether the files of {record.model_version} "
+            "are there is not known. Register their root."
+        )
+    return tuple(found)

@@ -1,0 +1,121 @@
+"""What is asked about versions: the list, one of them, its family's history, and who was deployed when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mm_core.domain.deployments import DeployedThen, Deployment, deployed_at, deployments
+from mm_core.domain.lifecycle import Stage, Status, Tier, status_for
+from mm_core.domain.version_records import VersionEvent, VersionRecord
+from mm_core.errors import VersionNotFound
+from mm_core.registry.lifecycle_lookups import (
+    AbTest,
+    VersionFilter,
+    ab_tests,
+    find_family,
+    is_seen,
+    listed_records,
+    require_deployed,
+    require_family,
+    require_record,
+)
+from mm_core.registry.version_roots import VersionRoots
+from mm_core.store import RegistryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What is deployed of a family, since when, by whom and why, and the shadows that run beside it."""
+
+    record: VersionRecord
+    deployment: Deployment
+    challengers: tuple[VersionRecord, ...]
+
+
+class LifecycleReader:
+    """What is registered of versions, and where they stand."""
+
+    def __init__(self, store: RegistryStore, roots: VersionRoots) -> None:
+        self._store = store
+        self._roots = roots
+
+    def record(self, name: str, version: str, caller_tier: Tier | None = None) -> VersionRecord:
+        """Return a version's record; raise `VersionNotFound` that says whether its files are there."""
+        return require_record(self._store.view(), name, version, self._roots, caller_tier)
+
+    def record_by_id(self, model_id: str, caller_tier: Tier | None = None) -> VersionRecord:
+        """Return the record that has an id; raise `VersionNotFound`."""
+        record = self._store.view().lifecycle.record_by_id(model_id)
+        if record is None or not is_seen(record, caller_tier):
+            raise VersionNotFound(
+                f"Model not found: no version has the id '{model_id[:80]}'. List them with GET /api/versions."
+            )
+        return record
+
+    def list(self, wanted: VersionFilter) -> tuple[VersionRecord, ...]:
+        """Return the records that a filter takes, the newest registration first."""
+        return listed_records(self._store.view(), wanted)
+
+    def history(self, name: str, caller_tier: Tier | None = None) -> tuple[VersionEvent, ...]:
+        """Return what happened to a family and the versions that a caller sees, oldest first.
+
+        Raises `VersionNotFound` for an unknown family.
+        """
+        view = self._store.view()
+        family = require_family(view, name)
+        events = view.lifecycle.events(family.name)
+        if caller_tier is None:
+            return events
+        hidden = {
+            record.model_version for record in view.lifecycle.records(family.name) if not is_seen(record, caller_tier)
+        }
+        return tuple(event for event in events if event.version not in hidden)
+
+    def deployed(self, name: str, caller_tier: Tier | None = None) -> Deployed:
+        """Return what is deployed of a family and the shadows beside it; raises `VersionNotFound` where nothing is."""
+        view = self._store.view()
+        record = require_deployed(view, name, caller_tier)
+        *_, current = deployments(view.lifecycle.events(record.model_name))
+        challengers = tuple(
+            other
+            for other in view.lifecycle.records(record.model_name)
+            if other.status is Status.SHADOW and is_seen(other, caller_tier)
+        )
+        return Deployed(record, current, challengers)
+
+    def deployed_at(self, name: str, moment: datetime, caller_tier: Tier | None = None) -> DeployedThen | None:
+        """Return what was deployed at an aware moment, since when, by whom and why; None where nothing was.
+
+        Raises `VersionNotFound` for an unknown family, and where it was a version that the caller does not see.
+        """
+        found = deployed_at(self.history(name), moment)
+        if found is not None and not is_seen(found.record, caller_tier):
+            raise VersionNotFound(
+                f"Model not found: what was deployed of '{name}' then is not there for the tier '{caller_tier}'."
+            )
+        return found
+
+    def ab_tests(self, name: str | None = None) -> tuple[AbTest, ...]:
+        """Return what is deployed beside at least one shadow, of one family or of all."""
+        return tuple(ab_tests(self._store.view(), name))
+
+    def protected(self, name: str) -> dict[str, str]:
+        """Return the versions of a family that no cleanup may take, and why; empty for an unknown family."""
+        view = self._store.view()
+        family = find_family(view, name)
+        records = view.lifecycle.records(family.name) if family is not None else ()
+        return {
+            record.model_version: str(record.status) if record.status.runs else "pinned"
+            for record in records
+            if record.status.runs or record.pinned
+        }
+
+    def status_for_stage(self, record: VersionRecord, stage: Stage) -> Status:
+        """Return the status that a version has to take for a stage."""
+        events = self._store.view().lifecycle.events(record.model_name)
+        was_validated = any(
+            event.version == record.model_version and event.after not in (None, Status.TRAINING, Status.DEPRECATED)
+            for event in events
+        )
+        return status_for(stage, record.status, was_validated=was_validated)

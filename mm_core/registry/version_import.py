@@ -1,0 +1,93 @@
+"""Versions that a `model-registry.json` tells of, brought into the registry in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mm_core.artifacts.readers.model_registry_json import RegistryEntry, read_model_registry
+from mm_core.artifacts.readers.report import FileReport
+from mm_core.domain.lifecycle import Action, ModelType, Status
+from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_version
+from mm_core.errors import BadRequest, CannotPredict, UnreadableArtifact
+from mm_core.registry.deploy_checks import check_predicts
+from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
+from mm_core.registry.lifecycle_lookups import find_family
+from mm_core.registry.version_roots import VersionRoots
+from mm_core.store import RegistryStore, StoreTransaction
+
+FILE = "model-registry.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import left in the registry, in the order of the file, and what was odd, a sentence each."""
+
+    records: tuple[VersionRecord, ...]
+    warnings: tuple[str, ...]
+
+
+def imported_registry(
+    store: RegistryStore, roots: VersionRoots, name: str, data: bytes, beside: Mapping[str, Any], author: Author
+) -> Imported:
+    """Register the versions of a file; what is there already gets its scores and descriptions, and keeps its status.
+
+    The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
+    every other one is ``validated``.
+    """
+    report = FileReport(FILE)
+    try:
+        file = read_model_registry(data, report)
+    except UnreadableArtifact as error:
+        raise BadRequest(f"The file is no {FILE}: {error.detail} {error.remedy} Nothing was stored.") from error
+    warnings = [finding.sentence for finding in report.findings()]
+    new = [parse_new_version(_document(name, entry, beside)) for entry in file.entries]
+    deployable = file.active
+    if deployable is not None:
+        try:
+            check_predicts(roots, store.view(), name, deployable, author, force=False)
+        except CannotPredict as error:
+            warnings.append(f"{deployable} is active in the file and was not deployed: {error.detail}")
+            deployable = None
+    with store.transaction() as transaction:
+        found = []
+        for version, entry in zip(new, file.entries, strict=True):
+            status = Status.DEPLOYED if entry.version == deployable else Status.VALIDATED
+            found.append(_stored(transaction, replace(version, status=status), entry, author, warnings))
+    return Imported(tuple(found), tuple(warnings))
+
+
+def _document(name: str, entry: RegistryEntry, beside: Mapping[str, Any]) -> dict[str, Any]:
+    document = {
+        **beside,
+        "model_name": name,
+        "model_version": entry.version,
+        "validation_score": entry.validation_score,
+        "test_score": entry.test_score,
+    }
+    if entry.algorithm in set(ModelType):
+        document["model_type"] = entry.algorithm
+    return document
+
+
+def _stored(
+    transaction: StoreTransaction, new: NewVersion, entry: RegistryEntry, author: Author, warnings: list[str]
+) -> VersionRecord:
+    family = find_family(transaction, new.model_name)
+    new = replace(new, model_name=family.name) if family is not None else new
+    known = transaction.lifecycle.record(new.model_name, new.model_version)
+    now = now_stamp()
+    if known is not None:
+        kept = {"model_name", "model_version", "status"}
+        fields = {name: getattr(new, name) for name in NewVersion.__dataclass_fields__ if name not in kept}
+        saved = saved_with(transaction, known, fields, Action.UPDATE, author, now)
+        if saved is not known:
+            warnings.append(f"{known.title} was registered already: the entry replaced what was known of it.")
+        return saved
+    if new.status is Status.DEPLOYED:
+        others = [one for one in transaction.lifecycle.records(new.model_name) if one.status is Status.DEPLOYED]
+        if others:
+            warnings.append(f"{others[0].title} stays deployed: {new.model_version} is active in the file alone.")
+            new = replace(new, status=Status.VALIDATED)
+    return created(transaction, new, author, now, entry.registered_at)
