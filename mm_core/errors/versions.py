@@ -1,0 +1,149 @@
+"""Errors about versions, training runs and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound
+from mm_core.spelling import visible
+
+
+class InvalidVersion(BadRequest):
+    """What is said of a version breaks at least one rule; ``problems`` has all of them."""
+
+    title = "Invalid version"
+    code = "INVALID_VERSION"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(map(visible, problems))
+        super().__init__(
+            f"The version has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
+        )
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
+
+
+class NothingToUpdate(BadRequest):
+    """An update that names no field."""
+
+    title = "No fields to update"
+    code = "NO_FIELDS_TO_UPDATE"
+
+
+class InvalidRows(BadRequest):
+    """Rows that cannot be predicted for; ``problems`` has all that is wrong, ``missing`` the features that are."""
+
+    title = "Invalid rows"
+
+    def __init__(self, problems: Sequence[str], missing: Sequence[str] = ()) -> None:
+        self.problems = tuple(map(visible, problems))
+        self.missing = tuple(map(visible, missing))
+        super().__init__(
+            f"The rows have {len(self.problems)} problem(s), nothing was predicted: {'; '.join(problems)}."
+        )
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"problems": self.problems, "missing": self.missing}
+
+
+class RunNotFound(NotFound):
+    """No run has that name below a root; ``sentence`` says so, ``remedy`` what to do."""
+
+    title = "Version not found"
+
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__(f"{sentence} {remedy}")
+        self.sentence = visible(sentence)
+        self.remedy = visible(remedy)
+
+
+class VersionNotFound(NotFound):
+    """No version of that name, or none that is asked for: not registered, not deployed, not for the caller's tier."""
+
+    title = "Model version not found"
+    code = "MODEL_NOT_FOUND"
+
+
+class RootNotManaged(Conflict):
+    """A change was asked for below a directory that nobody gave into our hands."""
+
+    title = "Root not managed"
+
+
+class RunProtected(Conflict):
+    """A run that must not go was to be removed."""
+
+    title = "Version protected"
+
+
+class ModelUnusable(Conflict):
+    """A version's files are damaged, changed, or do not fit each other, so that it cannot predict."""
+
+    title = "Version cannot predict"
+
+
+class AlreadyExists(Conflict):
+    """A version, or another name of a family, is taken; ``existing`` tells by what."""
+
+    title = "Already exists"
+    code = "ALREADY_EXISTS"
+
+    def __init__(self, detail: str, existing: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.existing = dict(existing)
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "existing": self.existing}
+
+
+class IllegalMove(Conflict):
+    """A status that cannot be reached from the present one."""
+
+    title = "No such move"
+    code = "ILLEGAL_MOVE"
+
+
+class CannotPredict(Conflict):
+    """A version that is to be deployed lacks what a prediction needs."""
+
+    title = "Version cannot predict"
+
+    def __init__(self, detail: str, problems: Sequence[str], *, is_missing: bool) -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+        self.code = "MODEL_FILE_MISSING" if is_missing else "CANNOT_PREDICT"
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
+
+
+class RootNotWritten(ModelManagerError):
+    """A run cannot be published into, or removed from, its root."""
+
+    title = "Root not written"
+
+
+class RootBusy(RootNotWritten):
+    """Another process changed the same root for too long."""
+
+    status = 503
+    title = "Root busy"
+
+
+class PredictionFailed(ModelManagerError):
+    """The child process that predicts died, ran too long or grew too large."""
+
+    status = 502
+    title = "Prediction failed"
+
+
+class PredictorBusy(ModelManagerError):
+    """Too many predictions wait already, or the model rests after it ended the process that predicts."""
+
+    status = 503
+    title = "Predictor busy"
