@@ -25,7 +25,7 @@ from tests.store.test_lifecycle_contract import event_of, put, version
 from tests.store.test_repairs import HARMS
 
 PROJECT = Path(__file__).parent.parent.parent
-GOLDEN = Path(__file__).parent / "golden" / "format-4-lifecycle"
+GOLDEN = Path(__file__).parent / "golden" / "format-4"
 CURRENT = Path("lifecycle") / "m" / "current"
 
 
@@ -194,7 +194,8 @@ def test_a_missing_file_keeps_a_change_from_being_stored_in_part(state: Path) ->
 def test_versions_of_format_4_are_read_for_ever(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
-    assert (view.revision, view.scan("m"), view.factor_config("m", "A000")) == (6, make_scan(2), record(1, 0.25)[0])
+    assert (view.revision, view.factor_config("m", "A000")) == (6, record(1, 0.25)[0])
+    assert view.scan("m") == make_scan(2, versions=2)
     lifecycle = view.lifecycle
     assert lifecycle.families() == (Family("m", ("other",)), Family("n"))
     assert lifecycle.records("m") == (

@@ -379,7 +379,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("form", "revision", "kept", "versions"),
-    [("format-1", 2, [], 0), ("format-2", 3, [1], 0), ("format-3", 4, [1], 0), ("format-4", 3, [1], 2)],
+    [("format-1", 2, [], 0), ("format-2", 3, [1], 0), ("format-3", 4, [1], 0), ("format-4", 6, [1], 2)],
 )
 def test_every_format_so_far_is_read_for_ever(
     tmp_path: Path, form: str, revision: int, kept: list[int], versions: int
