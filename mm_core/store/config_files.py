@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
-from mm_core.errors import StoreCorrupt
+from mm_core.store.chains import EachOnce
 from mm_core.store.copies import Copies
 from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
 from mm_core.store.durable import clear_of
@@ -114,9 +114,10 @@ class ConfigFiles:
         """Return the revisions of a symbol's config, oldest first."""
         commits = []
         standing: str | Standing | None = row.standing
-        for_once = _EachOnce(model_name)
+        for_once = EachOnce(f"The configs of model '{model_name}'")
         while standing is not None:
-            for_once.take(standing)
+            if isinstance(standing, str):
+                for_once.take(standing)
             node = self._node(model_name, standing)
             commits.append([revision_value(document) for document in node["revisions"]])
             standing = node["previous"]
@@ -128,7 +129,7 @@ class ConfigFiles:
         What it returns says which files come next; where it returns None, those behind are left out. Raises
         `StoreCorrupt` where a revision is named twice: a chain that leads back has no end.
         """
-        for_once = _EachOnce(model_name)
+        for_once = EachOnce(f"The configs of model '{model_name}'")
         for file in shards.files.values():
             path = self._shard_path(model_name, file)
             data = read(path)
@@ -232,21 +233,6 @@ class ConfigFiles:
 
     def _revision_path(self, model_name: str, file: str) -> Path:
         return file_of_model(self._path, model_name, "revisions", file[-7:-5], name=file)
-
-
-class _EachOnce:
-    """Refuses a revision that was met before."""
-
-    def __init__(self, model_name: str) -> None:
-        self._model_name = model_name
-        self._met: set[str] = set()
-
-    def take(self, standing: str | Standing) -> None:
-        """Note that a revision was met; raise `StoreCorrupt` when it was met before."""
-        if isinstance(standing, str):
-            if standing in self._met:
-                raise StoreCorrupt(f"The configs of model '{self._model_name}' name the revision '{standing}' twice.")
-            self._met.add(standing)
 
 
 def next_row(

@@ -9,7 +9,6 @@ events that are full lie in ``events`` and stay for ever.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -17,12 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mm_core.domain.version_records import FAMILY_NAME, Family, VersionEvent, VersionRecord
+from mm_core.domain.version_records import Family, VersionEvent, VersionRecord
 from mm_core.errors import StoreCorrupt
+from mm_core.store.chains import EachOnce
 from mm_core.store.copies import Copies
 from mm_core.store.durable import clear_of
 from mm_core.store.family_documents import event_document, event_value, record_document, record_value
 from mm_core.store.pending_files import PendingFiles
+from mm_core.store.places import file_of_family
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import REMEDY, read_table, table_bytes, table_documents
 
@@ -33,8 +34,6 @@ REMEMBERED_SHARDS = 2048
 REMEMBERED_EVENTS = 256
 
 CURRENT, FULL = "current", "events"
-
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,200}\.json")
 
 Shard = Mapping[str, VersionRecord]
 """Records by version."""
@@ -96,7 +95,9 @@ class FamilyFiles:
         """Return a family's events, oldest first."""
         parts = []
         place, file = CURRENT, index.events
+        for_once = EachOnce(f"The events of '{index.family.name}'")
         while file is not None:
+            for_once.take(file)
             part = self._events(index.family.name, place, file)
             parts.append(part.events)
             place, file = FULL, part.previous
@@ -141,7 +142,8 @@ class FamilyFiles:
     def walk(self, name: str, index_file: str, read: Callable[[Path], bytes | None]) -> None:
         """Call ``read`` for every file of a family.
 
-        What it returns says which files come next; where it returns None, those behind are left out.
+        What it returns says which files come next; where it returns None, those behind are left out. Raises
+        `StoreCorrupt` where events lead back.
         """
         path = self._current(name, index_file)
         data = read(path)
@@ -151,7 +153,9 @@ class FamilyFiles:
         for file in index.shards.values():
             read(self._current(name, file))
         place, newest = CURRENT, index.events
+        for_once = EachOnce(f"The events of '{name}'")
         while newest is not None:
+            for_once.take(newest)
             path = self._file(name, place, newest)
             data = read(path)
             if data is None:
@@ -213,10 +217,7 @@ class FamilyFiles:
         return self._file(name, CURRENT, file)
 
     def _file(self, name: str, place: str, file: str) -> Path:
-        """Return the path of a family's file; nothing that a state says leads out of its directory."""
-        if FAMILY_NAME.fullmatch(name) is None or _FILE.fullmatch(file) is None:
-            raise StoreCorrupt(f"'{self._path}' has no file '{file[:200]}' of '{name[:200]}', which the state names.")
-        return self._path / name / place / file
+        return file_of_family(self._path, name, place, name=file)
 
 
 def _only(documents: list[dict[str, Any]], path: Path) -> dict[str, Any]:

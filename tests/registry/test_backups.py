@@ -208,7 +208,7 @@ def test_there_is_nothing_to_back_up_before_the_first_commit(registry: Registry,
     assert list(tmp_path.glob("*.zip")) == []
 
 
-@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4-lifecycle"])
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4"])
 def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form: str) -> None:
     golden = Path(__file__).parent.parent / "store" / "golden" / form
     shutil.copytree(golden, tmp_path / "old")

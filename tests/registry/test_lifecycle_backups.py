@@ -33,6 +33,13 @@ def _name(members: Members, kind: str) -> str:
     return next(name for name in members if name.startswith(CURRENT + kind))
 
 
+def _lead_back(members: Members) -> None:
+    """Let the newest events name older ones that name themselves."""
+    newest = _name(members, "events")
+    _swapped(members, newest, b'"previous":null', b'"previous":"older.json"')
+    members[f"lifecycle/{NAME}/events/older.json"] = members[newest]
+
+
 HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
     "no events": (lambda m, _: m.pop(_name(m, "events")), "is missing"),
     "no records": (lambda m, _: m.pop(_name(m, "shard")), "is missing"),
@@ -63,6 +70,7 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
         lambda m, _: _swapped(m, _name(m, "events"), b'"previous":null', b'"previous":"../x.json"'),
         "which the state names",
     ),
+    "events that lead back": (lambda m, _: _lead_back(m), "twice"),
     "a name that leads elsewhere": (
         lambda m, _: m.update({f"lifecycle/{NAME}/../x.json": b"{}"}), "no file of a state"
     ),
