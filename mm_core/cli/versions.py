@@ -97,6 +97,7 @@ def load(version: Annotated[str, typer.Argument()] = LATEST, root: Root = MODELS
 
 @versions_commands.command()
 def delete(
+    context: typer.Context,
     version: str,
     root: Root = MODELS,
     move_latest: Annotated[bool, typer.Option("--move-latest", help="Move latest off it to the newest other.")] = False,
@@ -106,12 +107,13 @@ def delete(
 ) -> None:
     """Delete one version, after asking."""
     with _answered(as_json):
-        plan = versions.plan_delete(root, version, next_latest=move_latest)
+        plan = versions.plan_delete(root, version, _kept_by_registry(context, root), next_latest=move_latest)
         _carry_out(plan, f"Are you sure you want to delete version {version}?", yes, dry_run, as_json)
 
 
 @versions_commands.command()
 def cleanup(
+    context: typer.Context,
     root: Root = MODELS,
     keep: Annotated[int, typer.Option(min=1, help="How many of the newest versions stay.")] = 5,
     yes: Yes = False,
@@ -120,7 +122,7 @@ def cleanup(
 ) -> None:
     """Delete all but the newest versions and the protected ones, after asking."""
     with _answered(as_json):
-        plan = versions.plan_cleanup(root, keep)
+        plan = versions.plan_cleanup(root, keep, _kept_by_registry(context, root))
         if not (plan.removals or plan.protected or plan.leftovers or as_json):
             print_text(f"Only {len(plan.kept)} versions found, nothing to clean up.")
             return
@@ -185,6 +187,12 @@ def _print_pin(version: str, is_pinned: bool, as_json: bool) -> None:
         print_json({"version": version, "pinned": is_pinned})
     else:
         print_text(f"Version {version} is {'pinned' if is_pinned else 'not pinned any more'}.")
+
+
+def _kept_by_registry(context: typer.Context, root: Path) -> versions.Protect:
+    """Say why a version must stay that is deployed, a shadow or pinned; the state is looked at each time."""
+    lifecycle = context.obj.registry.lifecycle
+    return lambda version: lifecycle.reason_to_keep(root / version)
 
 
 def _carry_out(plan: versions.RemovalPlan, question: str, yes: bool, dry_run: bool, as_json: bool) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from mm_core.domain.deployments import DeployedThen, Deployment, deployed_at, deployments
 from mm_core.domain.lifecycle import Stage, Status, Tier, status_for
-from mm_core.domain.version_records import VersionEvent, VersionRecord
+from mm_core.domain.version_records import VersionEvent, VersionRecord, version_id
 from mm_core.errors import VersionNotFound
 from mm_core.registry.lifecycle_lookups import (
     AbTest,
     VersionFilter,
     ab_tests,
-    find_family,
     is_seen,
     listed_records,
     require_deployed,
@@ -100,16 +101,25 @@ class LifecycleReader:
         """Return what is deployed beside at least one shadow, of one family or of all."""
         return tuple(ab_tests(self._store.view(), name))
 
-    def protected(self, name: str) -> dict[str, str]:
-        """Return the versions of a family that no cleanup may take, and why; empty for an unknown family."""
+    def reason_to_keep(self, directory: Path) -> str | None:
+        """Return why no cleanup may take the directory of a version, as a sentence; None where nothing speaks for it.
+
+        Whatever runs or is pinned stays. Where registered roots do not tell in which directory such a version is, it
+        may be this one.
+        """
+        version = version_id(directory.name)
+        if version is None:
+            return None
         view = self._store.view()
-        family = find_family(view, name)
-        records = view.lifecycle.records(family.name) if family is not None else ()
-        return {
-            record.model_version: str(record.status) if record.status.runs else "pinned"
-            for record in records
-            if record.status.runs or record.pinned
-        }
+        for family in view.lifecycle.families():
+            record = view.lifecycle.record(family.name, version)
+            if record is None or not (record.status.runs or record.pinned):
+                continue
+            places = self._roots.paths(view, (family.name, *family.aliases)).get(version)
+            if places is None or os.path.realpath(directory) in map(os.path.realpath, places):
+                stands = f"is {record.status} ({record.status.stage})" if record.status.runs else "is pinned"
+                return f"{record.title} {stands} in the registry."
+        return None
 
     def status_for_stage(self, record: VersionRecord, stage: Stage) -> Status:
         """Return the status that a version has to take for a stage."""

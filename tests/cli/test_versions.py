@@ -16,12 +16,17 @@ from typer.testing import CliRunner, Result
 
 from mm_core import versions
 from mm_core.cli.app import app
+from mm_core.cli.session import Session
 from mm_core.cli.version_texts import size_text
 from mm_core.cli.versions import versions_commands
+from mm_core.domain.lifecycle import Status
+from mm_core.domain.version_records import VersionRecord
+from mm_core.registry.lifecycle_changes import Author
 from tests.versions.conftest import METRICS, metadata, names_below, write_run_below
 
 PROJECT = Path(__file__).parent.parent.parent
 OLD, NEW, NEWEST = "20250724_150634", "20250724_150837", "20250724_150841"
+ANN = Author("ann", "figures were looked at")
 Run = Callable[..., Result]
 
 
@@ -37,11 +42,17 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(root: Path) -> Run:
+def session(tmp_path: Path) -> Session:
+    """A state of its own."""
+    return Session(tmp_path / "data")
+
+
+@pytest.fixture
+def run(root: Path, session: Session) -> Run:
     """Run a command on the root."""
 
     def invoke(*arguments: str, **options: Any) -> Result:
-        return CliRunner().invoke(versions_commands, [*arguments, "--root", str(root)], **options)
+        return CliRunner().invoke(versions_commands, [*arguments, "--root", str(root)], obj=session, **options)
 
     return invoke
 
@@ -202,6 +213,57 @@ def test_what_stays_although_it_was_planned_ends_with_one(
     assert OLD in names_below(root)
 
 
+def _stands(session: Session, name: str, version: str, status: str) -> VersionRecord:
+    """Register a version at a status."""
+    fields = {"model_type": "lstm", "objective": "price_prediction", "target_variable": "t", "prediction_horizon": "1d"}
+    document = {"model_name": name, "model_version": version, "status": status, **fields}
+    return session.registry.lifecycle.register(document, ANN).record
+
+
+def test_what_the_registry_says_is_deployed_a_shadow_or_pinned_is_never_removed(
+    run: Run, root: Path, session: Session
+) -> None:
+    deployed, shadow = _stands(session, "models", OLD, "deployed"), _stands(session, "lstm", NEW, "shadow")
+    for arguments in (("cleanup", "--keep", "1", "--dry-run"), ("cleanup", "--keep", "1", "--yes")):
+        result = run(*arguments)
+        assert result.exit_code == 0
+        assert f"Stays: {OLD}: models {OLD} is deployed (Production) in the registry.\n" in result.stdout
+        assert f"Stays: {NEW}: lstm {NEW} is shadow (Staging) in the registry.\n" in result.stdout
+    result = run("delete", OLD, "--yes")
+    assert (result.exit_code, "is deployed (Production) in the registry." in result.stderr) == (1, True)
+    lifecycle = session.registry.lifecycle
+    deployed, shadow = (lifecycle.move(record, Status.DEPRECATED, ANN) for record in (deployed, shadow))
+    lifecycle.set_pinned(shadow, True, ANN)
+    assert f"Stays: {NEW}: lstm {NEW} is pinned in the registry.\n" in run("cleanup", "--keep", "1", "--yes").stdout
+    assert {name for name in names_below(root) if name.startswith("2025")} == {NEW, NEWEST}
+
+
+def test_a_version_that_is_deployed_after_it_was_planned_stays(
+    run: Run, root: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = versions.execute
+
+    def late(plan: versions.RemovalPlan) -> versions.Removed:
+        _stands(session, "lstm", OLD, "deployed")
+        return real(plan)
+
+    monkeypatch.setattr(versions, "execute", late)
+    result = run("cleanup", "--keep", "1", "--yes")
+    assert result.exit_code == 1
+    assert f"Stayed: {OLD}: lstm {OLD} is deployed (Production) in the registry." in result.stdout
+    assert {name for name in names_below(root) if name.startswith("2025")} == {OLD, NEWEST}
+
+
+def test_nothing_is_removed_while_the_registry_cannot_be_read(run: Run, root: Path, session: Session) -> None:
+    _stands(session, "lstm", OLD, "deployed")
+    (session.settings.data_dir / "registry.json").write_bytes(b"{")
+    before = names_below(root)
+    for arguments in (("cleanup", "--keep", "1", "--yes"), ("delete", OLD, "--yes")):
+        result = run(*arguments)
+        assert (result.exit_code, "is damaged" in result.stderr) == (1, True)
+    assert names_below(root) == before
+
+
 def test_documents_have_the_fields_that_programs_know(run: Run, root: Path) -> None:
     document = _document(run("list", "--json"))
     assert (document["current_version"], document["problem"]) == (NEWEST, None)
@@ -237,12 +299,14 @@ def test_a_root_that_nobody_manages_is_listed_and_never_changed(tmp_path: Path) 
     write_run_below(tmp_path / "models", OLD)
     write_run_below(tmp_path / "models", NEW)
     root = ["--root", str(tmp_path / "models")]
+    state = ["--data-dir", str(tmp_path / "data")]
     assert CliRunner().invoke(app, ["versions", "list", *root]).exit_code == 0
     for command in (["delete", OLD, "--yes"], ["cleanup", "--keep", "1", "--yes"], ["publish", str(tmp_path)]):
-        result = CliRunner().invoke(app, ["versions", *command, *root])
+        result = CliRunner().invoke(app, [*state, "versions", *command, *root])
         assert (result.exit_code, "is read only here" in result.stderr) == (1, True)
     assert CliRunner().invoke(app, ["init", str(tmp_path / "models"), "--json"]).exit_code == 0
-    assert CliRunner().invoke(app, ["versions", "delete", OLD, "--yes", *root]).exit_code == 0
+    assert CliRunner().invoke(app, [*state, "versions", "delete", OLD, "--yes", *root]).exit_code == 0
+    assert not (tmp_path / "data").exists(), "looking into an empty registry makes none"
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["show"], ["cleanup", "--keep", "few"], ["list", "--rot", "x"]])
