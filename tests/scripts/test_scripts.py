@@ -263,6 +263,14 @@ def test_the_container_is_not_root_and_tells_its_health() -> None:
     assert any(line.startswith("HEALTHCHECK ") and "/api/health" in line for line in lines)
 
 
+def test_the_container_holds_every_program() -> None:
+    lines = (PROJECT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = {word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]}
+    programs = {path.name for path in PROJECT.glob("*.py")}
+    assert len(programs) > 2
+    assert programs | {"mm_core", "pages"} <= copied
+
+
 def test_requirements_without_a_lock_are_refused_with_a_sentence(checkout: Path) -> None:
     (checkout / "mine.txt").write_text("bottle\n")
     done = subprocess.run([str(checkout / "setup.sh"), "mine.txt"], capture_output=True, text=True, timeout=30)
