@@ -27,6 +27,7 @@
     │   ├── RunProtected                    409  lists the reasons
     │   ├── ModelUnusable                   409  a version that cannot predict as it is
     │   ├── AlreadyExists                   409  has what exists
+    │   ├── AmbiguousVersion                409  names the directories
     │   ├── IllegalMove                     409  says which moves there are
     │   └── CannotPredict                   409  lists what is wrong
     ├── RevisionConflict                    412
@@ -96,6 +97,7 @@ from mm_core.errors.services import (
 )
 from mm_core.errors.versions import (
     AlreadyExists,
+    AmbiguousVersion,
     CannotPredict,
     IllegalMove,
     InvalidRows,
@@ -115,6 +117,7 @@ from mm_core.errors.versions import (
 __all__ = [
     "AlreadyExists",
     "AmbiguousSymbol",
+    "AmbiguousVersion",
     "BackupRefused",
     "BadRequest",
     "BodyTooLarge",

@@ -100,6 +100,13 @@ class AlreadyExists(Conflict):
         return {"code": self.code, "existing": self.existing}
 
 
+class AmbiguousVersion(Conflict):
+    """A version lies in several directories: nobody can tell which one is meant."""
+
+    title = "Version in several directories"
+    code = "AMBIGUOUS_VERSION"
+
+
 class IllegalMove(Conflict):
     """A status that cannot be reached from the present one."""
 

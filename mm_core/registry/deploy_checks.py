@@ -1,15 +1,42 @@
-"""Whether a version may be deployed: it must be able to predict, as far as registered roots tell."""
+"""Whether a version may be registered or deployed, as far as registered roots tell of its files."""
 
 from __future__ import annotations
 
 from mm_core.domain.findings import Severity
-from mm_core.errors import CannotPredict
+from mm_core.errors import AmbiguousVersion, CannotPredict, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.lifecycle_lookups import names_of
+from mm_core.registry.lifecycle_lookups import SHOWN, names_of
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import StoreView
 
 MISSING_FILES = frozenset({"model-file-missing", "normalizer-missing", "metadata-missing"})
+SHARED_MODEL = "duplicate-model-file"
+
+
+def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
+    """Let a version pass that one directory holds, and one of a family of which no root tells anything.
+
+    Raises `VersionNotFound` where roots hold other versions of the family alone, `AmbiguousVersion` where several
+    directories hold this one.
+    """
+    paths = roots.paths(view, names_of(view, name))
+    if paths and version not in paths:
+        raise VersionNotFound(
+            f"Model not found: registered roots hold {', '.join(list(paths)[:SHOWN])} of '{name}', not {version}. Put "
+            "its directory there, or correct the version; nothing was stored."
+        )
+    check_one_directory(roots, view, name, version)
+
+
+def check_one_directory(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
+    """Raise `AmbiguousVersion` where several directories hold a version."""
+    places = roots.paths(view, names_of(view, name)).get(version, ())
+    if len(places) > 1:
+        listed = " and ".join(f"'{path}'" for path in places[:SHOWN])
+        raise AmbiguousVersion(
+            f"{name} {version} is in {listed}: nobody can tell which one is meant. Keep one of them, refresh its root, "
+            "then register it; nothing was stored."
+        )
 
 
 def check_predicts(
@@ -33,13 +60,26 @@ def check_predicts(
             [f"{name}/{version}/model.txt: the file is missing."],
             is_missing=True,
         )
+    places = paths[version]
+    if len(places) > 1:
+        raise CannotPredict(
+            f"{name} {version} is in {len(places)} directories, and nobody can tell which one is meant. Keep one of "
+            "them and refresh its root, or force it with a note; nothing was changed.",
+            [str(path) for path in places],
+            is_missing=False,
+        )
     errors = [one for one in roots.findings(view, names, version) if one.severity is Severity.ERROR]
     if errors:
         missing = [one.file for one in errors if one.code in MISSING_FILES]
         lost = f" Missing: {', '.join(missing)}." if missing else ""
         raise CannotPredict(
-            f"{name} {version} in '{paths[version]}' cannot predict, for {len(errors)} reason(s): {errors[0].sentence}"
+            f"{name} {version} in '{places[0]}' cannot predict, for {len(errors)} reason(s): {errors[0].sentence}"
             f"{lost} Mend its files, or force it with a note; nothing was changed.",
             [one.sentence for one in errors],
             is_missing=bool(missing),
         )
+
+
+def shared_models(roots: VersionRoots, view: StoreView, name: str, version: str) -> list[str]:
+    """Return a sentence for each version before this one that has the same model, byte for byte."""
+    return [one.sentence for one in roots.findings(view, names_of(view, name), version) if one.code == SHARED_MODEL]

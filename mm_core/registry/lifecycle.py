@@ -28,12 +28,10 @@ from mm_core.errors import (
     IllegalMove,
     InvalidName,
     NothingToUpdate,
-    VersionNotFound,
 )
-from mm_core.registry.deploy_checks import check_predicts
+from mm_core.registry.deploy_checks import check_held, check_predicts, shared_models
 from mm_core.registry.lifecycle_changes import Author, as_it_is_now, created, moved, now_stamp, saved_with, updated
 from mm_core.registry.lifecycle_lookups import (
-    SHOWN,
     AbTest,
     ab_tests,
     find_family,
@@ -68,7 +66,8 @@ class Lifecycle(LifecycleReader):
 
         With ``update``, the scores and the status that ``document`` has are set where the version is there already.
         Raises `InvalidVersion` with every problem, `AlreadyExists`, `VersionNotFound` where registered roots hold other
-        versions of the family and not this one, and as `move`; then nothing is stored.
+        versions of the family and not this one, `AmbiguousVersion` where they hold it twice, and as `move`; nothing is
+        stored then.
         """
         new = parse_new_version(document)
         view = self._store.view()
@@ -76,12 +75,7 @@ class Lifecycle(LifecycleReader):
         known = view.lifecycle.record(family.name, new.model_version) if family is not None else None
         if known is not None:
             return self._registered_again(view, known, document, author, update=update, force=force)
-        on_disk = self._roots.paths(view, names_of(view, new.model_name))
-        if on_disk and new.model_version not in on_disk:
-            raise VersionNotFound(
-                f"Model not found: registered roots hold {', '.join(list(on_disk)[:SHOWN])} of '{new.model_name}', not "
-                f"{new.model_version}. Put its directory there, or correct the version; nothing was stored."
-            )
+        check_held(self._roots, view, new.model_name, new.model_version)
         if new.status is Status.DEPLOYED:
             check_predicts(self._roots, view, new.model_name, new.model_version, author, force=force)
         with self._store.transaction() as transaction:
@@ -91,7 +85,7 @@ class Lifecycle(LifecycleReader):
             if known is not None:
                 raise _exists(transaction, known)  # registered by somebody else just now
             record = created(transaction, new, author, now_stamp())
-            return Registered(record, True, _warnings(record, bool(on_disk)))
+            return Registered(record, True, self._warnings(view, record))
 
     def update(
         self,
@@ -210,9 +204,22 @@ class Lifecycle(LifecycleReader):
         if not update:
             raise _exists(view, known)
         changes = parse_update({name: document[name] for name in UPDATABLE if name in document})
-        is_on_disk = bool(self._roots.paths(view, names_of(view, known.model_name)))
         record = self.update(known, changes, author, force=force)
-        return Registered(record, False, _warnings(record, is_on_disk))
+        return Registered(record, False, self._warnings(view, record))
+
+    def _warnings(self, view: StoreView, record: VersionRecord) -> tuple[str, ...]:
+        name, version = record.model_name, record.model_version
+        found = shared_models(self._roots, view, name, version)
+        if not is_model_name(name):
+            found.append(
+                f"'{name}' is not in kebab-case, such as sentiment-fusion: it must equal the directory's name."
+            )
+        if not self._roots.paths(view, names_of(view, name)):
+            found.append(
+                f"No registered root holds versions of '{name}': whether the files of {version} are there is not "
+                "known. Register their root."
+            )
+        return tuple(found)
 
     def _check_move(self, record: VersionRecord, status: Status, author: Author, *, force: bool) -> None:
         """Raise what keeps a version from a status, as far as it can be told before the transaction."""
@@ -242,17 +249,3 @@ def _exists(view: StoreView, record: VersionRecord) -> AlreadyExists:
         f"status (--update, or PATCH /api/versions/{record.model_id}), or {another}.",
         {"model_id": record.model_id, "status": str(record.status)},
     )
-
-
-def _warnings(record: VersionRecord, is_on_disk: bool) -> tuple[str, ...]:
-    found = []
-    if not is_model_name(record.model_name):
-        found.append(
-            f"'{record.model_name}' is not in kebab-case, such as sentiment-fusion: it must equal the directory's name."
-        )
-    if not is_on_disk:
-        found.append(
-            f"No registered root holds versions of '{record.model_name}': whether the files of {record.model_version} "
-            "are there is not known. Register their root."
-        )
-    return tuple(found)

@@ -111,9 +111,9 @@ def require_record(
         )
     known = [record.model_version for record in view.lifecycle.records(family.name)] if family is not None else []
     listed = f" (registered: {', '.join(known[:SHOWN])})" if known else ""
-    path = roots.paths(view, names_of(view, name)).get(canonical) if FAMILY_NAME.fullmatch(name) else None
-    if path is not None:
-        where = f"Its directory exists, '{path}'"
+    paths = roots.paths(view, names_of(view, name)).get(canonical, ()) if FAMILY_NAME.fullmatch(name) else ()
+    if paths:
+        where = "Its directory exists, " + " and ".join(f"'{path}'" for path in paths[:SHOWN])
     else:
         where = "No registered root holds its directory; once it is there"
     raise VersionNotFound(

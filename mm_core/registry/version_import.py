@@ -11,7 +11,7 @@ from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.lifecycle import Action, ModelType, Status
 from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_version
 from mm_core.errors import BadRequest, CannotPredict, UnreadableArtifact
-from mm_core.registry.deploy_checks import check_predicts
+from mm_core.registry.deploy_checks import check_one_directory, check_predicts
 from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
 from mm_core.registry.lifecycle_lookups import find_family
 from mm_core.registry.version_roots import VersionRoots
@@ -34,7 +34,7 @@ def imported_registry(
     """Register the versions of a file; what is there already gets its scores and descriptions, and keeps its status.
 
     The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
-    every other one is ``validated``.
+    every other one is ``validated``. Raises `AmbiguousVersion` where registered roots hold one of them twice.
     """
     report = FileReport(FILE)
     try:
@@ -43,6 +43,8 @@ def imported_registry(
         raise BadRequest(f"The file is no {FILE}: {error.detail} {error.remedy} Nothing was stored.") from error
     warnings = [finding.sentence for finding in report.findings()]
     new = [parse_new_version(_document(name, entry, beside)) for entry in file.entries]
+    for version in new:
+        check_one_directory(roots, store.view(), name, version.model_version)
     deployable = file.active
     if deployable is not None:
         try:

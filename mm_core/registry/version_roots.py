@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from mm_core.domain.findings import Finding
+from mm_core.domain.groups import Scan
+from mm_core.domain.models import RegisteredModel
 from mm_core.domain.versions import Version
 from mm_core.store import StoreView
 
@@ -14,35 +17,42 @@ from mm_core.store import StoreView
 class VersionRoots(Protocol):
     """What the lifecycle of versions asks about files; ``names`` are a family's name and its other names."""
 
-    def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, Path]:
-        """Return the directory of each version of a family; empty where no registered root holds any."""
+    def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, tuple[Path, ...]]:
+        """Return the directories of each version of a family: several where nobody can tell which one is meant.
+
+        Empty where no registered root holds any.
+        """
 
     def findings(self, view: StoreView, names: Collection[str], version: str) -> tuple[Finding, ...]:
-        """Return what is wrong with the files of one of these versions."""
+        """Return what is wrong with the files of one of these versions, what it shares with others included."""
 
 
 class ScannedRoots:
-    """Looks into the scans: of two that hold a version, the one of the first registration by name counts."""
+    """Looks into the scans; a directory that several registrations reach is one."""
 
-    def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, Path]:
-        """Return the directory of each version of a family."""
-        return {name: path for name, (path, _) in self._versions(view, names).items()}
+    def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, tuple[Path, ...]]:
+        """Return the directories of each version of a family, in the order of the registrations' names."""
+        found: dict[str, dict[str, Path]] = {}
+        for model, _, version in _scanned(view, names):
+            path = Path(model.root_path) / version.path
+            found.setdefault(version.name, {}).setdefault(os.path.realpath(path), path)
+        return {name: tuple(paths.values()) for name, paths in found.items()}
 
     def findings(self, view: StoreView, names: Collection[str], version: str) -> tuple[Finding, ...]:
-        """Return what the last scan found wrong with the files of a version."""
-        found = self._versions(view, names).get(version)
-        return found[1].findings if found is not None else ()
-
-    def _versions(self, view: StoreView, names: Collection[str]) -> dict[str, tuple[Path, Version]]:
-        found: dict[str, tuple[Path, Version]] = {}
-        for root, registered_as, version in _scanned(view):
-            if (version.model_name or registered_as) in names:
-                found.setdefault(version.name, (root / version.path, version))
-        return found
+        """Return what the last scan found wrong with the files of a version; of several, the first registration's."""
+        for _, scan, found in _scanned(view, names):
+            if found.name == version:
+                shared = (one for one in scan.twins if f"{one.file}/".startswith(f"{found.path}/"))
+                return (*found.findings, *shared)
+        return ()
 
 
-def _scanned(view: StoreView) -> Iterator[tuple[Path, str, Version]]:
+def _scanned(view: StoreView, names: Collection[str]) -> Iterator[tuple[RegisteredModel, Scan, Version]]:
+    """Yield each version of a family that a scan holds, with its registration."""
     for model in view.models():
         scan = view.scan(model.name)
-        for version in scan.versions.values() if scan is not None else ():
-            yield Path(model.root_path), model.name, version
+        if scan is None:
+            continue
+        for version in scan.versions.values():
+            if (version.model_name or model.name) in names:
+                yield model, scan, version

@@ -301,6 +301,18 @@ def test_a_version_whose_files_are_missing_is_409_with_the_expected_path(
     assert _json(_move(client, "v1.0.0", "deployed", force=True))["status"] == "deployed"
 
 
+def test_a_version_in_two_directories_is_409_and_names_them(client: Client, registry: Registry, tmp_path: Path) -> None:
+    directories = [tmp_path / "models" / NAME / version for version in ("1.0.0", "v1.0.0")]
+    for directory in directories:
+        directory.mkdir(parents=True)
+        (directory / "metadata.json").write_text("{}")
+    registry.registrations.register("all", str(tmp_path / "models"))
+    problem = _json(client.post("/api/versions", json=FIELDS), 409)
+    assert problem["code"] == "AMBIGUOUS_VERSION"
+    assert all(f"'{directory}'" in problem["detail"] for directory in directories)
+    assert _json(client.get("/api/versions"))["items"] == []
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_two_promoters_at_once_leave_one_deployed_and_lose_no_event(
     start_server: Callable[..., RunningServer], workers: str

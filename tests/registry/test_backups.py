@@ -218,6 +218,10 @@ def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form:
     new.backups.restore(tmp_path / "backup.zip")
     assert new.view().scan("m") == old.view().scan("m")
     assert new.view().factor_config("m", "A000") == old.view().factor_config("m", "A000")
+    before, after = old.view().lifecycle, new.view().lifecycle
+    assert after.families() == before.families()
+    assert (after.records("m"), after.events("m")) == (before.records("m"), before.events("m"))
+    assert bool(after.records("m")) is (form == "format-4")
 
 
 def test_a_backup_is_made_and_restored_whatever_the_clock_says(

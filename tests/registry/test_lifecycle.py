@@ -461,16 +461,21 @@ def test_another_name_stands_for_a_family_where_it_is_said_and_nowhere_else(
     assert [one.action for one in lifecycle.history(NAME) if not one.version] == [Action.ALIAS, Action.UNALIAS]
 
 
-def test_what_runs_or_is_pinned_is_protected_from_cleanups(lifecycle: Lifecycle, make: Make) -> None:
+def test_what_runs_or_is_pinned_is_kept_from_cleanups(lifecycle: Lifecycle, make: Make) -> None:
     make("v1.0.0", Status.DEPRECATED)
     make("v1.1.0", Status.SHADOW)
     make("v1.2.0", Status.DEPLOYED)
     pinned = lifecycle.set_pinned(make("v1.3.0"), True, ANN)
     assert pinned.pinned
-    assert lifecycle.protected(NAME) == {"v1.1.0": "shadow", "v1.2.0": "deployed", "v1.3.0": "pinned"}
+    reasons = {version: lifecycle.reason_to_keep(Path("models", version)) for version in ("1.0.0", "1.1.0", "v1.2.0")}
+    assert reasons == {
+        "1.0.0": None,
+        "1.1.0": f"{NAME} v1.1.0 is shadow (Staging) in the registry.",
+        "v1.2.0": f"{NAME} v1.2.0 is deployed (Production) in the registry.",
+    }
+    assert lifecycle.reason_to_keep(Path("v1.3.0")) == f"{NAME} v1.3.0 is pinned in the registry."
     assert not lifecycle.set_pinned(pinned, False, ANN).pinned
-    assert list(lifecycle.protected(NAME)) == ["v1.1.0", "v1.2.0"]
-    assert lifecycle.protected("unknown") == {}
+    assert lifecycle.reason_to_keep(Path("v1.3.0")) is None
 
 
 def test_a_stage_is_asked_for_by_what_the_version_has_been(lifecycle: Lifecycle, make: Make) -> None:

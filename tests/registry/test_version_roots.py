@@ -1,19 +1,27 @@
-"""What the scans of registered roots tell of the files of a family's versions."""
+"""What the scans of registered roots tell of the files of a family's versions, and what is refused because of it."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mm_core.domain.lifecycle import Status
+from mm_core.errors import AmbiguousVersion, BadRequest, CannotPredict, VersionNotFound
 from mm_core.registry import Registry
+from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.version_roots import ScannedRoots
 from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
+from tests.registry.test_lifecycle import ANN, BESIDE, FIELDS, NAME
+from tests.versions.conftest import write_run_below
 
 __all__ = ["lightgbm_booster", "write_version"]
 
-NAME = "sentiment-fusion"
 ROOTS = ScannedRoots()
+RUN = "20250724_150837"
 
 
 @pytest.fixture
@@ -25,13 +33,17 @@ def root(registry: Registry, write_version: WriteVersion) -> Path:
     return root
 
 
+def _fields(version: str, **others: Any) -> dict[str, Any]:
+    return {**FIELDS, "model_version": version, **others}
+
+
 def _codes(registry: Registry, version: str) -> list[str]:
     return [finding.code for finding in ROOTS.findings(registry.view(), [NAME], version) if finding.severity == "error"]
 
 
 def test_directories_of_versions_are_found_by_any_name_of_their_family(registry: Registry, root: Path) -> None:
     found = ROOTS.paths(registry.view(), ["another", NAME])
-    assert found == {"v1.0.0": root / NAME / "v1.0.0", "v1.1.0": root / NAME / "1.1.0"}
+    assert found == {"v1.0.0": (root / NAME / "v1.0.0",), "v1.1.0": (root / NAME / "1.1.0",)}
     assert ROOTS.paths(registry.view(), ["another"]) == {}
 
 
@@ -40,11 +52,13 @@ def test_versions_right_below_a_root_are_of_its_registration(registry: Registry,
     assert set(ROOTS.paths(registry.view(), ["early-signal"])) == {"v1.0.0", "v1.1.0"}
 
 
-def test_the_first_of_two_registrations_that_hold_a_version_counts(registry: Registry, root: Path) -> None:
+def test_a_directory_that_several_registrations_reach_is_one(registry: Registry, root: Path) -> None:
     registry.registrations.register("again", str(root))
-    assert ROOTS.paths(registry.view(), [NAME])["v1.0.0"] == root / NAME / "v1.0.0"
-    registry.registrations.delete("all")
-    registry.registrations.delete("again")
+    registry.registrations.register(NAME, str(root / NAME))
+    assert ROOTS.paths(registry.view(), [NAME])["v1.0.0"] == (root / NAME / "v1.0.0",)
+    assert registry.lifecycle.register(_fields("v1.0.0", status="deployed"), ANN).is_new
+    for name in ("all", "again", NAME):
+        registry.registrations.delete(name)
     assert ROOTS.paths(registry.view(), [NAME]) == {}
     assert _codes(registry, "v1.0.0") == []
 
@@ -52,3 +66,118 @@ def test_the_first_of_two_registrations_that_hold_a_version_counts(registry: Reg
 def test_a_whole_version_has_no_errors_and_a_broken_one_says_what_is_missing(registry: Registry, root: Path) -> None:
     assert _codes(registry, "v1.0.0") == []
     assert _codes(registry, "v1.1.0") == ["model-file-missing"]
+
+
+def test_a_whole_version_is_deployed_and_one_without_its_model_only_by_force_with_a_reason(
+    registry: Registry, root: Path
+) -> None:
+    lifecycle = registry.lifecycle
+    whole = lifecycle.register(_fields("v1.0.0", status="validated"), ANN).record
+    broken = lifecycle.register(_fields("1.1.0", status="validated"), ANN).record
+    assert lifecycle.move(whole, Status.DEPLOYED, ANN).status is Status.DEPLOYED
+    with pytest.raises(CannotPredict) as raised:
+        lifecycle.move(broken, Status.DEPLOYED, ANN)
+    assert (raised.value.code, str(root / NAME / "1.1.0") in raised.value.detail) == ("MODEL_FILE_MISSING", True)
+    with pytest.raises(BadRequest, match="a note is needed"):
+        lifecycle.move(broken, Status.DEPLOYED, Author("ann"), force=True)
+    assert lifecycle.deployed(NAME).record == lifecycle.record(NAME, "v1.0.0")
+    assert lifecycle.move(broken, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
+
+
+def test_a_version_in_two_directories_is_registered_once_one_of_them_is_gone(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    write_version("v1.1.0")
+    registry.registrations.refresh("all")
+    assert ROOTS.paths(registry.view(), [NAME])["v1.1.0"] == (root / NAME / "1.1.0", root / NAME / "v1.1.0")
+    for version in ("v1.1.0", "1.1.0"):
+        with pytest.raises(AmbiguousVersion) as raised:
+            registry.lifecycle.register(_fields(version), ANN)
+        error = raised.value
+        assert (error.status, error.members) == (409, {"code": "AMBIGUOUS_VERSION"})
+        assert f"'{root / NAME / '1.1.0'}' and '{root / NAME / 'v1.1.0'}'" in error.detail
+    assert registry.view().lifecycle.families() == ()
+    with pytest.raises(VersionNotFound, match=r"'.*/1\.1\.0' and '.*/v1\.1\.0'"):
+        registry.lifecycle.record(NAME, "v1.1.0")
+    shutil.rmtree(root / NAME / "1.1.0")
+    registry.registrations.refresh("all")
+    assert registry.lifecycle.register(_fields("v1.1.0", status="deployed"), ANN).record.status is Status.DEPLOYED
+
+
+def test_copies_of_a_version_in_two_registered_roots_are_ambiguous(
+    registry: Registry, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path / "copy")
+    registry.registrations.register("copy", str(tmp_path / "copy"))
+    with pytest.raises(AmbiguousVersion):
+        registry.lifecycle.register(_fields("v1.0.0"), ANN)
+
+
+def test_a_version_that_got_a_twin_is_not_deployed_unless_forced_with_a_reason(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    lifecycle = registry.lifecycle
+    record = lifecycle.register(_fields("v1.0.0", status="validated"), ANN).record
+    write_version("1.0.0")
+    registry.registrations.refresh("all")
+    assert "duplicate-version" in [one.code for one in registry.view().scan("all").twins]
+    with pytest.raises(CannotPredict) as raised:
+        lifecycle.move(record, Status.DEPLOYED, ANN)
+    assert raised.value.code == "CANNOT_PREDICT"
+    assert raised.value.problems == (str(root / NAME / "1.0.0"), str(root / NAME / "v1.0.0"))
+    with pytest.raises(BadRequest, match="a note is needed"):
+        lifecycle.update(record, {"status": Status.DEPLOYED}, Author("ann"), force=True)
+    assert lifecycle.move(record, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
+
+
+def test_a_file_with_a_version_in_two_directories_is_not_imported(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    write_version("1.0.0")
+    registry.registrations.refresh("all")
+    entries = [{"model_version": version, "algorithm": "LightGBM"} for version in ("v1.1.0", "v1.0.0")]
+    before = registry.view().revision
+    with pytest.raises(AmbiguousVersion, match=r"sentiment-fusion v1\.0\.0 is in"):
+        registry.lifecycle.import_file(NAME, json.dumps({"models": entries}).encode(), BESIDE, ANN)
+    assert registry.view().revision == before
+
+
+def test_a_version_with_the_model_of_another_one_is_registered_with_a_warning(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    write_version("v1.2.0")
+    registry.registrations.refresh("all")
+    assert registry.lifecycle.register(_fields("v1.0.0"), ANN).warnings == ()
+    (warning,) = registry.lifecycle.register(_fields("v1.2.0"), ANN).warnings
+    assert "the same model, byte for byte" in warning
+
+
+def test_a_run_that_is_deployed_a_shadow_or_pinned_stays_whether_or_not_its_root_is_registered(
+    registry: Registry, tmp_path: Path
+) -> None:
+    lifecycle, root = registry.lifecycle, tmp_path / "all" / "models"
+    directory = write_run_below(root, RUN)
+    assert lifecycle.reason_to_keep(directory) is None
+    record = lifecycle.register(_fields(RUN, status="shadow", model_name="lstm"), ANN).record
+    assert lifecycle.reason_to_keep(directory) == f"lstm {RUN} is shadow (Staging) in the registry."
+    registry.registrations.register("all", str(root.parent))
+    assert lifecycle.reason_to_keep(directory) is not None, "no root tells where the runs of lstm are"
+    lifecycle.set_alias("lstm", "models", ANN)
+    assert lifecycle.reason_to_keep(directory) is not None
+    record = lifecycle.move(record, Status.DEPLOYED, ANN, force=True)
+    assert lifecycle.reason_to_keep(directory) == f"lstm {RUN} is deployed (Production) in the registry."
+    record = lifecycle.set_pinned(lifecycle.move(record, Status.DEPRECATED, ANN), True, ANN)
+    assert lifecycle.reason_to_keep(directory) == f"lstm {RUN} is pinned in the registry."
+    lifecycle.set_pinned(record, False, ANN)
+    assert lifecycle.reason_to_keep(directory) is None
+
+
+def test_a_run_of_the_same_name_in_another_directory_does_not_stay_for_it(registry: Registry, tmp_path: Path) -> None:
+    mine, other = (write_run_below(tmp_path / name / "models", RUN) for name in ("mine", "other"))
+    registry.registrations.register("all", str(tmp_path / "mine"))
+    registry.lifecycle.register(_fields(RUN, model_name="models", status="shadow"), ANN)
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    assert registry.lifecycle.reason_to_keep(mine) is not None
+    assert registry.lifecycle.reason_to_keep(tmp_path / "link" / "models" / RUN) is not None
+    assert registry.lifecycle.reason_to_keep(other) is None
+    assert registry.lifecycle.reason_to_keep(mine.parent) is None
