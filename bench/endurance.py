@@ -14,8 +14,8 @@ from scipy.stats import linregress
 
 LONGEST_WARM_UP_SECONDS = 900.0
 WARM_UP_SHARE = 0.5
-"""What is bounded fills first: 256 revisions of configs, 24 MiB of answers and bodies, the arenas of each thread. At
-four saves a second the owner grew from 95 MB after seven minutes to 116 MB after seventeen, and no further."""
+"""What is bounded fills first: 256 revisions of configs, 24 MiB of answers and bodies, heads of requests, the arenas of
+each thread. At four saves a second the owner grew from 95 MB after seven minutes to 116 MB after seventeen."""
 
 SHORTEST_JUDGED_SECONDS = 600.0
 """Of a run whose slopes are verdicts: in a shorter one caches still fill, and a MB is hundreds an hour."""

@@ -19,7 +19,8 @@ from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import UnreadableArtifact
 from tests.attacks.booster_loader import Loader, is_crash
 from tests.attacks.hostile_models import alterations, sound_models, trees_of
-from tests.attacks.test_hostile_models import ARCHIVES, KINDS
+from tests.attacks.test_hostile_models import KINDS
+from tests.honest_pickles import EIGHT_GENERATIONS
 
 OF_VECTORS = ("leaf_weights", "loss_changes", "sum_hessian", "split_type")
 
@@ -69,7 +70,7 @@ def test_whatever_is_taken_out_made_null_renamed_or_emptied_is_refused_or_loads(
 
 
 def _vectors(generation: str) -> bytes:
-    with tarfile.open(ARCHIVES[1]) as archive:
+    with tarfile.open(EIGHT_GENERATIONS) as archive:
         content = archive.extractfile(f"./{generation}/vec.p2_model.pkl")
         assert content is not None
         return read_model_json(content.read())
