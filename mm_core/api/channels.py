@@ -111,7 +111,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _RefusalTask
     sent_bytes = 0
     behind: tuple[float, int] | None = None
-    """Since when an answer waits for its reader, and what had been sent by then."""
+    """Since when something has been waiting for its reader, and what had been sent by then."""
 
     opened_at: float
     active_at: float
@@ -274,10 +274,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def _flush_some(self, do_close: bool = True) -> bool:
         """Send what waits, one thread at a time: waitress takes no lock where no request runs, and the thread that has
-        just ended one may be asking for the next one's body; both would send the same bytes.
+        just ended one may be asking for the next one's body; both would send the same bytes. What is left for a
+        connection that has ended goes nowhere.
         """
         with self.outbuf_lock:
-            has_sent = bool(super()._flush_some(do_close))
+            has_sent = self.socket is not None and bool(super()._flush_some(do_close))
+            if not self.total_outbufs_len:
+                self.behind = None
         if has_sent:
             self.active_at = time.monotonic()
         return has_sent

@@ -35,8 +35,6 @@ class Patience:
             request = channel.request
             if channel.total_outbufs_len:
                 self._look_at_reader(channel, moment)
-            else:
-                channel.behind = None
             if channel.total_outbufs_len or channel.requests:
                 if request is not None:
                     request.began = moment  # nothing is read meanwhile: the delay is ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,50 +126,55 @@ class Housekeeping:
         ``grace_seconds`` is how old is not young, `GRACE_SECONDS` for models and `PAYLOAD_GRACE_SECONDS` for payloads
         where it is not given.
         """
-        now = time.time()
-        before = now - (GRACE_SECONDS if grace_seconds is None else grace_seconds)
-        wanted = self._model_digests()
-        orphans = [
-            (self._models, entry)
-            for entry in self._models.entries()
-            if entry.modified_at < before and entry.name not in wanted
-        ]
-        before = now - (PAYLOAD_GRACE_SECONDS if grace_seconds is None else grace_seconds)
-        orphans += [(self._payloads, entry) for entry in self._stale_payloads(before, wanted)]
-        return CleanupPlan(tuple(orphans))
+        return CleanupPlan(tuple(self._orphans(grace_seconds)))
 
     def execute(self, plan: CleanupPlan) -> int:
         """Remove what ``plan`` lists, is still an orphan and was not made again; return how many bytes were freed."""
-        still = {entry.path: entry for _, entry in self.plan_cleanup(0.0).orphans}
+        planned = {entry for _, entry in plan.orphans}
         freed = 0
-        for directory, entry in plan.orphans:
-            if still.get(entry.path) == entry and directory.remove(entry):
+        for directory, entry in [orphan for orphan in self._orphans(0.0) if orphan[1] in planned]:
+            if directory.remove(entry):
                 freed += entry.size_bytes
         return freed
+
+    def _orphans(self, grace_seconds: float | None) -> Iterator[tuple[BlobDirectory, BlobEntry]]:
+        now = time.time()
+        models = self._model_digests()
+        before = now - (GRACE_SECONDS if grace_seconds is None else grace_seconds)
+        for entry in self._models.entries():
+            if entry.modified_at < before and entry.name not in models:
+                yield self._models, entry
+        before = now - (PAYLOAD_GRACE_SECONDS if grace_seconds is None else grace_seconds)
+        kept = self._kept_payloads(before, models)
+        for entry in self._payloads.entries():
+            if entry.modified_at < before and entry.name not in kept:
+                yield self._payloads, entry
 
     def _model_digests(self) -> frozenset[str]:
         view = self._store.view()
         return frozenset[str]().union(*(view.kept_digests(model.name) for model in view.models()))
 
-    def _stale_payloads(self, before: float, models: frozenset[str]) -> list[BlobEntry]:
-        """Return payload blobs that are not published, are not made of ``models`` as ONNX, and are older."""
-        entries = list(self._payloads.entries())
-        notes_of_onnx = {onnx_note(sha256) for sha256 in models}
-        fresh = {entry.name for entry in entries if entry.modified_at >= before} | notes_of_onnx
-        fresh |= {handle.key for handle in self._published.handles()}
-        for entry in entries:
-            if entry.name not in fresh:
+    def _kept_payloads(self, before: float, models: frozenset[str]) -> set[str]:
+        """Return the names of payload blobs that are published, made of ``models`` as ONNX, or named by a young note.
+
+        Names alone are held, not entries: at four saves a second there are some ten thousand files of payloads that
+        are too young to be removed.
+        """
+        kept = {onnx_note(sha256) for sha256 in models} | {handle.key for handle in self._published.handles()}
+        for entry in self._payloads.entries():
+            if entry.suffix not in (".json", ONNX_NOTE) or (entry.name not in kept and entry.modified_at < before):
                 continue
-            if entry.suffix == ".json":
-                note = self._payloads.get_named(entry.name, ".json")
-                try:
-                    handle = strict_json.decode_as(note or b"", PayloadHandle)
-                except strict_json.NotJson:
-                    continue
-                fresh |= set(handle.stored.values())
-            elif entry.suffix == ONNX_NOTE and (note := self._payloads.get_named(entry.name, ONNX_NOTE)) is not None:
-                fresh.add(note.decode("ascii", "replace"))
-        return [entry for entry in entries if entry.name not in fresh]
+            note = self._payloads.get_named(entry.name, entry.suffix)
+            if note is None:
+                continue
+            if entry.suffix == ONNX_NOTE:
+                kept.add(note.decode("ascii", "replace"))
+                continue
+            try:
+                kept.update(strict_json.decode_as(note, PayloadHandle).stored.values())
+            except strict_json.NotJson:
+                continue
+        return kept
 
 
 class Cleaner(BackgroundThread):

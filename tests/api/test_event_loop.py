@@ -6,14 +6,18 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from mm_core.api import listening
 from mm_core.api.process import OPEN_FILES
+from mm_core.settings import Settings
 from tests.api.conftest import RunningServer, register, wait_until_published
+from tests.attacks.in_process import served_here
 
 Start = Callable[..., RunningServer]
 ASK = b"HEAD /api/models/m/model/SOLUSDT HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -75,6 +79,18 @@ def test_a_half_request_waits_and_costs_nobody_anything(server: RunningServer) -
         for _ in range(20):
             assert _ask(whole).startswith(b"HTTP/1.1 200")
         assert _ask(half, ASK[20:]).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+def test_who_reads_each_answer_at_once_is_no_slow_reader_however_long_the_answers_take(settings: Settings) -> None:
+    def slow(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        time.sleep(0.6)  # so the loop looks when an answer is there to be sent, each time
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"{}"]
+
+    with served_here(slow, replace(settings, request_seconds=1.0)) as url, httpx.Client(base_url=url) as client:
+        for _ in range(6):
+            assert client.get("/").content == b"{}"
 
 
 def test_a_loop_without_events_uses_no_processor_time(server: RunningServer) -> None:

@@ -16,7 +16,9 @@ import pytest
 
 from tests.api.conftest import RunningServer, register, servers_below, wait_until_published
 from tests.api.nginx import nginx_before
+from tests.attacks.booster_loader import Loader
 from tests.attacks.bystander import Bystander
+from tests.attacks.hostile_models import sound_models
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
 
@@ -91,6 +93,19 @@ def target_below(
         assert told.failures == ()
         assert told.slowest_of_all_seconds < slowest_seconds
         assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, bytes]:
+    """Sound models of every kind."""
+    return sound_models()
+
+
+@pytest.fixture(scope="module")
+def loader() -> Iterator[Loader]:
+    """XGBoost in a process that may die of what it loads."""
+    with Loader() as loader:
+        yield loader
 
 
 @pytest.fixture(scope="module", params=DOORS.values(), ids=DOORS.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mm_core.errors import PayloadUnavailable, UnreadableArtifact
 from mm_core.registry import Registry
 from tests.attacks.booster_loader import Loader, is_crash
 from tests.attacks.fuzz_models import fuzz
-from tests.attacks.hostile_models import chain_of_nodes, sound_models, trees_of
+from tests.attacks.hostile_models import chain_of_nodes, trees_of
 from tests.honest_pickles import archived
 
 OLD_VECTORS = tuple(f"{generation}/vec.p2_model.pkl" for generation in ("p20_n125", "p23_n22", "p30_n2"))
@@ -39,17 +39,6 @@ KINDS = (
 )
 
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture(scope="module")
-def models() -> dict[str, bytes]:
-    return sound_models()
-
-
-@pytest.fixture(scope="module")
-def loader() -> Iterator[Loader]:
-    with Loader() as loader:
-        yield loader
 
 
 def test_every_kind_of_sound_model_is_taken_and_loads(models: dict[str, bytes], loader: Loader) -> None:

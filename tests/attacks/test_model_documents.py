@@ -6,7 +6,6 @@ import json
 import re
 import tarfile
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,22 +17,11 @@ from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.errors import UnreadableArtifact
 from tests.attacks.booster_loader import Loader, is_crash
-from tests.attacks.hostile_models import alterations, sound_models, trees_of
+from tests.attacks.hostile_models import alterations, trees_of
 from tests.attacks.test_hostile_models import KINDS
 from tests.honest_pickles import EIGHT_GENERATIONS
 
 OF_VECTORS = ("leaf_weights", "loss_changes", "sum_hessian", "split_type")
-
-
-@pytest.fixture(scope="module")
-def models() -> dict[str, bytes]:
-    return sound_models()
-
-
-@pytest.fixture(scope="module")
-def loader() -> Iterator[Loader]:
-    with Loader() as loader:
-        yield loader
 
 
 def _read(model: bytes) -> int:

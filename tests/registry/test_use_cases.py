@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -347,16 +348,32 @@ def test_a_model_that_comes_into_service_while_blobs_are_removed_keeps_its_own(
     _make_old(settings.data_dir / "blobs")
     plan = registry.housekeeping.plan_cleanup()
     assert len(plan.orphans) == 1
-    plan_cleanup = registry.housekeeping.plan_cleanup
+    found = registry.housekeeping._orphans
 
-    def plan_again(grace_seconds: float) -> object:
-        again = plan_cleanup(grace_seconds)
+    def find_again(grace_seconds: float) -> Iterable[object]:
+        again = list(found(grace_seconds))
         registry.registrations.register("m", str(root))
         return again
 
-    monkeypatch.setattr(registry.housekeeping, "plan_cleanup", plan_again)
+    monkeypatch.setattr(registry.housekeeping, "_orphans", find_again)
     assert registry.housekeeping.execute(plan) == 0
     assert plan.orphans[0][1].path.exists()
+
+
+def test_young_payloads_cost_a_cleaning_next_to_no_memory(registry: Registry, settings: Settings) -> None:
+    blobs = BlobDirectory(settings.data_dir / "blobs" / "payloads")
+    count = 3000
+    for number in range(count):
+        path = blobs.location(f"{number * 7919:064x}"[::-1], ".gzip")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    tracemalloc.start()
+    try:
+        assert registry.housekeeping.plan_cleanup().orphans == ()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * count  # entries held for each of them took 640 bytes
 
 
 def test_a_blob_that_is_put_while_it_is_removed_is_there_afterwards(
