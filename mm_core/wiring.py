@@ -12,9 +12,11 @@ from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
+from mm_core.registry.prepared_bodies import PreparedBodies
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
@@ -29,20 +31,25 @@ def open_registry(settings: Settings) -> Registry:
     payload_blobs = BlobDirectory(data_dir / "blobs" / "payloads")
     limits = ReadingLimits(model_bytes=settings.max_model_bytes, file_bytes=settings.max_file_bytes)
     registrations = Registrations(store, model_blobs, limits, settings.artifact_roots)
-    payloads = Payloads(store, model_blobs, payload_blobs, OnnxConverter(), limits, settings.cache_bytes)
+    bodies = PreparedBodies(payload_blobs)
+    payloads = Payloads(store, model_blobs, payload_blobs, bodies, OnnxConverter(), limits, settings.cache_bytes)
+    version_payloads = VersionPayloads(store, model_blobs, bodies, limits)
     notes = NoteDirectory(data_dir / "published")
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
-    housekeeping = Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots)
+    housekeeping = Housekeeping(
+        store, registrations, model_blobs, payload_blobs, published, version_payloads, settings.artifact_roots
+    )
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
         lifecycle=Lifecycle(store, ScannedRoots()),
         payloads=payloads,
+        version_payloads=version_payloads,
         published=published,
         manifests=Manifests(store, published),
-        publisher=Publisher(store, payloads, published, notes, changes),
+        publisher=Publisher(store, payloads, version_payloads, published, notes, changes),
         changes=changes,
         watcher=Watcher(store, registrations, interval=settings.watch_interval, debounce=settings.watch_debounce),
         housekeeping=housekeeping,

@@ -14,6 +14,7 @@ from mm_core.api.routes_lifecycle import add_lifecycle_routes
 from mm_core.api.routes_models import add_model_routes
 from mm_core.api.routes_payloads import add_payload_routes
 from mm_core.api.routes_service import add_service_routes
+from mm_core.api.routes_versions import add_version_routes
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
 from mm_core.settings import Settings
@@ -37,6 +38,7 @@ def create_routes(
     add_model_routes(app, registry, cache, settings.write_token)
     add_payload_routes(app, registry, cache, settings.write_token)
     add_lifecycle_routes(app, registry, cache, settings.write_token)
+    add_version_routes(app, registry, cache)
     add_bulk_routes(app, registry, cache, settings.threads, is_draining)
     add_service_routes(app, registry, cache, metrics, settings.dashboard_port, is_draining, workers)
     return app

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from bottle import Bottle, HTTPResponse, request
 
@@ -14,6 +13,7 @@ from mm_core import strict_json
 from mm_core.api.answers import document_answer, result_answer
 from mm_core.api.incoming import check_write, header, json_body, json_body_as
 from mm_core.api.negotiation import if_match_allows
+from mm_core.api.queries import asked, asked_caller_tier
 from mm_core.domain.lifecycle import ModelType, Objective, Stage, Status, Tier
 from mm_core.domain.version_records import VersionRecord, parse_update
 from mm_core.errors import BadRequest, RevisionConflict
@@ -32,8 +32,6 @@ from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
 
 ACTOR = "api"
 """Who makes a change where the body does not say."""
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
     @app.get("/api/versions/<model_id>")
     def version(model_id: str) -> HTTPResponse:
-        return document_answer(version_document(lifecycle.record_by_id(model_id, _asked(Tier, "caller_tier"))), cache)
+        return document_answer(version_document(lifecycle.record_by_id(model_id, asked_caller_tier())), cache)
 
     @app.route("/api/versions/<model_id>", method="PATCH")
     def update_version(model_id: str) -> HTTPResponse:
@@ -108,43 +106,32 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
     @app.get("/api/models/<model_name>/deployed")
     def deployed(model_name: str) -> HTTPResponse:
-        tier = _asked(Tier, "caller_tier")
+        tier = asked_caller_tier()
         found = lifecycle.deployed(model_name, tier)
         return document_answer(deployed_document(found), cache)
 
     @app.get("/api/models/<model_name>/deployed-at")
     def deployed_at(model_name: str) -> HTTPResponse:
         moment = parse_moment(request.query.getunicode("time") or "")
-        found = lifecycle.deployed_at(model_name, moment, _asked(Tier, "caller_tier"))
+        found = lifecycle.deployed_at(model_name, moment, asked_caller_tier())
         return document_answer(deployed_at_document(model_name, moment.isoformat(), found), cache)
 
     @app.get("/api/models/<model_name>/history")
     def history(model_name: str) -> HTTPResponse:
-        events = lifecycle.history(model_name, _asked(Tier, "caller_tier"))
+        events = lifecycle.history(model_name, asked_caller_tier())
         return document_answer(history_document(model_name, events), cache)
 
 
 def _asked_filter() -> VersionFilter:
     return VersionFilter(
         model_name=request.query.getunicode("model_name") or None,
-        status=_asked(Status, "status"),
-        model_type=_asked(ModelType, "model_type"),
-        objective=_asked(Objective, "objective"),
-        tier=_asked(Tier, "tier"),
-        caller_tier=_asked(Tier, "caller_tier"),
+        status=asked(Status, "status"),
+        model_type=asked(ModelType, "model_type"),
+        objective=asked(Objective, "objective"),
+        tier=asked(Tier, "tier"),
+        caller_tier=asked_caller_tier(),
         limit=_asked_limit(),
     )
-
-
-def _asked(kind: type[Choice], name: str) -> Choice | None:
-    """Return the member of an enumeration that the query names, None where it names none."""
-    text = request.query.getunicode(name)
-    if text is None:
-        return None
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise BadRequest(f"?{name}= is {text[:80]!r}. Use one of {', '.join(kind)}, or leave it out.") from error
 
 
 def _asked_limit() -> int | None:

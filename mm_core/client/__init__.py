@@ -17,6 +17,12 @@ A bot with many symbols keeps all of them current in one step, and reads them fr
         for symbol in synced.changed:
             payload = client.local("mid_chg_5b", symbol)
 
+A model that has versions is pulled by version, or as whatever is deployed:
+
+    payload = client.deployed("sentiment-fusion")
+    booster = lightgbm.Booster(model_str=payload.model)  # where payload.model_format is "lightgbm-text"
+    probabilities = booster.predict([payload.normalize(row)])
+
     PayloadError
     ├── ServerAway          no usable answer after all attempts, and no copy that may stand in
     ├── PayloadNotFound     404 or 400, with the server's sentence; a copy never stands in for these
@@ -42,10 +48,12 @@ from .errors import (
 )
 from .payloads import DimFactor, Payload, StaleCopy
 from .synced import Synced
+from .versions import DeployedVersion, VersionPayload
 
 __all__ = [
     "BadAnswer",
     "BadRow",
+    "DeployedVersion",
     "DigestMismatch",
     "DimFactor",
     "NoLocalCopy",
@@ -57,4 +65,5 @@ __all__ = [
     "ServerAway",
     "StaleCopy",
     "Synced",
+    "VersionPayload",
 ]

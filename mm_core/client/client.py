@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from .payloads import Payload, Wanted
 from .pulling import Pulls
 from .synced import Synced
 from .syncing import Syncing
+from .versions import DeployedVersion, VersionPayload, WantedDeployment, WantedVersion
 
 
 class PayloadClient:
@@ -73,6 +75,38 @@ class PayloadClient:
         """
         return self._pulls.local(_wanted(model, symbol, group_key))
 
+    def version(self, model: str, version: str) -> VersionPayload:
+        """Return a version's payload as the server has it now or, when the server is away, the last good copy.
+
+        ``1.1.0`` and ``v1.1.0`` are one version. Raises what `get` raises.
+        """
+        return self._pulls.get(_wanted_version(model, version))
+
+    def local_version(self, model: str, version: str) -> VersionPayload:
+        """Return the last good copy of a version's payload without asking the server; raises as `local`."""
+        return self._pulls.local(_wanted_version(model, version))
+
+    def deployment(self, model: str) -> DeployedVersion:
+        """Return which version is deployed now or, when the server is away, which one was when it last said so.
+
+        Raises what `get` raises; `PayloadNotFound` where none is deployed.
+        """
+        if model in NO_NAMES:
+            raise ValueError(f"Model {model!r} is no name.")
+        return self._pulls.get(WantedDeployment(model))
+
+    def deployed(self, model: str) -> VersionPayload:
+        """Return the payload of the version that is deployed: two requests on condition, mostly two times 304.
+
+        When the server is away it is the last good copy of what was deployed when the server last said so; it is
+        `VersionPayload.stale` where either of the two could not be confirmed. Raises what `get` raises.
+        """
+        deployment = self.deployment(model)
+        payload = self.version(model, deployment.version)
+        if payload.stale or not deployment.stale:
+            return payload
+        return replace(payload, stale_copy=deployment.stale_copy)
+
     def sync(self, model: str, *, symbols: Iterable[str] | None = None, workers: int = 8, wait: float = 0.0) -> Synced:
         """Bring the local copies of a model's symbols up to date, and return what became of each.
 
@@ -108,3 +142,9 @@ def _wanted(model: str, symbol: str, group_key: str | None) -> Wanted:
     if {model, symbol} & NO_NAMES:
         raise ValueError(f"Model {model!r} or symbol {symbol!r} is no name.")
     return Wanted(model, symbol, group_key)
+
+
+def _wanted_version(model: str, version: str) -> WantedVersion:
+    if {model, version} & NO_NAMES:
+        raise ValueError(f"Model {model!r} or version {version!r} is no name.")
+    return WantedVersion(model, version)

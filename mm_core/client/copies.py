@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from .asking import digest_of
 from .errors import BadAnswer
 from .manifests import Manifest, parse_manifest
-from .payloads import Payload, Wanted, parse_payload
+from .payloads import Asked, CopiedT, Place, Wanted
 
 _LOG = logging.getLogger("mm_core.client")
 _FORMAT = 1
@@ -44,7 +44,7 @@ class _Mark(NamedTuple):
 
 
 class Copies:
-    """The copies of one server's payloads in a directory that other servers and processes may share.
+    """The copies of what one server has in a directory that other servers and processes may share.
 
     A copy is a JSON header line and the body; the file's time is when the server last sent or confirmed it. The last
     manifest of a model is kept in the same way.
@@ -55,19 +55,18 @@ class Copies:
         self._server = server
         self._checked: dict[Path, tuple[_Mark, str]] = {}
 
-    def file(self, wanted: Wanted) -> Path:
+    def file(self, wanted: Place) -> Path:
         """Return where the copy of a payload is, or would be."""
-        key = [self._server, wanted.model, wanted.symbol.casefold(), wanted.group_key]
-        return self._path(f"{wanted.model}-{wanted.symbol}", key, ".payload")
+        return self._path(wanted.readable, [self._server, *wanted.key], wanted.suffix)
 
-    def read(self, wanted: Wanted) -> Payload | None:
+    def read(self, wanted: Asked[CopiedT]) -> CopiedT | None:
         """Return the copy of a payload if there is one and it is whole."""
         path = self.file(wanted)
         try:
             with path.open("rb") as file:
                 header, body = _read(file)
                 fetched_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-            return parse_payload(body, header["etag"], fetched_at, wanted)
+            return wanted.parse(body, header["etag"], fetched_at)
         except FileNotFoundError:
             return None
         except _UNUSABLE as error:
@@ -90,21 +89,15 @@ class Copies:
             self._checked.pop(path, None)
             return None
 
-    def keep(self, wanted: Wanted, payload: Payload, body: bytearray) -> None:
+    def keep(self, wanted: Asked[CopiedT], payload: CopiedT, body: bytearray) -> None:
         """Replace the copy of a payload; warn where the disk takes none."""
-        header = {
-            "format": _FORMAT,
-            "etag": payload.etag,
-            "model": wanted.model,
-            "symbol": payload.symbol,
-            "group_key": wanted.group_key,
-        }
+        header = {"format": _FORMAT, "etag": payload.etag, **wanted.header(payload)}
         try:
             _write(self.file(wanted), header, body, payload.fetched_at)
         except OSError as error:  # a full disk is no reason to withhold a good payload
             _LOG.warning("%s was fetched, but no local copy could be kept: %s", wanted.path, error)
 
-    def confirm(self, wanted: Wanted, at: datetime) -> None:
+    def confirm(self, wanted: Place, at: datetime) -> None:
         """Note that the server still has these bytes."""
         path = self.file(wanted)
         with contextlib.suppress(OSError):  # the copy then counts as older than it is
@@ -112,7 +105,7 @@ class Copies:
             if (checked := self._checked.get(path)) is not None:
                 self._checked[path] = (checked[0]._replace(modified_ns=path.stat().st_mtime_ns), checked[1])
 
-    def withdraw(self, wanted: Wanted) -> None:
+    def withdraw(self, wanted: Place) -> None:
         """Remove the copy of a payload that the server has no more, so that an outage cannot bring it back."""
         path = self.file(wanted)
         self._checked.pop(path, None)
@@ -194,7 +187,7 @@ def _require_whole(header: dict[str, object], digest: str) -> None:
         raise BadAnswer("it is of another format, or its bytes are not those that its ETag names.")
 
 
-def _write(path: Path, header: dict[str, object], body: bytearray, at: datetime) -> None:
+def _write(path: Path, header: Mapping[str, object], body: bytearray, at: datetime) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for orphan in path.parent.glob(f"{path.stem}.*.tmp"):  # left by a process that was killed
         if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from datetime import datetime, timedelta
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from .errors import BadAnswer, BadRow
@@ -29,6 +29,53 @@ class DimFactor(NamedTuple):
     kendall_tau: float | None
 
 
+class Copied(Protocol):
+    """What a copy is read into: a frozen dataclass that tells when the server last sent or confirmed its bytes."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def etag(self) -> str:
+        """What names the bytes."""
+
+    @property
+    def fetched_at(self) -> datetime:
+        """When the server last sent or confirmed them, in UTC."""
+
+
+class Place(Protocol):
+    """Where a server has something, and what the file of its copy is called."""
+
+    @property
+    def path(self) -> str:
+        """Where the server has it, below the base URL."""
+
+    @property
+    def readable(self) -> str:
+        """How the file's name begins."""
+
+    @property
+    def key(self) -> list[str | None]:
+        """What tells it from everything else of its server."""
+
+    @property
+    def suffix(self) -> str:
+        """How the file's name ends."""
+
+
+CopiedT = TypeVar("CopiedT", bound=Copied)
+
+
+class Asked(Place, Protocol[CopiedT]):
+    """Something that can be asked for and kept: how its body is read, and what the file says of it."""
+
+    def parse(self, body: bytes | bytearray, etag: str, fetched_at: datetime) -> CopiedT:
+        """Return what a body holds; raise `BadAnswer` with all reasons why it must not be used."""
+
+    def header(self, kept: CopiedT) -> dict[str, str | None]:
+        """Return what the file says of what it holds."""
+
+
 class Wanted(NamedTuple):
     """What a bot asks for; ``group_key`` is None where the server chooses the group."""
 
@@ -41,6 +88,29 @@ class Wanted(NamedTuple):
         """Where the server has it, below the base URL."""
         query = "" if self.group_key is None else f"?group_key={quote(self.group_key, safe='')}"
         return f"/api/models/{quote(self.model, safe='')}/model/{quote(self.symbol, safe='')}{query}"
+
+    @property
+    def readable(self) -> str:
+        """How the file of the copy begins."""
+        return f"{self.model}-{self.symbol}"
+
+    @property
+    def key(self) -> list[str | None]:
+        """What tells this payload from all others of its server."""
+        return [self.model, self.symbol.casefold(), self.group_key]
+
+    @property
+    def suffix(self) -> str:
+        """How the file of the copy ends."""
+        return ".payload"
+
+    def header(self, kept: Payload) -> dict[str, str | None]:
+        """Return what the file of the copy says of it."""
+        return {"model": self.model, "symbol": kept.symbol, "group_key": self.group_key}
+
+    def parse(self, body: bytes | bytearray, etag: str, fetched_at: datetime) -> Payload:
+        """Return the payload that a body holds; raise `BadAnswer` with all reasons why it must not be used."""
+        return parse_payload(body, etag, fetched_at, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +146,7 @@ class Payload:
         problems: list[str] = []
         normalized: list[float] = []
         for name, mean, variance in zip(self.factor_names, self.mean_values, self.variance_values, strict=True):
-            number = _number(row[name]) if name in row else None
+            number = number_of(row[name]) if name in row else None
             if number is not None:
                 normalized.append((number - mean) / math.sqrt(variance))
             else:
@@ -96,9 +166,9 @@ def parse_payload(body: bytes | bytearray, etag: str, fetched_at: datetime, want
         model_json, metadata = document["model_json"], document["metadata"]
         model, symbol = metadata["model_name"], metadata["symbol"]
         rows, config = document["dim_factors"], document["factor_config"][symbol]
-        factors = tuple(DimFactor(row["dim"], row["factor_name"], _number(row["kendall_tau"])) for row in rows)
-        names, means = tuple(config["factor_names"]), _floats(config["mean_values"])
-        variances = _floats(config["variance_values"])
+        factors = tuple(DimFactor(row["dim"], row["factor_name"], number_of(row["kendall_tau"])) for row in rows)
+        names, means = tuple(config["factor_names"]), floats_of(config["mean_values"])
+        variances = floats_of(config["variance_values"])
         payload = Payload(model, symbol, model_json, metadata, factors, names, means, variances, etag, fetched_at)
         _check_pairing(payload, wanted)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -127,7 +197,7 @@ def _check_pairing(payload: Payload, wanted: Wanted) -> None:
         raise BadAnswer(f"{wanted.path} must not be used: {'; '.join(problems)}. Check the model on the server.")
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """Return any real number, NumPy's included, as a float; None for everything else, truth values too."""
     try:
         return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
@@ -135,5 +205,5 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _floats(values: Iterable[object]) -> tuple[float, ...]:
-    return tuple(math.nan if (number := _number(value)) is None else number for value in values)
+def floats_of(values: Iterable[object]) -> tuple[float, ...]:
+    return tuple(math.nan if (number := number_of(value)) is None else number for value in values)

@@ -11,7 +11,7 @@ from pathlib import Path
 from .asking import Server
 from .copies import Copies
 from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
-from .payloads import Payload, StaleCopy, Wanted, parse_payload
+from .payloads import Asked, CopiedT, Place, StaleCopy
 
 _LOG = logging.getLogger("mm_core.client")
 
@@ -30,12 +30,12 @@ class Pulls:
         self._turns: dict[Path, threading.Lock] = {}
         self._unconfirmed: dict[Path, str] = {}
 
-    def turn(self, wanted: Wanted) -> threading.Lock:
+    def turn(self, wanted: Place) -> threading.Lock:
         """Return the lock to hold while the copy of a payload is replaced: an older answer must not follow a newer."""
         with self._lock:
             return self._turns.setdefault(self.copies.file(wanted), threading.Lock())
 
-    def get(self, wanted: Wanted) -> Payload:
+    def get(self, wanted: Asked[CopiedT]) -> CopiedT:
         """Return the payload as the server has it now or, when the server is away, the last good copy."""
         with self.turn(wanted):
             copy = self.copies.read(wanted)
@@ -44,7 +44,7 @@ class Pulls:
             except ServerAway as away:
                 return self._stand_in(wanted, copy, away)
 
-    def pull(self, wanted: Wanted, copy: Payload | None) -> Payload:
+    def pull(self, wanted: Asked[CopiedT], copy: CopiedT | None) -> CopiedT:
         """Return the payload as the server has it now, and keep it; the caller holds its `turn`."""
         try:
             payload = self._pull(wanted, copy)
@@ -54,16 +54,16 @@ class Pulls:
         self._unconfirmed.pop(self.copies.file(wanted), None)
         return payload
 
-    def confirm(self, wanted: Wanted) -> None:
+    def confirm(self, wanted: Place) -> None:
         """Note that the server just named the bytes of this copy."""
         self.copies.confirm(wanted, datetime.now(UTC))
         self._unconfirmed.pop(self.copies.file(wanted), None)
 
-    def doubt(self, wanted: Wanted, reason: str) -> None:
+    def doubt(self, wanted: Place, reason: str) -> None:
         """Note that the server did not confirm this copy when it was asked last, and why."""
         self._unconfirmed[self.copies.file(wanted)] = reason
 
-    def local(self, wanted: Wanted) -> Payload:
+    def local(self, wanted: Asked[CopiedT]) -> CopiedT:
         """Return the copy without asking the server; raise `NoLocalCopy` where none may be used."""
         copy = self.copies.read(wanted)
         if copy is None:
@@ -79,7 +79,7 @@ class Pulls:
             return ""
         return f"The local copy is {age} old, above max_age, which is {self._max_age}."
 
-    def _pull(self, wanted: Wanted, copy: Payload | None) -> Payload:
+    def _pull(self, wanted: Asked[CopiedT], copy: CopiedT | None) -> CopiedT:
         try:
             answer = self._server.ask(wanted.path, copy.etag if copy is not None else None, self._max_bytes)
         except PayloadNotFound as error:
@@ -91,11 +91,11 @@ class Pulls:
             assert copy is not None
             self.copies.confirm(wanted, now)
             return replace(copy, fetched_at=now)
-        payload = parse_payload(answer.body, answer.etag, now, wanted)
+        payload = wanted.parse(answer.body, answer.etag, now)
         self.copies.keep(wanted, payload, answer.body)
         return payload
 
-    def _stand_in(self, wanted: Wanted, copy: Payload | None, away: ServerAway) -> Payload:
+    def _stand_in(self, wanted: Asked[CopiedT], copy: CopiedT | None, away: ServerAway) -> CopiedT:
         if copy is None:
             raise ServerAway(f"{away} No local copy stands in: there is none in '{self.copies.directory}'.") from away
         if problem := self.too_old(copy.fetched_at):

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class ModelFormat(StrEnum):
+    """The forms of models that bots are given and that can be predicted with; the value is the name in answers."""
+
+    LIGHTGBM_TEXT = "lightgbm-text"
+    XGBOOST_JSON = "xgboost-json"
+
+
 class PredictionKind(StrEnum):
     """What a booster's outputs mean."""
 

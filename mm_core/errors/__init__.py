@@ -22,6 +22,7 @@
     │   ├── RunNotFound                     404
     │   ├── VersionNotFound                 404  says which: not registered, not deployed, on disk or not
     │   └── PayloadUnavailable              404  says why
+    │       └── VersionUnavailable          404  lists what is wrong
     ├── Conflict                            409
     │   ├── RootNotManaged                  409  says how it becomes one
     │   ├── RunProtected                    409  lists the reasons
@@ -112,6 +113,7 @@ from mm_core.errors.versions import (
     RunNotFound,
     RunProtected,
     VersionNotFound,
+    VersionUnavailable,
 )
 
 __all__ = [
@@ -164,4 +166,5 @@ __all__ = [
     "UnreadableArtifact",
     "UnsupportedMediaType",
     "VersionNotFound",
+    "VersionUnavailable",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound
+from mm_core.errors.models import PayloadUnavailable
 from mm_core.spelling import visible
 
 
@@ -65,6 +66,19 @@ class VersionNotFound(NotFound):
 
     title = "Model version not found"
     code = "MODEL_NOT_FOUND"
+
+
+class VersionUnavailable(PayloadUnavailable):
+    """The version is there, but no model that bots could be given; ``problems`` has every reason."""
+
+    def __init__(self, detail: str, problems: Sequence[str], code: str = "CANNOT_PREDICT") -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+        self.code = code
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
 
 
 class RootNotManaged(Conflict):

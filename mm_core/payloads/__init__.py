@@ -3,6 +3,7 @@
 from mm_core.payloads.cache import BoundedCache, CacheState
 from mm_core.payloads.encodings import CODINGS, Coding, compress, decompress_gzip, entity_tag
 from mm_core.payloads.payload import PayloadParts, build_payload, dimension_factors, factor_config_document
+from mm_core.payloads.version_payload import VersionPayloadParts, build_version_payload, normalizer_document
 
 __all__ = [
     "CODINGS",
@@ -10,10 +11,13 @@ __all__ = [
     "CacheState",
     "Coding",
     "PayloadParts",
+    "VersionPayloadParts",
     "build_payload",
+    "build_version_payload",
     "compress",
     "decompress_gzip",
     "dimension_factors",
     "entity_tag",
     "factor_config_document",
+    "normalizer_document",
 ]

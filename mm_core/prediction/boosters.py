@@ -21,8 +21,8 @@ from mm_core.artifacts.readers.model_document import decode_model
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.model_objective import objective_name
 from mm_core.artifacts.readers.report import FileReport
+from mm_core.domain.predictions import ModelFormat
 from mm_core.errors import UnreadableArtifact
-from mm_core.prediction.outcomes import ModelFormat
 from mm_core.prediction.questions import BoosterFacts, Question, Trouble
 from mm_core.strict_json import MISSING
 

@@ -30,17 +30,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from mm_core.domain.predictions import Prediction, PredictionKind, Signal
+from mm_core.domain.predictions import ModelFormat, Prediction, PredictionKind, Signal
 from mm_core.errors import ModelUnusable
-
-
-class ModelFormat(StrEnum):
-    """The forms of models that can be predicted with."""
-
-    LIGHTGBM_TEXT = "lightgbm-text"
-    XGBOOST_JSON = "xgboost-json"
 
 
 def _plain(output: float) -> float:

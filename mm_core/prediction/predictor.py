@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from mm_core import strict_json
-from mm_core.domain.predictions import PredictionAnswer, PredictionKind
+from mm_core.domain.predictions import ModelFormat, PredictionAnswer, PredictionKind
 from mm_core.domain.versions import Normalizer
 from mm_core.errors import BodyTooLarge, InvalidRows, ModelUnusable, PredictionFailed
 from mm_core.prediction.features import features_of
-from mm_core.prediction.outcomes import ModelFormat, class_names, predictions, reading_of
+from mm_core.prediction.outcomes import class_names, predictions, reading_of
 from mm_core.prediction.pool import ChildPool, PredictionLimits
 from mm_core.prediction.questions import BoosterFacts, Question, Reply, Trouble
 from mm_core.prediction.rows import Row, matrix_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Normalizer
-from mm_core.prediction.outcomes import ModelFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ import structlog
 from mm_core import strict_json
 from mm_core.errors import InvalidRoot, StoreError
 from mm_core.registry.background import BackgroundThread, come_last
-from mm_core.registry.payloads import ONNX_NOTE, PayloadHandle, onnx_note
+from mm_core.registry.payloads import ONNX_NOTE, onnx_note
+from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.registration import Registrations
 from mm_core.registry.roots import checked_root
+from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.store import BlobDirectory, BlobEntry, RegistryStore, Repair
 
 GRACE_SECONDS = 3600.0
@@ -73,9 +75,11 @@ class Housekeeping:
         model_blobs: BlobDirectory,
         payload_blobs: BlobDirectory,
         published: PublishedPayloads,
+        version_payloads: VersionPayloads,
         allowed_roots: tuple[Path, ...] | None,
     ) -> None:
         self._published = published
+        self._version_payloads = version_payloads
         self._store = store
         self._registrations = registrations
         self._models = model_blobs
@@ -121,7 +125,7 @@ class Housekeeping:
         return ()
 
     def plan_cleanup(self, grace_seconds: float | None = None) -> CleanupPlan:
-        """Return the blobs that no scan, earlier scan or published payload refers to, but for young ones.
+        """Return the blobs that no scan, earlier scan or payload of today refers to, but for young ones.
 
         ``grace_seconds`` is how old is not young, `GRACE_SECONDS` for models and `PAYLOAD_GRACE_SECONDS` for payloads
         where it is not given.
@@ -155,12 +159,13 @@ class Housekeeping:
         return frozenset[str]().union(*(view.kept_digests(model.name) for model in view.models()))
 
     def _kept_payloads(self, before: float, models: frozenset[str]) -> set[str]:
-        """Return the names of payload blobs that are published, made of ``models`` as ONNX, or named by a young note.
+        """Return the names of payload blobs that are of today, made of ``models`` as ONNX, or named by a young note.
 
         Names alone are held, not entries: at four saves a second there are some ten thousand files of payloads that
         are too young to be removed.
         """
         kept = {onnx_note(sha256) for sha256 in models} | {handle.key for handle in self._published.handles()}
+        kept.update(self._version_payloads.keys(self._store.view()))
         for entry in self._payloads.entries():
             if entry.suffix not in (".json", ONNX_NOTE) or (entry.name not in kept and entry.modified_at < before):
                 continue

@@ -11,7 +11,7 @@ from functools import partial
 from mm_core import strict_json
 from mm_core.payloads import Coding, entity_tag
 from mm_core.registry.lookups import require_scan
-from mm_core.registry.payloads import PayloadHandle
+from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
 from mm_core.store import RegistryStore, StoreView
 

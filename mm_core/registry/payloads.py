@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
-from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_group import GroupReading, read_group
@@ -19,38 +15,17 @@ from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import PayloadUnavailable
-from mm_core.payloads import BoundedCache, CacheState, Coding, PayloadParts, build_payload, compress, decompress_gzip
+from mm_core.payloads import CacheState, Coding, PayloadParts, build_payload
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
+from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.store import BlobDirectory, MappedBlobs, OpenBlob, RegistryStore, StoreView
-
-STORED_CODINGS = (Coding.GZIP, Coding.ZSTD)
-
-PRIVATE_BYTES = 16 << 20
-"""Of bodies in this process's own memory: those that are not stored as they are sent, and those just made."""
 
 ONNX_CHECK = 2
 """Grows when conversions are checked more strictly: those that passed an older check are made again."""
 
 ONNX_NOTE = ".onnx-of"
 """The suffix of notes that name the ONNX made of a model."""
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadHandle:
-    """A payload whose bytes exist on disk.
-
-    ``key`` names its parts, ``digest`` is the SHA-256 of the identity body, ``stored`` the digest of the bytes in each
-    coding that is kept.
-    """
-
-    key: str
-    digest: str
-    size_bytes: int
-    stored: dict[str, str]
-    model_name: str
-    symbol: str
-    group_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +47,7 @@ class Payloads:
         store: RegistryStore,
         model_blobs: BlobDirectory,
         payload_blobs: BlobDirectory,
+        bodies: PreparedBodies,
         converter: OnnxConverter,
         limits: ReadingLimits,
         mapped_bytes: int,
@@ -81,11 +57,9 @@ class Payloads:
         self._payloads = payload_blobs
         self._converter = converter
         self._limits = limits
-        self._cache = BoundedCache(PRIVATE_BYTES)
+        self._bodies = bodies
         self._mapped = MappedBlobs(payload_blobs, mapped_bytes)
         self._resolved: tuple[int, dict[tuple[str, str, str | None], PayloadHandle]] = (-1, {})
-        self._turns: dict[str, threading.Lock] = {}
-        self._taking_turns = threading.Lock()
 
     def handle(self, model_name: str, symbol: str, group_key: str | None = None) -> PayloadHandle:
         """Return the payload of a symbol, built now if no process has built it yet.
@@ -112,7 +86,7 @@ class Payloads:
 
     def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
         """Return the bytes of a payload in ``coding``."""
-        return self._cache.get((handle.key, coding), lambda: self._body_from_disk(handle, coding))
+        return self._bodies.body(handle, coding, lambda: self._made_again(handle))
 
     def ready_body(self, handle: PayloadHandle, coding: Coding) -> bytes | mmap | OpenBlob | None:
         """Return the body of a payload where it is at hand or a file, else None.
@@ -120,7 +94,7 @@ class Payloads:
         Mappings are kept for the thread that serves; no other one may call this.
         """
         if coding is Coding.IDENTITY:
-            return self._cache.peek((handle.key, coding))
+            return self._bodies.peek(handle, coding)
         stored = handle.stored.get(coding)
         place = (handle.model_name, handle.symbol)
         return self._mapped.get(stored, "." + coding, place) if stored is not None else None
@@ -146,7 +120,7 @@ class Payloads:
 
     def cache_state(self) -> CacheState:
         """Return the figures of what this process holds in memory, mapped bodies included."""
-        own, mapped = self._cache.state(), self._mapped
+        own, mapped = self._bodies.state(), self._mapped
         return CacheState(own.size_bytes + mapped.size_bytes, own.hits + mapped.hits, own.misses + mapped.misses)
 
     def _parts(self, view: StoreView, model_name: str, symbol: str, group_key: str | None) -> PayloadParts:
@@ -156,62 +130,17 @@ class Payloads:
 
     def _made(self, parts: PayloadParts) -> PayloadHandle:
         _require_model(parts)
-        key = parts.key
-        with self._turn(key):
-            return self._stored(key) or self._build(key, parts)
+        group = parts.group
+        name = BodyName(parts.key, parts.model_name, group.symbol, group.group_key)
+        return self._bodies.made(name, lambda: build_payload(parts, self._model_json(parts)))
 
-    @contextmanager
-    def _turn(self, key: str) -> Iterator[None]:
-        """Let one thread at a time make what ``key`` names; others are not held up."""
-        with self._taking_turns:
-            turn = self._turns.setdefault(key, threading.Lock())
-        try:
-            with turn:
-                yield
-        finally:
-            with self._taking_turns:
-                self._turns.pop(key, None)
-
-    def _stored(self, key: str) -> PayloadHandle | None:
-        note = self._payloads.get_named(key, ".json")
-        if note is None:
-            return None
-        try:
-            handle = strict_json.decode_as(note, PayloadHandle)
-        except strict_json.NotJson:
-            return None
-        whole = all(self._payloads.location(sha256, "." + coding).exists() for coding, sha256 in handle.stored.items())
-        return handle if whole else None
-
-    def _build(self, key: str, parts: PayloadParts) -> PayloadHandle:
-        body = build_payload(parts, self._model_json(parts))
-        stored = {str(coding): self._payloads.put(compress(body, coding), "." + coding) for coding in STORED_CODINGS}
-        handle = PayloadHandle(
-            key,
-            hashlib.sha256(body).hexdigest(),
-            len(body),
-            stored,
-            parts.model_name,
-            parts.group.symbol,
-            parts.group.group_key,
-        )
-        self._payloads.put_named(key, ".json", strict_json.encode(handle))
-        return handle
-
-    def _body_from_disk(self, handle: PayloadHandle, coding: Coding) -> bytes:
-        if coding is Coding.IDENTITY:
-            return decompress_gzip(self._body_from_disk(handle, Coding.GZIP))
-        data = self._payloads.get(handle.stored[coding], "." + coding)
-        if data is not None:
-            return data
+    def _made_again(self, handle: PayloadHandle) -> bytes:
         parts = self._parts(self._store.view(), handle.model_name, handle.symbol, handle.group_key)
         if parts.key != handle.key:
             raise PayloadUnavailable(
                 f"The payload of '{handle.symbol}' changed while it was read. Ask again for the new one."
             )
-        with self._turn(handle.key):
-            rebuilt = self._build(handle.key, parts)
-        return self._payloads.location(rebuilt.stored[coding], "." + coding).read_bytes()
+        return build_payload(parts, self._model_json(parts))
 
     def _model_json(self, parts: PayloadParts) -> bytes:
         """Return the booster's JSON text as it was scanned; raise `PayloadUnavailable` when it cannot be had again."""
@@ -243,7 +172,7 @@ class Payloads:
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)
         note = onnx_note(sha256)
-        with self._turn(note):
+        with self._bodies.turn(note):
             return self._onnx_kept_or_made(note, parts)
 
     def _onnx_kept_or_made(self, note: str, parts: PayloadParts) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mm_core import strict_json
 from mm_core.payloads import Coding
-from mm_core.registry.payloads import PayloadHandle
+from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.store import BlobDirectory, NoteDirectory, RegistryStore, StaticTree
 
 _STATE = ("", "state")

@@ -17,12 +17,14 @@ from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
+from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.store import FileLock, NoteDirectory, RegistryStore, StoreView
 
 PAUSE_SECONDS = 0.05
 """Between two looks at the store; until the first of them, bots are answered by way of the store itself."""
 
 LOCK_PAUSE_SECONDS = 1.0
+VERSIONS_PAUSE_SECONDS = 1.0
 
 Place = tuple[str, str]
 """Model name and group key."""
@@ -46,6 +48,7 @@ class Publisher(BackgroundThread):
         self,
         store: RegistryStore,
         payloads: Payloads,
+        version_payloads: VersionPayloads,
         published: PublishedPayloads,
         notes: NoteDirectory,
         changes: ChangeLog,
@@ -54,6 +57,9 @@ class Publisher(BackgroundThread):
         self._changes = changes
         self._store = store
         self._payloads = payloads
+        self._version_payloads = version_payloads
+        self._versions_of: Stamp | None = None
+        self._next_versions = float("-inf")
         self._published = published
         self._notes = notes
         self._aligned: Stamp | None = None
@@ -87,7 +93,17 @@ class Publisher(BackgroundThread):
             self._align(publishes=False)
         elif self._waiting or not self._publishes or self._aligned != self._store.stamp():
             self.publish_all()
+        else:
+            self._prepare_versions()
         self._stop.wait(PAUSE_SECONDS)
+
+    def _prepare_versions(self) -> None:
+        """Make the payloads of versions that run, once for each commit and at most once a second."""
+        stamp, now = self._store.stamp(), time.monotonic()
+        if stamp != self._versions_of and now >= self._next_versions:
+            self._next_versions = now + VERSIONS_PAUSE_SECONDS
+            self._version_payloads.prepare_running()
+            self._versions_of = stamp
 
     def _end(self) -> None:
         if self._lock is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mm_core.domain.groups import Group, Scan
+from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
 from mm_core.registry.activity import Event, events_since
 from mm_core.registry.background import ThreadState
@@ -16,10 +17,13 @@ from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
-from mm_core.registry.payloads import PayloadHandle, Payloads
+from mm_core.registry.payloads import Payloads
+from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.version_lookups import HeldVersion, only_held
+from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
 
@@ -33,6 +37,7 @@ class Registry:
     configs: FactorConfigs
     lifecycle: Lifecycle
     payloads: Payloads
+    version_payloads: VersionPayloads
     published: PublishedPayloads
     manifests: Manifests
     publisher: Publisher
@@ -61,6 +66,10 @@ class Registry:
         if ready is not None and group_key in (None, ready.group_key):
             return ready
         return self.payloads.handle(name, symbol, group_key)
+
+    def held_version(self, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
+        """Return a version that a registered root holds; raise `VersionNotFound` and `VersionUnavailable`."""
+        return only_held(self.view(), name, version, caller_tier)
 
     def events_since(self, moment: datetime) -> tuple[Event, ...]:
         """Return what changed since an aware ``moment``, the newest first."""

@@ -1,0 +1,220 @@
+"""Versions as values: which one is deployed, and a model with its features and normalizer that belong together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from .errors import BadAnswer, BadRow
+from .payloads import StaleCopy, floats_of, number_of
+
+MODEL_FORMATS = frozenset({"lightgbm-text", "xgboost-json"})
+SMALLEST_STD = 1e-12
+"""A standard deviation below this counts as 1, as in the registry's own predictions."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPayload:
+    """A version's model, the features of its columns in their order, and their normalization; they belong together.
+
+    ``model`` is text for ``lightgbm.Booster(model_str=...)`` where ``model_format`` is ``lightgbm-text``, and for
+    ``xgboost.Booster.load_model`` where it is ``xgboost-json``. ``fill_values`` stand for missing values, where the
+    training had some. ``classes`` are in the order of the model's outputs. ``fetched_at`` is when the server last sent
+    these bytes or confirmed them, in UTC.
+    """
+
+    model_name: str
+    version: str
+    model_format: str
+    model: str
+    metadata: dict[str, Any]
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    mean_values: tuple[float, ...]
+    std_values: tuple[float, ...]
+    fill_values: tuple[float, ...] | None
+    etag: str
+    fetched_at: datetime
+    stale_copy: StaleCopy | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether this is the last good copy, since the server could not give or confirm the newest."""
+        return self.stale_copy is not None
+
+    def normalize(self, row: Mapping[str, float | None]) -> list[float]:
+        """Return ``(x - mean) / std`` of each feature, in the order of the model's columns, looked up by name.
+
+        None and NaN are missing values: they become the fill value where there are some, and NaN else. A std of 0 gives
+        0, one below `SMALLEST_STD` counts as 1. Features that the model does not use are ignored. Raises `BadRow` with
+        all missing features and all values that are not numbers at once.
+        """
+        problems: list[str] = []
+        normalized: list[float] = []
+        fills = self.fill_values or (math.nan,) * len(self.feature_names)
+        columns = zip(self.feature_names, self.mean_values, self.std_values, fills, strict=True)
+        for name, mean, std, fill in columns:
+            value = row.get(name, "")  # text is no number
+            number = math.nan if value is None else number_of(value)
+            if number is None:
+                problems.append(f"{name!r} is {value!r}" if name in row else f"{name!r} is missing")
+            elif std == 0:
+                normalized.append(0.0)
+            else:
+                known = fill if math.isnan(number) else number
+                normalized.append((known - mean) / (std if std >= SMALLEST_STD else 1.0))
+        if problems:
+            raise BadRow(
+                f"The row does not fit model '{self.model_name}', version '{self.version}': {', '.join(problems)}. "
+                "Give every feature of feature_names a number, None for a value that is not known."
+            )
+        return normalized
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedVersion:
+    """Which version of a model is deployed, since when (ISO 8601 UTC), and the server's whole record of it."""
+
+    model_name: str
+    version: str
+    since: str
+    record: dict[str, Any]
+    etag: str
+    fetched_at: datetime
+    stale_copy: StaleCopy | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether this is the last that was known, since the server could not say or confirm it."""
+        return self.stale_copy is not None
+
+
+class WantedVersion(NamedTuple):
+    """A version that a bot asks for, with or without the leading ``v``."""
+
+    model: str
+    version: str
+
+    @property
+    def path(self) -> str:
+        """Where the server has it, below the base URL."""
+        return f"/api/models/{quote(self.model, safe='')}/versions/{quote(self.version, safe='')}/model"
+
+    @property
+    def readable(self) -> str:
+        """How the file of the copy begins."""
+        return f"{self.model}-{_bare(self.version)}"
+
+    @property
+    def key(self) -> list[str | None]:
+        """What tells this payload from all others of its server."""
+        return ["version", self.model, _bare(self.version)]
+
+    @property
+    def suffix(self) -> str:
+        """How the file of the copy ends."""
+        return ".version"
+
+    def header(self, kept: VersionPayload) -> dict[str, str | None]:
+        """Return what the file of the copy says of it."""
+        return {"model": self.model, "version": kept.version}
+
+    def parse(self, body: bytes | bytearray, etag: str, fetched_at: datetime) -> VersionPayload:
+        """Return the payload that a body holds; raise `BadAnswer` with all reasons why it must not be used."""
+        try:
+            document = json.loads(body)["payload"]
+            metadata, normalizer = document["metadata"], document["normalizer"]
+            fills = normalizer["fill_values"]
+            payload = VersionPayload(
+                metadata["model_name"],
+                metadata["model_version"],
+                document["model_format"],
+                document["model"],
+                metadata,
+                tuple(metadata["classes"]),
+                tuple(document["feature_names"]),
+                floats_of(normalizer["mean"]),
+                floats_of(normalizer["std"]),
+                None if fills is None else floats_of(fills),
+                etag,
+                fetched_at,
+            )
+            self._check(payload, tuple(normalizer["feature_names"]))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise BadAnswer(f"{self.path} is no payload of a version: {type(error).__name__}: {error}.") from error
+        return payload
+
+    def _check(self, payload: VersionPayload, normalized: tuple[str, ...]) -> None:
+        names, metadata = payload.feature_names, payload.metadata
+        lengths = [len(names), len(payload.mean_values), len(payload.std_values), len(payload.fill_values or names)]
+        numbers = (*payload.mean_values, *payload.std_values, *(payload.fill_values or ()))
+        is_text = isinstance(payload.model, str) and payload.model != ""
+        digest = hashlib.sha256(payload.model.encode("utf-8")).hexdigest() if is_text else ""
+        rules = {
+            f"it is of model {payload.model_name!r}": self.model in (payload.model_name, *metadata["names"]),
+            f"it is of version {payload.version!r}": _bare(payload.version) == _bare(self.version),
+            f"its model_format is {payload.model_format!r}": payload.model_format in MODEL_FORMATS,
+            "model is not text": is_text,
+            "model is not the text that model_sha256 names": digest == metadata["model_sha256"],
+            "feature_names names a feature twice, or none": 0 < len(names) == len(set(names)),
+            "num_features is not the number of feature_names": metadata["num_features"] == len(names),
+            "normalizer does not have the names of feature_names in their order": normalized == names,
+            f"normalizer has names, means, stds and fill values of lengths {lengths}": len(set(lengths)) == 1,
+            "a number of the normalizer is not finite": all(map(math.isfinite, numbers)),
+            "a std is below 0": all(value >= 0 for value in payload.std_values),
+        }
+        if problems := [problem for problem, kept in rules.items() if not kept]:
+            raise BadAnswer(f"{self.path} must not be used: {'; '.join(problems)}. Check the version on the server.")
+
+
+class WantedDeployment(NamedTuple):
+    """Which version of a model is deployed."""
+
+    model: str
+
+    @property
+    def path(self) -> str:
+        """Where the server says it, below the base URL."""
+        return f"/api/models/{quote(self.model, safe='')}/deployed"
+
+    @property
+    def readable(self) -> str:
+        """How the file of the copy begins."""
+        return self.model
+
+    @property
+    def key(self) -> list[str | None]:
+        """What tells it from all else of its server."""
+        return ["deployed", self.model]
+
+    @property
+    def suffix(self) -> str:
+        """How the file of the copy ends."""
+        return ".deployed"
+
+    def header(self, kept: DeployedVersion) -> dict[str, str | None]:
+        """Return what the file of the copy says of it."""
+        return {"model": self.model, "version": kept.version}
+
+    def parse(self, body: bytes | bytearray, etag: str, fetched_at: datetime) -> DeployedVersion:
+        """Return what a body says; raise `BadAnswer` where it does not say that."""
+        try:
+            record = json.loads(body)
+            name, version, since = record["model_name"], record["model_version"], record["deployment"]["since"]
+            if record["status"] != "deployed" or not all(isinstance(text, str) for text in (name, version, since)):
+                raise ValueError(f"status is {record['status']!r}, version {version!r}")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise BadAnswer(
+                f"{self.path} does not say what is deployed: {type(error).__name__}: {error}. Check base_url."
+            ) from error
+        return DeployedVersion(name, version, since, record, etag, fetched_at)
+
+
+def _bare(version: str) -> str:
+    return version.removeprefix("v")

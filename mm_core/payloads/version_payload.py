@@ -1,0 +1,96 @@
+"""The payload of a version: a model, its features in column order and their normalization, as one body of bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from mm_core import strict_json
+from mm_core.domain.files import FileRole
+from mm_core.domain.predictions import ModelFormat
+from mm_core.domain.versions import ModelContent, Normalizer, Version
+
+VERSION_FORMAT = 1
+"""Grows with every change of the bytes that equal parts give, so that stored bodies of older versions are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPayloadParts:
+    """Everything that a version's payload is made of; ``key`` names the content.
+
+    ``model_name`` is the family's, ``names`` all under which it may be asked for. ``feature_names`` are those of the
+    model's columns in their order, and ``normalizer`` is in the same one; ``warnings`` are sentences about both.
+    """
+
+    model_name: str
+    names: tuple[str, ...]
+    root_path: str
+    version: Version
+    model: ModelContent
+    feature_names: tuple[str, ...]
+    normalizer: Normalizer
+    warnings: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """A digest of the parts: equal keys mean equal bytes. The model's text stands in by its own digest."""
+        document = strict_json.encode(self.document(self.model.sha256))
+        return hashlib.sha256(b"version payload %d\n" % VERSION_FORMAT + document).hexdigest()
+
+    def document(self, model: str) -> dict[str, Any]:
+        """Return the body as plain values, with ``model`` in the place of the model."""
+        return {
+            "ok": True,
+            "message": "ok",
+            "payload": {
+                "model_format": ModelFormat.LIGHTGBM_TEXT,
+                "model": model,
+                "feature_names": self.feature_names,
+                "normalizer": normalizer_document(self.normalizer),
+                "metadata": self._metadata(),
+                "warnings": self.warnings,
+            },
+        }
+
+    def _metadata(self) -> dict[str, Any]:
+        version, metadata, booster = self.version, self.version.metadata, self.version.booster
+        files = (file.path for file in version.files if file.role is FileRole.BOOSTER_TEXT)
+        return {
+            "model_name": self.model_name,
+            "names": self.names,
+            "model_version": version.name,
+            "version_id": version.version_id,
+            "layout": version.layout,
+            "created_at": version.created_at,
+            "model_sha256": self.model.sha256,
+            "model_size_bytes": self.model.size_bytes,
+            "model_path": next((str(PurePath(self.root_path) / path) for path in files), None),
+            "source_root_path": self.root_path,
+            "scanned_at": version.read_at,
+            "objective": booster.objective if booster is not None else None,
+            "num_features": len(self.feature_names),
+            "classes": metadata.classes if metadata is not None else (),
+            "model_type": metadata.model_type if metadata is not None else None,
+            "algorithm": metadata.algorithm if metadata is not None else None,
+            "training_date": metadata.training_date if metadata is not None else None,
+            "training_examples": metadata.training_examples if metadata is not None else None,
+            "validation_examples": metadata.validation_examples if metadata is not None else None,
+            "validation_accuracy": metadata.validation_accuracy if metadata is not None else None,
+        }
+
+
+def build_version_payload(parts: VersionPayloadParts, model: bytes) -> bytes:
+    """Return the body for ``parts`` with the model's text in place; ``UnicodeDecodeError`` where that is no UTF-8."""
+    return strict_json.encode(parts.document(model.decode("utf-8")))
+
+
+def normalizer_document(normalizer: Normalizer) -> dict[str, Any]:
+    """Return ``{feature_names, mean, std, fill_values}``."""
+    return {
+        "feature_names": normalizer.feature_names,
+        "mean": normalizer.mean,
+        "std": normalizer.std,
+        "fill_values": normalizer.fill_values,
+    }

@@ -1,0 +1,183 @@
+"""Payloads of versions: made once for each content, kept on disk, and given to whoever asks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.read_version import identity_of
+from mm_core.artifacts.stable_file import open_stable
+from mm_core.domain.files import FileRole
+from mm_core.domain.lifecycle import Tier
+from mm_core.domain.versions import ModelContent, VersionLayout
+from mm_core.errors import ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
+from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
+from mm_core.prediction import features_of
+from mm_core.registry.lifecycle_lookups import checked_version
+from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
+from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
+from mm_core.store import BlobDirectory, RegistryStore, StoreView
+
+MODEL_SUFFIX = ".txt"
+
+Asked = tuple[str, str, Tier | None]
+
+
+class VersionPayloads:
+    """Gives bots the model, the feature order and the normalizer of a version that belong together."""
+
+    def __init__(
+        self, store: RegistryStore, model_blobs: BlobDirectory, bodies: PreparedBodies, limits: ReadingLimits
+    ) -> None:
+        self._store = store
+        self._models = model_blobs
+        self._bodies = bodies
+        self._limits = limits
+        self._resolved: tuple[int, dict[Asked, PayloadHandle]] = (-1, {})
+
+    def handle(self, name: str, version: str, caller_tier: Tier | None = None) -> PayloadHandle:
+        """Return the payload of a version, built now if no process has built it yet.
+
+        Raises `VersionNotFound`, and `VersionUnavailable` with every reason where its files have errors.
+        """
+        view = self._store.view()
+        revision, resolved = self._resolved
+        if revision != view.revision:
+            resolved = {}
+            self._resolved = (view.revision, resolved)
+        asked = (name, checked_version(version), caller_tier)
+        found = resolved.get(asked)
+        if found is None:
+            found = resolved[asked] = self._made(only_held(view, name, version, caller_tier))
+        return found
+
+    def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
+        """Return the bytes of a payload in ``coding``."""
+        return self._bodies.body(handle, coding, lambda: self._made_again(handle))
+
+    def model_file(self, held: HeldVersion) -> tuple[Path, ModelContent]:
+        """Return where the bytes of a version's model are kept, as they were scanned, and their digest.
+
+        Raises `VersionUnavailable` where they cannot be had again.
+        """
+        model = held.version.model
+        if model is None:
+            raise unavailable(held)
+        location = self._models.location(model.sha256, MODEL_SUFFIX)
+        if not location.exists():
+            self._keep_again(held, model)
+        return location, model
+
+    def prepare_running(self) -> None:
+        """Make the payloads of all versions that are deployed or a shadow, where they can be."""
+        view = self._store.view()
+        for family in view.lifecycle.families():
+            for record in view.lifecycle.records(family.name):
+                if record.status.runs:
+                    with suppress(VersionNotFound, VersionUnavailable):  # bots are told the same
+                        self.handle(family.name, record.model_version)
+
+    def keys(self, view: StoreView) -> Iterator[str]:
+        """Yield what names the payload of each version that can have one."""
+        for held in all_held(view):
+            if held.can_predict:
+                try:
+                    yield parts_of(held).key
+                except VersionUnavailable:
+                    continue
+
+    def _made(self, held: HeldVersion) -> PayloadHandle:
+        parts = parts_of(held)
+        name = BodyName(parts.key, held.family.name, held.version.name, str(held.directory))
+        return self._bodies.made(name, lambda: self._body(held, parts))
+
+    def _made_again(self, handle: PayloadHandle) -> bytes:
+        view = self._store.view()
+        for held in held_versions(view, handle.model_name, handle.symbol):
+            parts = parts_of(held)
+            if parts.key == handle.key:
+                return self._body(held, parts)
+        raise VersionUnavailable(
+            f"The payload of {handle.model_name} {handle.symbol} changed while it was read. Ask again for the new one.",
+            ["it changed"],
+        )
+
+    def _body(self, held: HeldVersion, parts: VersionPayloadParts) -> bytes:
+        data = self._models.get(parts.model.sha256, MODEL_SUFFIX)
+        if data is None:
+            self._keep_again(held, parts.model)
+            data = self._models.get(parts.model.sha256, MODEL_SUFFIX)
+        if data is None:
+            raise _not_kept(held)
+        try:
+            return build_version_payload(parts, data)
+        except UnicodeDecodeError as error:
+            raise VersionUnavailable(
+                f"The model of {held.title} is no UTF-8 text ({error.reason}). Save it again.", ["model.txt: no UTF-8"]
+            ) from error
+
+    def _keep_again(self, held: HeldVersion, model: ModelContent) -> None:
+        """Keep the bytes of a version's model again, where its file still has them."""
+        file = next((file for file in held.version.files if file.role is FileRole.BOOSTER_TEXT), None)
+        if file is None:
+            raise _not_kept(held)
+        limit = self._limits.bytes_for(file.role)
+        try:
+            with open_stable(Path(held.model.root_path), file.path, limit, identity_of(file)) as content:
+                is_kept = self._models.put_file(content, model.sha256, MODEL_SUFFIX)
+        except UnreadableArtifact as error:
+            raise _not_kept(held) from error
+        if not is_kept:
+            raise _not_kept(held)
+
+
+def parts_of(held: HeldVersion) -> VersionPayloadParts:
+    """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none."""
+    version = held.version
+    if not held.can_predict or version.booster is None or version.normalizer is None or version.model is None:
+        raise unavailable(held)
+    named = version.metadata.feature_names if version.metadata is not None else ()
+    try:
+        features = features_of(version.booster.feature_names, named, version.normalizer)
+    except ModelUnusable as error:
+        raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
+    assert features.normalizer is not None
+    return VersionPayloadParts(
+        held.family.name,
+        held.names,
+        held.model.root_path,
+        version,
+        version.model,
+        features.names,
+        features.normalizer,
+        features.warnings,
+    )
+
+
+def unavailable(held: HeldVersion) -> VersionUnavailable:
+    """Return why bots cannot be given the model of a version."""
+    if held.version.layout is VersionLayout.RUNS:
+        sentence = "it is a training run, whose models are listed and never loaded"
+        return VersionUnavailable(
+            f"{held.title} has no payload: {sentence}. Publish its model as a version directory with model.txt.",
+            [sentence],
+        )
+    errors, missing = errors_of(held)
+    lost = f" Missing: {', '.join(missing)}." if missing else ""
+    first = errors[0].sentence if errors else "It was not read whole: refresh the model."
+    return VersionUnavailable(
+        f"{held.title} in '{held.directory}' has no model that bots can be given, for {max(len(errors), 1)} reason(s): "
+        f"{first}{lost} Mend its files, or deploy another version.",
+        [one.sentence for one in errors] or [first],
+        "MODEL_FILE_MISSING" if missing else "CANNOT_PREDICT",
+    )
+
+
+def _not_kept(held: HeldVersion) -> VersionUnavailable:
+    return VersionUnavailable(
+        f"The model of {held.title} is no longer kept, and its file differs from the one that was scanned. Refresh "
+        f"model '{held.model.name}'.",
+        [f"{held.version.path}/model.txt: it changed after it was scanned."],
+    )
