@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
+from mm_core.prediction import PredictionLimits
 from mm_core.registry import Registry
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
@@ -12,6 +13,7 @@ from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
+from mm_core.registry.predictions import Predictions
 from mm_core.registry.prepared_bodies import PreparedBodies
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
@@ -34,6 +36,8 @@ def open_registry(settings: Settings) -> Registry:
     bodies = PreparedBodies(payload_blobs)
     payloads = Payloads(store, model_blobs, payload_blobs, bodies, OnnxConverter(), limits, settings.cache_bytes)
     version_payloads = VersionPayloads(store, model_blobs, bodies, limits)
+    roots = ScannedRoots()
+    most = PredictionLimits(model_bytes=limits.model_bytes)
     notes = NoteDirectory(data_dir / "published")
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
@@ -44,9 +48,10 @@ def open_registry(settings: Settings) -> Registry:
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
-        lifecycle=Lifecycle(store, ScannedRoots()),
+        lifecycle=Lifecycle(store, roots),
         payloads=payloads,
         version_payloads=version_payloads,
+        predictions=Predictions(store, roots, version_payloads, most),
         published=published,
         manifests=Manifests(store, published),
         publisher=Publisher(store, payloads, version_payloads, published, notes, changes),

@@ -29,8 +29,7 @@ def check_write(write_token: str | None) -> None:
     Raises `Forbidden` for another site's page, `Unauthorized` for a missing or wrong token, and `UnsupportedMediaType`
     for a body that is not declared as JSON: what forms send, and pages without asking first, is always another.
     """
-    if _is_of_another_site():
-        raise Forbidden("A page of another site may not write here. Send the request without a browser.")
+    _check_site()
     if write_token is not None:
         scheme, _, given = (header("Authorization") or "").partition(" ")
         same = hmac.compare_digest(given.strip().encode("latin-1"), write_token.encode())
@@ -41,6 +40,17 @@ def check_write(write_token: str | None) -> None:
     content_type = header("Content-Type")
     if content_type is not None or request.content_length > 0:
         _check_media_type(content_type or "")
+
+
+def check_question() -> None:
+    """Let a request with a body pass that changes nothing, so that it needs no token; raises as `check_write` else."""
+    _check_site()
+    _check_media_type(header("Content-Type") or "")
+
+
+def _check_site() -> None:
+    if _is_of_another_site():
+        raise Forbidden("A page of another site may not ask for this. Send the request without a browser.")
 
 
 def _is_of_another_site() -> bool:

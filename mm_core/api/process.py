@@ -57,6 +57,7 @@ def kept_current(registry: Registry, settings: Settings) -> Iterator[None]:
 
 
 def _end(registry: Registry) -> None:
+    registry.predictions.close()
     registry.cleaner.stop()
     registry.watcher.stop()
     registry.publisher.stop()

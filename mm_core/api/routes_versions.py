@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import threading
+
 from bottle import Bottle, HTTPResponse
 
-from mm_core.api.answers import document_answer, prepared_answer
+from mm_core import strict_json
+from mm_core.api.answers import document_answer, prepared_answer, result_answer
+from mm_core.api.incoming import check_question, json_body_as
 from mm_core.api.queries import asked_caller_tier
+from mm_core.errors import PredictorBusy
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
+from mm_core.registry.predictions import prediction_document
 from mm_core.registry.version_documents import held_version_document, listed_versions_document
 from mm_core.registry.version_lookups import versions_of
 
 
-def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache) -> None:
-    """Add the routes that show what version directories hold, and hand out their models."""
+class RowsToPredict(strict_json.Record):
+    """The body of ``POST …/predict``."""
+
+    rows: strict_json.RawJson
+
+
+def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache, threads: int) -> None:
+    """Add the routes that show what version directories hold, hand out their models, and predict with them.
+
+    At most a quarter of the ``threads`` wait for predictions.
+    """
+    predicting = threading.BoundedSemaphore(max(1, threads // 4))
 
     @app.get("/api/models/<model_name>/versions")
     def versions(model_name: str) -> HTTPResponse:
@@ -30,3 +46,15 @@ def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache) -> 
         payloads = registry.version_payloads
         handle = payloads.handle(model_name, version, asked_caller_tier())
         return prepared_answer(handle.digest, handle.size_bytes, lambda coding: payloads.body(handle, coding))
+
+    @app.post("/api/models/<model_name>/versions/<version>/predict")
+    def predict(model_name: str, version: str) -> HTTPResponse:
+        check_question()
+        rows = bytes(json_body_as(RowsToPredict, '{"rows": [{"momentum_5d": 0.31, "spread": null}]}').rows)
+        if not predicting.acquire(blocking=False):
+            raise PredictorBusy("Too many predictions wait already. Ask again in a second.")
+        try:
+            found = registry.predictions.predict(model_name, version, rows, asked_caller_tier())
+        finally:
+            predicting.release()
+        return result_answer(prediction_document(found))

@@ -34,6 +34,7 @@
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
+    ├── InvalidNormalizer                   422  lists what is wrong
     ├── ExtraMissing                        501  names the extra to install
     ├── StoreError                          500
     │   ├── StoreCorrupt                    500
@@ -101,6 +102,7 @@ from mm_core.errors.versions import (
     AmbiguousVersion,
     CannotPredict,
     IllegalMove,
+    InvalidNormalizer,
     InvalidRows,
     InvalidVersion,
     ModelUnusable,
@@ -134,6 +136,7 @@ __all__ = [
     "IllegalMove",
     "InvalidFactorConfig",
     "InvalidName",
+    "InvalidNormalizer",
     "InvalidRoot",
     "InvalidRows",
     "InvalidVersion",

@@ -99,6 +99,22 @@ class ModelUnusable(Conflict):
     title = "Version cannot predict"
 
 
+class InvalidNormalizer(ModelManagerError):
+    """The normalizer of a version cannot be used; ``problems`` has every reason."""
+
+    status = 422
+    title = "Invalid normalizer"
+    code = "NORMALIZER_INVALID"
+
+    def __init__(self, detail: str, problems: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
+
+
 class AlreadyExists(Conflict):
     """A version, or another name of a family, is taken; ``existing`` tells by what."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -115,6 +116,42 @@ class BackgroundThread(ABC):
 
     def _end(self) -> None:  # noqa: B027 - most leave nothing behind
         """Give back what was kept between turns."""
+
+
+class AsideThread:
+    """A daemon thread for work that nobody waits for: it starts with the first, and what finds no room is not done."""
+
+    def __init__(self, name: str, room: int) -> None:
+        self._name = name
+        self._tasks: queue.Queue[Callable[[], object] | None] = queue.Queue(room)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def offer(self, task: Callable[[], object]) -> bool:
+        """Let the thread do ``task`` some time; return whether it will."""
+        with self._lock:
+            if self._stopped or self._tasks.full():
+                return False
+            self._tasks.put(task)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        return True
+
+    def stop(self) -> None:
+        """Do nothing that waits any more; what is under way is not waited for."""
+        with self._lock:
+            self._stopped = True
+            with suppress(queue.Empty):
+                while True:
+                    self._tasks.get_nowait()
+            self._tasks.put(None)
+
+    def _run(self) -> None:
+        trouble = Trouble("work_aside_failed")
+        while (task := self._tasks.get()) is not None:
+            trouble.attempt(task, thread=self._name)
 
 
 def come_last() -> None:

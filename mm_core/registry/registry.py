@@ -18,6 +18,7 @@ from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
 from mm_core.registry.payloads import Payloads
+from mm_core.registry.predictions import Predictions
 from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
@@ -38,6 +39,7 @@ class Registry:
     lifecycle: Lifecycle
     payloads: Payloads
     version_payloads: VersionPayloads
+    predictions: Predictions
     published: PublishedPayloads
     manifests: Manifests
     publisher: Publisher

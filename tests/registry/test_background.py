@@ -219,3 +219,31 @@ def test_publisher_and_cleaner_go_on_after_what_nobody_expected(
     wait_until(lambda: registry.published.find("m", "SOLUSDT") is not None)
     wait_until(lambda: "plan_cleanup" in done)
     assert failures == {"declare": [], "plan_cleanup": []}
+
+
+def test_work_aside_goes_on_after_an_error_and_what_finds_no_room_is_not_done() -> None:
+    aside = background.AsideThread("aside", room=2)
+    begun, released = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def hold() -> None:
+        begun.set()
+        released.wait(20)
+
+    assert aside.offer(hold)
+    assert begun.wait(20)
+    assert aside.offer(lambda: 1 / 0)
+    assert aside.offer(lambda: done.append("after an error"))
+    assert not aside.offer(lambda: done.append("no room"))
+    released.set()
+    wait_until(lambda: done == ["after an error"])
+    begun.clear()
+    released.clear()
+    assert aside.offer(hold)
+    assert begun.wait(20)
+    assert aside.offer(lambda: done.append("waits when it stops"))
+    aside.stop()
+    assert not aside.offer(lambda: done.append("too late"))
+    released.set()
+    wait_until(lambda: all(thread.name != "aside" for thread in threading.enumerate()))
+    assert done == ["after an error"]
