@@ -154,9 +154,10 @@ def test_moves_that_are_none_are_refused_with_what_is_possible(three: Client) ->
     assert "'validated' or 'deprecated'" in problem["detail"]
     assert _json(_move(three, "v3.0.0", "deployed"), 404)["code"] == "MODEL_NOT_FOUND"
     assert _json(_move(three, "v1.0.0", "deployed", name="unknown"), 404)["code"] == "MODEL_NOT_FOUND"
-    for rest in ({"note": ""}, {"note": None}, {"actor": ""}, {"demote_to": "training"}, {"force": 1}):
+    for rest in ({"note": ""}, {"note": None}, {"actor": ""}, {"demote_to": "training"}, {"force": 1}, {"note": ["x"]}):
         _json(_move(three, "v1.0.0", "deployed", **rest), 400)
     assert _json(_move(three, "v1.0.0", "active"), 400)["title"] == "Bad request"
+    assert "'demoteTo' is no field of a move" in _json(_move(three, "v1.0.0", "deployed", demoteTo="x"), 400)["detail"]
     assert _json(three.get(f"/api/models/{NAME}/deployed"))["model_version"] == "v1.1.0"
 
 
