@@ -31,7 +31,7 @@ class Imported:
 def imported_registry(
     store: RegistryStore, roots: VersionRoots, name: str, data: bytes, beside: Mapping[str, Any], author: Author
 ) -> Imported:
-    """Register the versions of a file; what is there already gets what the file and ``beside`` tell, and keeps the rest.
+    """Register the versions of a file; what is there already gets what file and ``beside`` tell, and keeps the rest.
 
     The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
     every other one is ``validated``. Raises `AmbiguousVersion` where registered roots hold one of them twice.
