@@ -115,7 +115,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
     @app.get("/api/models/<model_name>/deployed-at")
     def deployed_at(model_name: str) -> HTTPResponse:
-        moment = parse_moment(request.query.getunicode("time") or "")
+        moment = parse_moment(_query("time") or "")
         found = lifecycle.deployed_at(model_name, moment, _asked(Tier, "caller_tier"))
         return document_answer(deployed_at_document(model_name, moment.isoformat(), found), cache)
 
@@ -127,7 +127,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
 def _asked_filter() -> VersionFilter:
     return VersionFilter(
-        model_name=request.query.getunicode("model_name") or None,
+        model_name=_query("model_name") or None,
         status=_asked(Status, "status"),
         model_type=_asked(ModelType, "model_type"),
         objective=_asked(Objective, "objective"),
@@ -137,9 +137,19 @@ def _asked_filter() -> VersionFilter:
     )
 
 
+def _query(name: str) -> str | None:
+    """Return what the query says, None where it says nothing; bytes that are no text would be nothing to bottle."""
+    if name not in request.query:
+        return None
+    text: str | None = request.query.getunicode(name)
+    if text is None:
+        raise BadRequest(f"?{name}= is no text in UTF-8. Write it so, or leave it out.")
+    return text
+
+
 def _asked(kind: type[Choice], name: str) -> Choice | None:
     """Return the member of an enumeration that the query names, None where it names none."""
-    text = request.query.getunicode(name)
+    text = _query(name)
     if text is None:
         return None
     try:
@@ -149,7 +159,7 @@ def _asked(kind: type[Choice], name: str) -> Choice | None:
 
 
 def _asked_limit() -> int | None:
-    text = request.query.getunicode("limit")
+    text = _query("limit")
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) > 0):
