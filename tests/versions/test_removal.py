@@ -120,6 +120,30 @@ def test_only_a_version_can_be_pinned(week: Path, name: str) -> None:
             change(week, name)
 
 
+def test_a_pin_that_is_a_link_or_a_pipe_protects_and_says_nothing(week: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a secret")
+    (week / ".pins").mkdir()
+    (week / ".pins" / OLDEST).symlink_to(tmp_path / "key")
+    os.mkfifo(week / ".pins" / VERSIONS[1])
+    plan = versions.plan_cleanup(week, 5)
+    assert plan.protected == (Protected(VERSIONS[1], "it is pinned."), Protected(OLDEST, "it is pinned."))
+
+
+def test_pins_behind_a_link_are_neither_read_nor_written(week: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / NEWEST).write_text("a file of somebody else")
+    (week / ".pins").symlink_to(outside)
+    for change in (
+        lambda: versions.pin(week, OLDEST),
+        lambda: versions.unpin(week, NEWEST),
+        lambda: versions.plan_cleanup(week, 5),
+    ):
+        with pytest.raises(RootNotWritten, match=r"\.pins"):
+            change()
+    assert [path.name for path in outside.iterdir()] == [NEWEST]
+
+
 def test_pins_that_cannot_be_read_stop_every_plan(week: Path) -> None:
     (week / ".pins").write_text("no directory")
     with pytest.raises(RootNotWritten, match=r"\.pins"):
