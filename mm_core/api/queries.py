@@ -13,9 +13,22 @@ from mm_core.errors import BadRequest
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
+def query_text(name: str) -> str | None:
+    """Return what the query says, None where it says nothing; raise `BadRequest` for bytes that are no text.
+
+    To bottle such bytes would be nothing.
+    """
+    if name not in request.query:
+        return None
+    text: str | None = request.query.getunicode(name)
+    if text is None:
+        raise BadRequest(f"?{name}= is no text in UTF-8. Write it so, or leave it out.")
+    return text
+
+
 def asked(kind: type[Choice], name: str) -> Choice | None:
     """Return the member of an enumeration that the query names, None where it names none; raise `BadRequest`."""
-    text = request.query.getunicode(name)
+    text = query_text(name)
     if text is None:
         return None
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
 from mm_core.api.answers import encoded, prepared_answer, result_answer
+from mm_core.api.queries import query_text
 from mm_core.errors import BadRequest
 from mm_core.payloads import BoundedCache, Coding
 from mm_core.registry import Registry
@@ -51,7 +52,9 @@ def add_bulk_routes(
 
 
 def _number(name: str, default: int) -> float:
-    text = request.query.getunicode(name, str(default))
+    text = query_text(name)
+    if text is None:
+        return default
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise BadRequest(f"?{name}= must be a whole number that is not negative, such as {name}=0.")
     return float(text)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
 from mm_core import strict_json
 from mm_core.api.answers import document_answer, result_answer
-from mm_core.api.incoming import check_write, header, json_body, json_body_as
+from mm_core.api.incoming import check_write, header, json_body
 from mm_core.api.negotiation import if_match_allows
-from mm_core.api.queries import asked, asked_caller_tier
+from mm_core.api.queries import asked, asked_caller_tier, query_text
 from mm_core.domain.lifecycle import ModelType, Objective, Stage, Status, Tier
 from mm_core.domain.version_records import VersionRecord, parse_update
 from mm_core.errors import BadRequest, RevisionConflict
@@ -32,6 +32,8 @@ from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
 
 ACTOR = "api"
 """Who makes a change where the body does not say."""
+
+Fields = TypeVar("Fields")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
     @app.post("/api/models/<model_name>/versions/<version>/status")
     def set_status(model_name: str, version: str) -> HTTPResponse:
         check_write(write_token)
-        body = json_body_as(StatusChange, '{"status": "deployed", "note": "why", "actor": "who"}')
+        body = _status_change()
         record = lifecycle.record(model_name, version)
         if (body.status is None) is (body.stage is None):
             raise BadRequest("Give either status or stage, and not both. Nothing was changed.")
@@ -112,7 +114,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
     @app.get("/api/models/<model_name>/deployed-at")
     def deployed_at(model_name: str) -> HTTPResponse:
-        moment = parse_moment(request.query.getunicode("time") or "")
+        moment = parse_moment(query_text("time") or "")
         found = lifecycle.deployed_at(model_name, moment, asked_caller_tier())
         return document_answer(deployed_at_document(model_name, moment.isoformat(), found), cache)
 
@@ -124,7 +126,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
 def _asked_filter() -> VersionFilter:
     return VersionFilter(
-        model_name=request.query.getunicode("model_name") or None,
+        model_name=query_text("model_name") or None,
         status=asked(Status, "status"),
         model_type=asked(ModelType, "model_type"),
         objective=asked(Objective, "objective"),
@@ -135,7 +137,7 @@ def _asked_filter() -> VersionFilter:
 
 
 def _asked_limit() -> int | None:
-    text = request.query.getunicode("limit")
+    text = query_text("limit")
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) > 0):
@@ -145,15 +147,32 @@ def _asked_limit() -> int | None:
 
 def _fields_and_circumstances(known: tuple[str, ...]) -> tuple[Mapping[str, Any], Circumstances]:
     """Return the body's fields of a version, and what it says beside them."""
+    body = _object()
+    beside = _typed({name: body[name] for name in known if name in body}, Circumstances)
+    return {name: value for name, value in body.items() if name not in known}, beside
+
+
+def _status_change() -> StatusChange:
+    body = _object()
+    known = StatusChange.__dataclass_fields__
+    unknown = [repr(name[:80]) for name in body if name not in known]
+    if unknown:
+        raise BadRequest(f"{', '.join(unknown)} is no field of a move, use {', '.join(known)}. Nothing was changed.")
+    return _typed(body, StatusChange)
+
+
+def _object() -> dict[str, Any]:
     body = json_body()
     if not isinstance(body, dict):
         raise BadRequest("The body must be an object of fields. Nothing was changed.")
-    given = {name: body[name] for name in known if name in body}
+    return body
+
+
+def _typed(fields: Mapping[str, Any], wanted: type[Fields]) -> Fields:
     try:
-        beside = strict_json.decode_as(strict_json.encode(given), Circumstances)
+        return strict_json.decode_as(strict_json.encode(fields), wanted)
     except strict_json.NotJson as error:
         raise BadRequest(f"The body does not fit ({error}). Nothing was changed.") from error
-    return {name: value for name, value in body.items() if name not in known}, beside
 
 
 def _guard(record: VersionRecord) -> str | None:

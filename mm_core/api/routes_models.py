@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bottle import Bottle, HTTPResponse, request
+from bottle import Bottle, HTTPResponse
 
 from mm_core.api.answers import document_answer, result_answer
 from mm_core.api.incoming import check_write, json_body_as
+from mm_core.api.queries import query_text
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
 from mm_core.registry.documents import (
@@ -74,6 +75,5 @@ def add_model_routes(app: Bottle, registry: Registry, cache: BoundedCache, write
 
 
 def asked_group_key() -> str | None:
-    """Return the ``group_key`` of the query, None when it is missing or empty."""
-    value: str | None = request.query.getunicode("group_key")
-    return value or None
+    """Return the ``group_key`` of the query, None when it is missing or empty; raise `BadRequest`."""
+    return query_text("group_key") or None

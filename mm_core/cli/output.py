@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mm_core import strict_json
-from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.findings import Finding
 from mm_core.spelling import visible
 
 WIDE = 240
@@ -49,10 +49,9 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print findings as a table, errors first; nothing where there are none."""
     if not findings:
         return
-    order = list(Severity)
     rows = [
-        (one.severity, one.code, f"{one.file}:{one.line}" if one.line else one.file, one.detail, one.remedy)
-        for one in sorted(findings, key=lambda one: (order.index(one.severity), one.file, one.line or 0))
+        (one.severity, one.code, one.place, one.detail, one.remedy)
+        for one in sorted(findings, key=lambda one: (one.severity.rank, one.file, one.line or 0))
     ]
     print_table("Findings", ["severity", "code", "where", "what", "remedy"], rows)
 

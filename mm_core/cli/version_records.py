@@ -195,7 +195,7 @@ def import_registry(
     target: Annotated[str, typer.Option(help="What they predict.")],
     horizon: Annotated[str, typer.Option(help="How far ahead.")],
     model_type: Annotated[ModelType | None, typer.Option("--type", help="Where the file names none.")] = None,
-    tier: Annotated[Tier, typer.Option(help="Who may see them.")] = Tier.PREMIUM,
+    tier: Annotated[Tier | None, typer.Option(help="Who may see them; premium where it is new and not given.")] = None,
     note: OptionalNote = "",
     actor: Actor = None,
     as_json: AsJson = False,
@@ -205,8 +205,7 @@ def import_registry(
         "objective": objective,
         "target_variable": target,
         "prediction_horizon": horizon,
-        "tier_requirement": tier,
-        **_given(model_type=model_type),
+        **_given(model_type=model_type, tier_requirement=tier),
     }
     with errors_as_sentences(as_json):
         done = context.obj.registry.lifecycle.import_file(

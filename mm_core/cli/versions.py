@@ -108,6 +108,7 @@ def delete(
     """Delete one version, after asking."""
     with _answered(as_json):
         plan = versions.plan_delete(root, version, _kept_by_registry(context, root), next_latest=move_latest)
+        _warn_of_an_empty_registry(context.obj)
         _carry_out(plan, f"Are you sure you want to delete version {version}?", yes, dry_run, as_json)
 
 
@@ -126,6 +127,7 @@ def cleanup(
         if not (plan.removals or plan.protected or plan.leftovers or as_json):
             print_text(f"Only {len(plan.kept)} versions found, nothing to clean up.")
             return
+        _warn_of_an_empty_registry(context.obj)
         what = f"{len(plan.removals)} versions" + (" and what is left over" if plan.leftovers else "")
         _carry_out(plan, f"Are you sure you want to delete {what}?", yes, dry_run, as_json)
 
@@ -193,6 +195,16 @@ def _kept_by_registry(context: typer.Context, root: Path) -> versions.Protect:
     """Say why a version must stay that is deployed, a shadow or pinned; the state is looked at each time."""
     lifecycle = context.obj.registry.lifecycle
     return lambda version: lifecycle.reason_to_keep(root / version)
+
+
+def _warn_of_an_empty_registry(session: Session) -> None:
+    """Say on standard error where a registry is that protects nothing: it may be another one than is meant."""
+    if not session.registry.view().revision:
+        typer.echo(
+            f"warning: The registry below '{session.settings.data_dir.absolute()}' is empty, so it protects no "
+            "version. If there is another one, name it with MODEL_MANAGER_DATA_DIR.",
+            err=True,
+        )
 
 
 def _carry_out(plan: versions.RemovalPlan, question: str, yes: bool, dry_run: bool, as_json: bool) -> None:

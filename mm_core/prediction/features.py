@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm_core.domain.versions import SMALLEST_STD, Normalizer
 from mm_core.errors import ModelUnusable
 
-_GENERIC = re.compile(r"(?:Column_|f)\d+\Z", re.ASCII)
-"""What LightGBM and XGBoost call columns that were given no name."""
+_GENERIC = ("Column_", "f")
+"""What LightGBM and XGBoost call columns that were given no name, before the column's number."""
 
 MOST_NAMED = 20
 
@@ -45,7 +44,7 @@ def features_of(trained: Sequence[str], named: Sequence[str], normalizer: Normal
             )
         if len({_spelled(name) for name in names}) != len(names):
             raise ModelUnusable(f"The {source} names a feature twice. Write each of them once.")
-    if all(_GENERIC.match(name) for name in trained):
+    if _has_no_names(trained) and not any(set(names) == set(trained) for names in given.values()):
         names = _in_their_order(given) or tuple(trained)
         taken = [f"those of the {source} are taken, in their order." for source in given]
         warnings.append(
@@ -61,6 +60,10 @@ def features_of(trained: Sequence[str], named: Sequence[str], normalizer: Normal
                 f"{len(tiny)} features have a std below {SMALLEST_STD}, such as '{tiny[0]}'; 1 is used for it."
             )
     return Features(names, normalizer, tuple(warnings))
+
+
+def _has_no_names(trained: Sequence[str]) -> bool:
+    return any(all(name == f"{word}{place}" for place, name in enumerate(trained)) for word in _GENERIC)
 
 
 def _spelled(name: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mm_core.domain.configs import FactorConfigRevision
-from mm_core.domain.groups import Scan
+from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.version_records import VersionEvent
+from mm_core.domain.versions import Version
 from mm_core.store import StoreView
 
 
@@ -68,20 +69,34 @@ def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iter
 
 
 def _scan_sentence(before: Scan, after: Scan) -> str:
-    """Return which groups came, went and changed between two scans of a model."""
-    new = [key for key in after.groups if key not in before.groups]
-    gone = [key for key in before.groups if key not in after.groups]
-    changed = [
-        key
-        for key, group in after.groups.items()
-        if key in before.groups and before.groups[key] is not group and before.groups[key].files != group.files
-    ]
+    """Return which groups and versions came, went and changed between two scans of a model."""
+    told = [*_came_and_went("Groups", before.groups, after.groups)]
+    told += _came_and_went("Versions", before.versions, after.versions)
+    if dict(before.latest) != dict(after.latest):
+        told.append(f"Latest: {', '.join(after.latest.values()) or 'none'}.")
+    return " ".join(told) or "The same groups and versions, other findings."
+
+
+def _came_and_went(
+    what: str, before: Mapping[str, Group | Version], after: Mapping[str, Group | Version]
+) -> Iterator[str]:
+    new = [key for key in after if key not in before]
+    gone = [key for key in before if key not in after]
+    changed = [key for key, entry in after.items() if key in before and _is_changed(before[key], entry)]
     parts = [
         f"{len(keys)} {word} ({', '.join(keys[:3])}{', …' if len(keys) > 3 else ''})"
         for keys, word in ((new, "new"), (changed, "changed"), (gone, "gone"))
         if keys
     ]
-    return f"Groups: {'; '.join(parts)}." if parts else "The same groups, other findings."
+    if parts:
+        yield f"{what}: {'; '.join(parts)}."
+
+
+def _is_changed(before: Group | Version, after: Group | Version) -> bool:
+    """Return whether it has other files; those of a version that nobody reads count for nothing."""
+    if before is after or before.files == after.files:
+        return False
+    return isinstance(after, Group) or before.read_at != after.read_at
 
 
 def _config_sentence(revision: FactorConfigRevision) -> str:

@@ -53,14 +53,14 @@ def check_predicts(
     paths = roots.paths(view, names)
     if not paths:
         return
-    if version not in paths:
+    places = paths.get(version, ())
+    if not any(place.is_dir() for place in places):  # a scan may be older than what became of it
         raise CannotPredict(
             f"Failed to load model: no registered root holds {name} {version} any more. Restore its directory, deploy "
             "another version, or force it with a note; nothing was changed.",
             [f"{name}/{version}/model.txt: the file is missing."],
             is_missing=True,
         )
-    places = paths[version]
     if len(places) > 1:
         raise CannotPredict(
             f"{name} {version} is in {len(places)} directories, and nobody can tell which one is meant. Keep one of "

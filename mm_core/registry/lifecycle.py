@@ -103,8 +103,15 @@ class Lifecycle(LifecycleReader):
         """
         if not changes:
             raise NothingToUpdate(f"No fields to update. Give one of {', '.join(SCORES)} or status for {record.title}.")
-        self._check_move(record, changes.get("status", record.status), author, force=force)
-        return self._change(record, guard, lambda tx, known, now: updated(tx, known, changes, author, now))
+        status = changes.get("status", record.status)
+        self._check_move(record, status, author, force=force)
+
+        def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
+            if "status" in changes:
+                self._check_again(transaction, record, known, status, author, force=force)
+            return updated(transaction, known, changes, author, now)
+
+        return self._change(record, guard, change)
 
     def move(
         self,
@@ -125,7 +132,12 @@ class Lifecycle(LifecycleReader):
         if demote_to not in DEMOTIONS:
             raise BadRequest(f"demote_to is '{demote_to}', use one of {', '.join(DEMOTIONS)}. Nothing was changed.")
         self._check_move(record, status, author, force=force)
-        return self._change(record, guard, lambda tx, known, now: moved(tx, known, status, author, now, demote_to))
+
+        def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
+            self._check_again(transaction, record, known, status, author, force=force)
+            return moved(transaction, known, status, author, now, demote_to)
+
+        return self._change(record, guard, change)
 
     def restore(self, record: VersionRecord, author: Author) -> VersionRecord:
         """Make a deprecated version ``validated`` again; raises as `move`, and `IllegalMove` for any other one."""
@@ -144,7 +156,9 @@ class Lifecycle(LifecycleReader):
         self._check_move(first, Status.DEPLOYED, author, force=force)
         with self._store.transaction() as transaction:
             now = now_stamp()
-            moved(transaction, as_it_is_now(transaction, first, None), Status.DEPLOYED, author, now, Status.SHADOW)
+            known = as_it_is_now(transaction, first, None)
+            self._check_again(transaction, first, known, Status.DEPLOYED, author, force=force)
+            moved(transaction, known, Status.DEPLOYED, author, now, Status.SHADOW)
             moved(transaction, as_it_is_now(transaction, second, None), Status.SHADOW, author, now, Status.SHADOW)
             (found,) = ab_tests(transaction, first.model_name)
             return found
@@ -221,15 +235,31 @@ class Lifecycle(LifecycleReader):
             )
         return tuple(found)
 
-    def _check_move(self, record: VersionRecord, status: Status, author: Author, *, force: bool) -> None:
+    def _check_move(
+        self, record: VersionRecord, status: Status, author: Author, *, force: bool, view: StoreView | None = None
+    ) -> None:
         """Raise what keeps a version from a status, as far as it can be told before the transaction."""
         if status is record.status:
             return
         author.require_note(f"{record.title} becomes {status}")
         checked_move(record.status, status, record.title)
         if status is Status.DEPLOYED:
-            view = self._store.view()
+            view = view or self._store.view()
             check_predicts(self._roots, view, record.model_name, record.model_version, author, force=force)
+
+    def _check_again(
+        self,
+        transaction: StoreTransaction,
+        record: VersionRecord,
+        known: VersionRecord,
+        status: Status,
+        author: Author,
+        *,
+        force: bool,
+    ) -> None:
+        """Raise as `_check_move` where somebody moved the version since ``record`` was read, which was checked."""
+        if known.status is not record.status:
+            self._check_move(known, status, author, force=force, view=transaction)
 
     def _change(
         self,

@@ -31,6 +31,8 @@ class Author:
             problems.append(f"actor must be 1 to {LONGEST_ACTOR} visible characters")
         if len(self.note) > LONGEST_NOTE:
             problems.append(f"note has {len(self.note)} characters, at most {LONGEST_NOTE} are kept")
+        if any("\ud800" <= one <= "\udfff" for one in self.note):
+            problems.append("note is no text in UTF-8")
         if problems:
             raise BadRequest(f"The {'; the '.join(problems)}. Nothing was changed.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ class Imported:
 def imported_registry(
     store: RegistryStore, roots: VersionRoots, name: str, data: bytes, beside: Mapping[str, Any], author: Author
 ) -> Imported:
-    """Register the versions of a file; what is there already gets its scores and descriptions, and keeps its status.
+    """Register the versions of a file; what is there already gets what file and ``beside`` tell, and keeps the rest.
 
     The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
     every other one is ``validated``. Raises `AmbiguousVersion` where registered roots hold one of them twice.
@@ -42,7 +42,8 @@ def imported_registry(
     except UnreadableArtifact as error:
         raise BadRequest(f"The file is no {FILE}: {error.detail} {error.remedy} Nothing was stored.") from error
     warnings = [finding.sentence for finding in report.findings()]
-    new = [parse_new_version(_document(name, entry, beside)) for entry in file.entries]
+    documents = [_document(name, entry, beside) for entry in file.entries]
+    new = [parse_new_version(document) for document in documents]
     for version in new:
         check_one_directory(roots, store.view(), name, version.model_version)
     deployable = file.active
@@ -54,9 +55,10 @@ def imported_registry(
             deployable = None
     with store.transaction() as transaction:
         found = []
-        for version, entry in zip(new, file.entries, strict=True):
+        for version, document, entry in zip(new, documents, file.entries, strict=True):
             status = Status.DEPLOYED if entry.version == deployable else Status.VALIDATED
-            found.append(_stored(transaction, replace(version, status=status), entry, author, warnings))
+            told = {field for field, value in document.items() if value is not None}
+            found.append(_stored(transaction, replace(version, status=status), told, entry, author, warnings))
     return Imported(tuple(found), tuple(warnings))
 
 
@@ -74,15 +76,20 @@ def _document(name: str, entry: RegistryEntry, beside: Mapping[str, Any]) -> dic
 
 
 def _stored(
-    transaction: StoreTransaction, new: NewVersion, entry: RegistryEntry, author: Author, warnings: list[str]
+    transaction: StoreTransaction,
+    new: NewVersion,
+    told: Set[str],
+    entry: RegistryEntry,
+    author: Author,
+    warnings: list[str],
 ) -> VersionRecord:
+    """Register a version; of one that is there, only what was ``told`` of it is replaced."""
     family = find_family(transaction, new.model_name)
     new = replace(new, model_name=family.name) if family is not None else new
     known = transaction.lifecycle.record(new.model_name, new.model_version)
     now = now_stamp()
     if known is not None:
-        kept = {"model_name", "model_version", "status"}
-        fields = {name: getattr(new, name) for name in NewVersion.__dataclass_fields__ if name not in kept}
+        fields = {name: getattr(new, name) for name in told - {"model_name", "model_version", "status"}}
         saved = saved_with(transaction, known, fields, Action.UPDATE, author, now)
         if saved is not known:
             warnings.append(f"{known.title} was registered already: the entry replaced what was known of it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,11 +32,10 @@ class ScannedRoots:
 
     def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, tuple[Path, ...]]:
         """Return the directories of each version of a family, in the order of the registrations' names."""
-        found: dict[str, dict[str, Path]] = {}
+        found: dict[str, list[Path]] = {}
         for model, _, version in _scanned(view, names):
-            path = Path(model.root_path) / version.path
-            found.setdefault(version.name, {}).setdefault(os.path.realpath(path), path)
-        return {name: tuple(paths.values()) for name, paths in found.items()}
+            found.setdefault(version.name, []).append(Path(model.root_path, version.path))
+        return {name: _each_once(paths) for name, paths in found.items()}
 
     def findings(self, view: StoreView, names: Collection[str], version: str) -> tuple[Finding, ...]:
         """Return what the last scan found wrong with the files of a version; of several, the first registration's."""
@@ -45,6 +44,16 @@ class ScannedRoots:
                 shared = (one for one in scan.twins if f"{one.file}/".startswith(f"{found.path}/"))
                 return (*found.findings, *shared)
         return ()
+
+
+def _each_once(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the first path of each directory; one path alone is not looked at, for that takes the most time."""
+    if len(paths) == 1:
+        return tuple(paths)
+    by_directory: dict[str, Path] = {}
+    for path in paths:
+        by_directory.setdefault(os.path.realpath(path), path)
+    return tuple(by_directory.values())
 
 
 def _scanned(view: StoreView, names: Collection[str]) -> Iterator[tuple[RegisteredModel, Scan, Version]]:

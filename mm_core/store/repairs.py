@@ -82,13 +82,19 @@ class Repairs:
                 done.append(repair)
         return tuple(done)
 
-    def poor_copies(self, state: State) -> tuple[list[Path], set[Path]]:
-        """Return the whole files of a state that have no whole copy, then every file that people's changes are in."""
+    def poor_copies(self, state: State) -> tuple[list[Path], set[Path] | None]:
+        """Return the whole files of a state that have no whole copy, then every file that people's changes are in.
+
+        None in place of the latter where one is damaged: which files it names is not known then.
+        """
         poor, named = [], set()
+        is_whole = True
 
         def look(path: Path) -> bytes | None:
+            nonlocal is_whole
             named.add(path)
             data, _ = _usable(path, parse_tables)
+            is_whole = is_whole and data is not None
             if data is not None and self._copy_problem(path, data) is not None:
                 poor.append(path)
             return data
@@ -98,7 +104,7 @@ class Repairs:
                 self._configs.walk(name, shards, look)
             for name, index in state.families.items():
                 self._families.walk(name, index, look)
-        return poor, named - {self._registry}
+        return poor, named - {self._registry} if is_whole else None
 
     def renew_copy(self, path: Path) -> bool:
         """Make the copy of a file anew if it still lacks one; return whether that was so."""

@@ -114,7 +114,8 @@ class TinyDBStore:
         """Make the copies that are missing or damaged, and delete what writes that never ended left; return how many.
 
         That they are complete is noted with the boot of this machine, so that it costs nothing the next time, unless
-        the power may have been cut since or they are looked at ``again``. Writers wait for none of the reading.
+        the power may have been cut since or they are looked at ``again``. Writers wait for none of the reading. While a
+        file is damaged nothing is deleted: what it names looks like what nobody names.
         """
         if self._copies.are_complete() and not again:
             return 0
@@ -125,7 +126,7 @@ class TinyDBStore:
             with self._alone():
                 made += self._repairs.renew_copy(path)
         with self._alone():
-            if self._state().revision == state.revision:
+            if named is not None and self._state().revision == state.revision:
                 for name in state.config_shards:
                     self._configs.clear_unnamed(name, named)
                 for name in state.families:

@@ -6,6 +6,7 @@ time cannot undo each other's.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def pin(root: str | os.PathLike[str], version: str, note: str = "") -> None:
     with locked(path):
         if not is_run(path, version):
             raise not_found(path, version)
+        _refuse_link(path)
         try:
             (path / PINS).mkdir(exist_ok=True)
         except OSError as error:
@@ -39,6 +41,7 @@ def unpin(root: str | os.PathLike[str], version: str) -> None:
     with locked(path):
         if RunId.parse(version) is None or not os.path.lexists(path / PINS / version):
             raise RunNotFound(f"Version {version} has no pin.", "Nothing was changed.")
+        _refuse_link(path)
         try:
             (path / PINS / version).unlink()
             sync(path / PINS)
@@ -52,16 +55,34 @@ def pinned(root: Path) -> dict[str, str]:
     Raises `RootNotWritten` for pins that cannot be read: what they protect is unknown.
     """
     notes: dict[str, str] = {}
+    _refuse_link(root)
     try:
         for name in os.listdir(root / PINS):
             if RunId.parse(name) is not None:
-                with open(root / PINS / name, "rb") as file:
-                    notes[name] = file.read(1000).decode("utf-8", "replace").strip()
+                notes[name] = _note(root / PINS / name)
     except FileNotFoundError:
         return notes
     except OSError as error:
         raise not_written(root / PINS, error) from error
     return notes
+
+
+def _refuse_link(root: Path) -> None:
+    """Raise `RootNotWritten` where the pins lie behind a link: nothing of a root is outside it."""
+    if (root / PINS).is_symlink():
+        raise not_written(root / PINS, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+
+
+def _note(path: Path) -> str:
+    """Return what a pin says; one that is a link says nothing: what it leads to is somebody else's."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return ""
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(1000).decode("utf-8", "replace").strip()
 
 
 def not_found(root: Path, version: str) -> RunNotFound:

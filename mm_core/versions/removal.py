@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +45,16 @@ class Removed:
 def execute(plan: RemovalPlan) -> Removed:
     """Carry out a plan; each version is looked at again, and stays if anything speaks for it by now.
 
+    Who protects versions is asked once more when they are in the trash, as a version may be deployed between question
+    and move; what must stay then is put back.
+
     A version goes as a whole: it is renamed into the trash of its root before its first file is removed. Raises
     `RootNotManaged`, `RootBusy`, and `RootNotWritten` where nothing could be moved.
     """
     root = require_managed(plan.root)
     if not plan.removals and not plan.leftovers:
         return Removed((), (), (), 0)
-    gone: list[Removal] = []
+    gone: dict[str, Removal] = {}
     stayed: list[Protected] = []
     trashed: dict[str, int] = {}
     with _opened(root) as (place, trash):
@@ -65,15 +68,18 @@ def execute(plan: RemovalPlan) -> Removed:
                 if reason is None:
                     reason = _move(place, removal.version, trash, target, removal.identity)
                 if reason is None:
-                    gone.append(removal)
+                    gone[target] = removal
                     trashed[target] = removal.size_bytes
                 else:
                     stayed.append(Protected(removal.version, reason))
+            for target, reason in _late_reasons(plan, gone, place, trash).items():
+                stayed.append(Protected(gone.pop(target).version, reason))
+                del trashed[target]
             trashed |= _move_leftovers(plan.leftovers, root, place, trash)
             sync(root)
         kept = {name: reason for name in trashed if (reason := _remove(trash, name)) is not None}
     return Removed(
-        versions=tuple(removal.version for removal in reversed(gone)),
+        versions=tuple(removal.version for removal in reversed(gone.values())),
         stayed=tuple(reversed(stayed)),
         in_trash=tuple(f"'{root / TRASH / name}': {reason}" for name, reason in kept.items()),
         freed_bytes=sum(size for name, size in trashed.items() if name not in kept),
@@ -131,6 +137,32 @@ def _reasons(plan: RemovalPlan, root: Path) -> tuple[dict[str, str | None], str 
         else:
             reasons[version] = reason_to_stay(root, version, content_of(root / version), pointed, pins, plan.protect)
     return reasons, follower
+
+
+def _late_reasons(plan: RemovalPlan, moved: Mapping[str, Removal], place: int, trash: int) -> dict[str, str]:
+    """Return why some of what was moved has to stay after all, by its name in the trash; it is back in its place then.
+
+    Where that cannot be told, everything is put back.
+    """
+    if plan.protect is None:
+        return {}
+    try:
+        reasons = {target: plan.protect(removal.version) for target, removal in moved.items()}
+    except BaseException:
+        for target, removal in moved.items():
+            _put_back(target, removal.version, place, trash)
+        raise
+    late = {target: reason for target, reason in reasons.items() if reason is not None}
+    return {target: reason + _put_back(target, moved[target].version, place, trash) for target, reason in late.items()}
+
+
+def _put_back(target: str, version: str, place: int, trash: int) -> str:
+    """Move a version out of the trash; return what to add to its reason where that cannot be."""
+    try:
+        os.rename(target, version, src_dir_fd=trash, dst_dir_fd=place)
+    except OSError as error:
+        return f" It is '{TRASH}/{target}' and cannot be moved back ({error.strerror}): do so before the next cleanup."
+    return ""
 
 
 @contextmanager

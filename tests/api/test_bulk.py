@@ -110,6 +110,12 @@ def test_a_number_that_is_none_is_refused(server: RunningServer, query: str) -> 
     assert (answer.status_code, "whole number" in answer.json()["detail"]) == (400, True)
 
 
+@pytest.mark.parametrize("path", ["changes?since=%FF", "symbols/SOLUSDT?group_key=%FF", "model/SOLUSDT?group_key=%FF"])
+def test_a_query_that_is_no_text_is_refused_and_not_left_out(server: RunningServer, path: str) -> None:
+    answer = httpx.get(f"{server.url}/api/models/m/{path}")
+    assert (answer.status_code, "no text in UTF-8" in answer.json()["detail"]) == (400, True)
+
+
 def test_an_unknown_model_has_neither(server: RunningServer) -> None:
     for route in ("manifest", "changes"):
         assert httpx.get(f"{server.url}/api/models/none/{route}").status_code == 404

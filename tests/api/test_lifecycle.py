@@ -111,6 +111,13 @@ def test_the_list_is_filtered_by_the_query(three: Client) -> None:
         assert "Use one of" in _json(three.get(f"/api/versions?{query}"), 400)["detail"] or "limit" in query
 
 
+@pytest.mark.parametrize("name", ["model_name", "status", "caller_tier", "limit"])
+def test_a_condition_that_is_no_text_is_400_and_never_left_out(three: Client, name: str) -> None:
+    assert f"?{name}= is no text" in _json(three.get(f"/api/versions?{name}=%ff"), 400)["detail"]
+    if name == "caller_tier":
+        _json(three.get(f"/api/models/{NAME}/history?caller_tier=%ff"), 400)
+
+
 def test_patch_sets_scores_and_status_and_nothing_else(client: Client) -> None:
     model_id = _register(client)["model_id"]
     path = f"/api/versions/{model_id}"
@@ -154,9 +161,10 @@ def test_moves_that_are_none_are_refused_with_what_is_possible(three: Client) ->
     assert "'validated' or 'deprecated'" in problem["detail"]
     assert _json(_move(three, "v3.0.0", "deployed"), 404)["code"] == "MODEL_NOT_FOUND"
     assert _json(_move(three, "v1.0.0", "deployed", name="unknown"), 404)["code"] == "MODEL_NOT_FOUND"
-    for rest in ({"note": ""}, {"note": None}, {"actor": ""}, {"demote_to": "training"}, {"force": 1}):
+    for rest in ({"note": ""}, {"note": None}, {"actor": ""}, {"demote_to": "training"}, {"force": 1}, {"note": ["x"]}):
         _json(_move(three, "v1.0.0", "deployed", **rest), 400)
     assert _json(_move(three, "v1.0.0", "active"), 400)["title"] == "Bad request"
+    assert "'demoteTo' is no field of a move" in _json(_move(three, "v1.0.0", "deployed", demoteTo="x"), 400)["detail"]
     assert _json(three.get(f"/api/models/{NAME}/deployed"))["model_version"] == "v1.1.0"
 
 

@@ -254,6 +254,14 @@ def test_a_version_that_is_deployed_after_it_was_planned_stays(
     assert {name for name in names_below(root) if name.startswith("2025")} == {OLD, NEWEST}
 
 
+def test_a_registry_that_is_empty_says_that_it_protects_nothing_and_where_it_is(run: Run, session: Session) -> None:
+    for arguments in (("cleanup", "--keep", "1", "--dry-run"), ("delete", OLD, "--dry-run")):
+        result = run(*arguments)
+        assert f"'{session.settings.data_dir}' is empty, so it protects no version." in result.stderr
+    _stands(session, "lstm", OLD, "deployed")
+    assert run("cleanup", "--keep", "1", "--dry-run").stderr == ""
+
+
 def test_nothing_is_removed_while_the_registry_cannot_be_read(run: Run, root: Path, session: Session) -> None:
     _stands(session, "lstm", OLD, "deployed")
     (session.settings.data_dir / "registry.json").write_bytes(b"{")

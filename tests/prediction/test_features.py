@@ -44,6 +44,23 @@ def test_a_booster_without_names_has_those_of_the_others_in_their_order_and_a_wa
     assert "as it does" in alone.warnings[0]
 
 
+@pytest.mark.parametrize(
+    "trained", [("f2", "f0", "f1"), ("Column_1", "Column_0", "Column_2"), ("f0", "f1", "f2"), ("f1", "f2", "f3")]
+)
+def test_names_that_the_other_files_have_too_are_names_however_they_look(trained: tuple[str, ...]) -> None:
+    others = tuple(sorted(trained, reverse=True))
+    found = features_of(trained, others, _normalizer(*others))
+    assert (found.names, found.warnings) == (trained, ())
+    assert found.normalizer is not None
+    assert found.normalizer.mean == tuple(float(others.index(name)) for name in trained)
+
+
+@pytest.mark.parametrize("trained", [("f1", "f2"), ("Column_0", "f1"), ("Column_1", "Column_0")])
+def test_columns_that_are_not_numbered_as_they_stand_have_names(trained: tuple[str, ...]) -> None:
+    with pytest.raises(ModelUnusable, match="names other features than the booster"):
+        features_of(trained, ("x", "y"), None)
+
+
 def test_two_orders_of_a_booster_without_names_are_refused() -> None:
     with pytest.raises(ModelUnusable, match="two orders"):
         features_of(("Column_0", "Column_1"), ("a", "b"), _normalizer("b", "a"))

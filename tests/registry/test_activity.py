@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,28 @@ def test_a_registration_a_scan_and_a_saved_config_are_events_the_newest_first(
         (None, f"Registered from {root}."),
     ]
     assert _what(registry, datetime.now(UTC) + timedelta(seconds=1)) == []
+
+
+def test_versions_that_come_go_and_become_the_latest_are_events(registry: Registry, tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    old, new, newest = (root / f"2025072{day}_150837" for day in (4, 5, 6))
+    for run in (old, new):
+        run.mkdir(parents=True)
+        (run / "training_metadata.json").write_text("{}")
+    (root / "latest").symlink_to(old.name)
+    registry.registrations.register("m", str(root))
+    shutil.rmtree(old)
+    newest.mkdir()
+    (newest / "training_metadata.json").write_text("{}")
+    (new / "training_metadata.json").write_text('{"trained_models": []}')
+    (root / "latest").unlink()
+    (root / "latest").symlink_to(newest.name)
+    registry.registrations.refresh("m")
+    (newest / "training.log").write_text("files that nobody reads are no news")
+    registry.registrations.refresh("m")
+    assert [what for _, what in _what(registry, LONG_AGO)][:-1] == [
+        f"Versions: 1 new ({newest.name}); 1 changed ({new.name}); 1 gone ({old.name}). Latest: {newest.name}."
+    ]
 
 
 def test_factors_that_a_scan_brought_are_said(registry: Registry, write_group: Callable[..., Path]) -> None:

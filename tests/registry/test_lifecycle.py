@@ -216,6 +216,8 @@ def test_every_move_needs_a_reason_and_somebody(lifecycle: Lifecycle, make: Make
             Author(actor, "because")
     with pytest.raises(BadRequest, match="note has 2001"):
         Author("ann", "x" * 2001)
+    with pytest.raises(BadRequest, match="note is no text in UTF-8"):
+        Author("ann", "no \udcff text")
 
 
 def test_a_deprecated_version_is_restored_and_no_other_one(lifecycle: Lifecycle, make: Make) -> None:
@@ -238,6 +240,24 @@ def test_a_change_on_what_somebody_else_changed_meanwhile_is_refused(lifecycle: 
     now = lifecycle.record(NAME, "v1.0.0")
     assert (now.status, now.test_score) == (Status.VALIDATED, 0.5)
     assert lifecycle.move(now, Status.DEPLOYED, ANN, guard=now.updated_at).status is Status.DEPLOYED
+
+
+def test_a_deployment_that_another_one_undid_meanwhile_is_checked_as_any_other(
+    registry: Registry, lifecycle: Lifecycle, make: Make, tmp_path: Path
+) -> None:
+    seen = make("v1.0.0", Status.DEPLOYED)
+    make("v2.0.0", Status.DEPLOYED)
+    with pytest.raises(BadRequest, match="a note is needed"):
+        lifecycle.move(seen, Status.DEPLOYED, Author("ann"))
+    with pytest.raises(BadRequest, match="a note is needed"):
+        lifecycle.update(seen, {"test_score": 0.5, "status": Status.DEPLOYED}, Author("ann"))
+    _write_version(tmp_path / "models", "v1.0.0", model=False)
+    registry.registrations.register("all", str(tmp_path / "models"))
+    with pytest.raises(CannotPredict):
+        lifecycle.move(seen, Status.DEPLOYED, ANN)
+    assert _statuses(lifecycle) == {"v1.0.0": Status.SHADOW, "v2.0.0": Status.DEPLOYED}
+    assert lifecycle.update(seen, {"test_score": 0.5}, Author("ann")).status is Status.SHADOW
+    assert lifecycle.move(seen, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
 
 
 def test_an_ab_test_deploys_one_and_shadows_the_other_at_once_or_neither(
@@ -421,15 +441,17 @@ def test_a_version_whose_files_are_damaged_is_not_deployed(
     assert lifecycle.move(lifecycle.record(NAME, "v1.0.0"), Status.SHADOW, ANN).status is Status.SHADOW
 
 
-def test_a_version_whose_directory_is_gone_is_not_deployed(
-    registry: Registry, lifecycle: Lifecycle, make: Make, tmp_path: Path
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_version_whose_directory_is_gone_is_not_deployed_whether_or_not_a_scan_saw_it_go(
+    registry: Registry, lifecycle: Lifecycle, make: Make, tmp_path: Path, is_seen: bool
 ) -> None:
     for version in ("v1.0.0", "v1.1.0"):
         _write_version(tmp_path / "models", version)
     registry.registrations.register("all", str(tmp_path / "models"))
     record = make(status=Status.VALIDATED)
     (tmp_path / "models" / NAME / "v1.0.0").rename(tmp_path / "aside")
-    registry.registrations.refresh("all")
+    if is_seen:
+        registry.registrations.refresh("all")
     with pytest.raises(CannotPredict, match="no registered root holds") as raised:
         lifecycle.move(record, Status.DEPLOYED, ANN)
     assert raised.value.code == "MODEL_FILE_MISSING"
@@ -574,6 +596,18 @@ def test_what_is_registered_already_is_replaced_with_a_warning_and_keeps_its_sta
     assert done.records[0].validation_score == 0.51
     assert ["registered already" in done.warnings[0], "stays deployed" in done.warnings[1]] == [True, True]
     assert lifecycle.import_file(NAME, _file(), BESIDE, ANN).warnings == (), "the same once more changes nothing"
+
+
+def test_what_a_file_does_not_tell_of_a_registered_version_stays(lifecycle: Lifecycle, make: Make) -> None:
+    before = make("v1.1.0", Status.DEPLOYED, tier_requirement="enterprise", test_score=0.61, model_type="ensemble")
+    models = [{**REGISTRY_FILE["models"][1], "algorithm": "Prophet"}]
+    done = lifecycle.import_file(NAME, _file(models=models), {**BESIDE, "model_type": "ensemble"}, ANN)
+    (record,) = done.records
+    assert (record.tier_requirement, record.test_score, record.validation_score) == (Tier.ENTERPRISE, 0.61, 0.538)
+    assert set(lifecycle.history(NAME)[-1].changes) <= {"validation_score", "target_variable"}
+    assert record.created_at == before.created_at
+    given = {**BESIDE, "model_type": "ensemble", "tier_requirement": "free"}
+    assert lifecycle.import_file(NAME, _file(models=models), given, ANN).records[0].tier_requirement is Tier.FREE
 
 
 def test_odd_entries_are_told_and_the_rest_is_imported(lifecycle: Lifecycle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,14 @@ def test_a_directory_that_several_registrations_reach_is_one(registry: Registry,
         registry.registrations.delete(name)
     assert ROOTS.paths(registry.view(), [NAME]) == {}
     assert _codes(registry, "v1.0.0") == []
+
+
+def test_versions_that_one_directory_each_holds_cost_no_look_at_the_disk(
+    registry: Registry, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = registry.view()
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: pytest.fail(f"looked at {path}"))
+    assert set(ROOTS.paths(view, [NAME])) == {"v1.0.0", "v1.1.0"}
 
 
 def test_a_whole_version_has_no_errors_and_a_broken_one_says_what_is_missing(registry: Registry, root: Path) -> None:

@@ -176,6 +176,26 @@ def test_copies_of_versions_that_are_missing_are_made(state: Path) -> None:
         assert (state / "copies" / path.relative_to(state)).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("harm", ["gone", "other bytes"])
+@pytest.mark.parametrize("what", ["index", "events", "full events"])
+def test_upkeep_beside_a_damaged_file_takes_nothing_that_the_file_names(state: Path, what: str, harm: str) -> None:
+    TinyDBStore(state).complete_copies()
+    before = TinyDBStore(state).view().lifecycle
+    wanted = before.records("m"), before.events("m")
+    path = _file(state, what)
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"damaged")
+    for each in state.rglob("*.json"):
+        os.utime(each, (1, 1))
+    TinyDBStore(state).complete_copies(again=True)
+    store = TinyDBStore(state)
+    assert [repair.path for repair in store.repair(store.plan_repairs())] == [path]
+    lifecycle = TinyDBStore(state).view().lifecycle
+    assert (lifecycle.records("m"), lifecycle.events("m")) == wanted
+
+
 def test_a_write_that_never_ended_is_a_problem_that_doctor_tells(state: Path) -> None:
     (state / CURRENT / ".tmp-1").touch()
     (problem,) = TinyDBStore(state).problems()

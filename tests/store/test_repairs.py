@@ -315,6 +315,21 @@ def test_what_refused_saves_left_is_deleted_once_it_is_old(state: Path, monkeypa
     _is_whole(state)
 
 
+@pytest.mark.parametrize("harm", ["cut", "newer", "gone"])
+@pytest.mark.parametrize("what", ["shard", "revision"])
+def test_upkeep_beside_a_damaged_file_takes_nothing_that_the_file_names(state: Path, what: str, harm: str) -> None:
+    TinyDBStore(state).complete_copies()
+    path = _file(state, what)
+    HARMS[harm](path)
+    an_hour_ago = time.time() - 3600
+    for each in state.rglob("*.json"):
+        os.utime(each, (an_hour_ago, an_hour_ago))
+    TinyDBStore(state).complete_copies(again=True)
+    store = TinyDBStore(state)
+    assert [repair.path for repair in store.repair(store.plan_repairs())] == [path]
+    _is_whole(state)
+
+
 def test_each_directory_of_a_new_state_reaches_the_disk_with_what_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_core import versions
-from mm_core.errors import BadRequest, RootNotWritten, RunNotFound, RunProtected
+from mm_core.errors import BadRequest, RootNotWritten, RunNotFound, RunProtected, StoreCorrupt
 from mm_core.versions import Protected, RemovalPlan
 from mm_core.versions.managed import LOCK, locked
 from tests.versions.conftest import WriteRun, names_below, write_run_below
@@ -118,6 +118,54 @@ def test_only_a_version_can_be_pinned(week: Path, name: str) -> None:
     for change in (versions.pin, versions.unpin):
         with pytest.raises(RunNotFound):
             change(week, name)
+
+
+def test_a_version_that_is_deployed_just_when_it_is_moved_is_put_back(week: Path) -> None:
+    answers = {OLDEST: [None, None, "it is deployed."], VERSIONS[1]: [None, None, None]}
+    done = versions.execute(versions.plan_cleanup(week, 5, lambda version: answers[version].pop(0)))
+    assert (done.versions, done.stayed) == ((VERSIONS[1],), (Protected(OLDEST, "it is deployed."),))
+    assert (week / OLDEST / "lstm_model.h5").exists()
+    assert names_below(week) == {OLDEST, *VERSIONS[2:], "latest", ".trash"}
+    assert list((week / ".trash").iterdir()) == []
+
+
+def test_what_was_moved_is_put_back_where_nobody_can_tell_any_more_what_is_deployed(week: Path) -> None:
+    asked: list[str] = []
+
+    def protect(version: str) -> None:
+        asked.append(version)
+        if len(asked) > 4:
+            raise StoreCorrupt("The registry is damaged.")
+
+    plan = versions.plan_cleanup(week, 5, protect)
+    with pytest.raises(StoreCorrupt):
+        versions.execute(plan)
+    assert names_below(week) == {*VERSIONS, "latest", ".trash"}
+    assert list((week / ".trash").iterdir()) == []
+
+
+def test_a_pin_that_is_a_link_or_a_pipe_protects_and_says_nothing(week: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a secret")
+    (week / ".pins").mkdir()
+    (week / ".pins" / OLDEST).symlink_to(tmp_path / "key")
+    os.mkfifo(week / ".pins" / VERSIONS[1])
+    plan = versions.plan_cleanup(week, 5)
+    assert plan.protected == (Protected(VERSIONS[1], "it is pinned."), Protected(OLDEST, "it is pinned."))
+
+
+def test_pins_behind_a_link_are_neither_read_nor_written(week: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / NEWEST).write_text("a file of somebody else")
+    (week / ".pins").symlink_to(outside)
+    for change in (
+        lambda: versions.pin(week, OLDEST),
+        lambda: versions.unpin(week, NEWEST),
+        lambda: versions.plan_cleanup(week, 5),
+    ):
+        with pytest.raises(RootNotWritten, match=r"\.pins"):
+            change()
+    assert [path.name for path in outside.iterdir()] == [NEWEST]
 
 
 def test_pins_that_cannot_be_read_stop_every_plan(week: Path) -> None:

@@ -9,8 +9,8 @@ hold for whatever LightGBM itself saves (``Tree::ToString``, ``GBDT::SaveModelTo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
-from itertools import pairwise
+from collections.abc import Mapping, Sequence, Set
+from itertools import islice, pairwise
 
 from mm_core.domain.versions import BoosterText
 from mm_core.errors import UnreadableArtifact
@@ -35,18 +35,15 @@ _HEADER = frozenset(
 _SIZES = re.compile(rb"\ntree_sizes=[^\n]*\n")
 _CATEGORIES = re.compile(rb"^pandas_categorical:(?!(?:null|\[\])?\s*$)", re.MULTILINE)
 _END = b"\nend of trees"
-_FIRST_LINES = 64
 
 
-def checked_text(data: bytes, booster: BoosterText) -> str:
-    """Return the part of a model's text that predicts: header and trees, for LightGBM to read one after the other.
+def predicting_text(data: bytes) -> str:
+    """Return the part of a sound model's text that predicts: header and trees, for LightGBM to read one by one.
 
-    ``booster`` was read of ``data``. Parameters of the training and importances stay behind, and so do the sizes of the
-    trees: by these LightGBM reads them side by side, and ends its process where one does not parse. Raises
-    `UnreadableArtifact` where the text is not sound, and for one that was trained on columns of categories in pandas,
-    as it does not say which columns they were.
+    Parameters of the training and importances stay behind, and so do the sizes of the trees: by these LightGBM reads
+    them side by side, and ends its process where one does not parse. Raises `UnreadableArtifact` for a model that was
+    trained on columns of categories in pandas, as it does not say which columns they were.
     """
-    check_trees(data, booster)
     end = data.find(_END) + len(_END)
     if _CATEGORIES.search(data, end):
         raise UnreadableArtifact(
@@ -57,67 +54,65 @@ def checked_text(data: bytes, booster: BoosterText) -> str:
     return _SIZES.sub(b"\n", data[:end], count=1).decode("utf-8") + "\n"
 
 
-def check_trees(data: bytes, booster: BoosterText) -> None:
-    """Raise `UnreadableArtifact` where the text in ``data``, of which ``booster`` was read, is not sound."""
-    if b"\r\n" in data[:_FIRST_LINES]:
-        raise _unsound("its lines end as Windows ends them, so that the sizes of its trees are wrong")
-    begin, end = data.find(b"\nTree=0\n") + 1, data.find(_END)
-    header = _entries(data[: begin or max(end, 0)].split(b"\n\n", 1)[0].split(b"\n")[1:], _HEADER, "the header")
-    _check_header(header, booster)
-    if not begin:
-        if booster.num_trees:
-            raise _unsound("it has trees, and none of them is tree 0")
-        return
-    places = _places(data, begin, end + 1, booster.num_trees)
-    sizes = header.get("tree_sizes", "").split()
-    if sizes and [*map(str, (after - before for before, after in pairwise(places)))] != sizes:
-        raise _unsound("the sizes of its trees are not those that tree_sizes claims")
-    for number, (first, after) in enumerate(pairwise(places)):
-        _Tree(data[first:after], number, len(booster.feature_names)).check()
+def check_line_ends(first: bytes) -> None:
+    """Raise `UnreadableArtifact` where the first line of a model ends as Windows ends lines."""
+    if first.endswith(b"\r"):
+        raise unsound("its lines end as Windows ends them, so that the sizes of its trees are wrong")
 
 
-def _check_header(header: Mapping[str, str], booster: BoosterText) -> None:
+def add_header_line(header: dict[str, str], line: bytes) -> None:
+    """Take a line of a header; raise `UnreadableArtifact` for one that LightGBM does not write, or that was there."""
+    _add(header, line, _HEADER, "the header")
+
+
+def check_header(header: Mapping[str, str], booster: BoosterText) -> None:
+    """Raise `UnreadableArtifact` where a header contradicts the ``booster`` that was read with it."""
     outputs = _whole(header.get("num_tree_per_iteration", ""), "num_tree_per_iteration")
     if outputs < 1 or outputs != booster.num_class:
-        raise _unsound(f"it has {booster.num_class} classes and {outputs} trees an iteration")
+        raise unsound(f"it has {booster.num_class} classes and {outputs} trees an iteration")
     if booster.num_trees % outputs:
-        raise _unsound(f"it has {booster.num_trees} trees, which do not make whole iterations of {outputs}")
+        raise unsound(f"it has {booster.num_trees} trees, which do not make whole iterations of {outputs}")
     name, *parameters = booster.objective.split() or [""]
     claimed = [text.partition(":")[2] for text in parameters if text.startswith("num_class:")]
     if name.startswith("multiclass"):
         if claimed != [str(booster.num_class)] or booster.num_class < 2:
-            raise _unsound(f"its objective '{booster.objective[:60]}' is not one of {booster.num_class} classes")
+            raise unsound(f"its objective '{booster.objective[:60]}' is not one of {booster.num_class} classes")
     elif name and (claimed or booster.num_class != 1):
-        raise _unsound(f"it has {booster.num_class} classes, and the objective '{booster.objective[:60]}'")
+        raise unsound(f"it has {booster.num_class} classes, and the objective '{booster.objective[:60]}'")
     if len(set(booster.feature_names)) != len(booster.feature_names):
-        raise _unsound("two of its features have one name")
+        raise unsound("two of its features have one name")
 
 
-def _places(data: bytes, begin: int, end: int, trees: int) -> list[int]:
-    """Return where each tree begins, and where the last one ends."""
-    places = [begin]
-    for number in range(1, trees):
-        place = data.find(b"\nTree=%d\n" % number, places[-1], end) + 1
-        if not place:
-            raise _unsound(f"tree {number} is not where it should be")
-        places.append(place)
-    return [*places, end]
+class TreeText:
+    """One tree's lines behind ``Tree=``, of a booster of so many ``features``; blank ones at the end do not count.
 
+    Raises `UnreadableArtifact` for a line that no tree has, or that stands twice.
+    """
 
-class _Tree:
-    """One tree's text, from ``Tree=`` to the next one."""
-
-    def __init__(self, text: bytes, number: int, features: int) -> None:
-        first, *lines = text.rstrip(b"\n").split(b"\n")
+    def __init__(self, lines: Sequence[bytes], number: int, features: int) -> None:
         self.what = f"tree {number}"
-        if first != b"Tree=%d" % number:
-            raise _unsound(f"{self.what} does not begin as it should")
-        self.entries = _entries(lines, _TREE, self.what)
+        self.entries: dict[str, str] = {}
+        last = len(lines)
+        while last and not lines[last - 1]:
+            last -= 1
+        for line in islice(lines, last):
+            _add(self.entries, line, _TREE, self.what)
         self.features = features
         self.leaves = _whole(self.entries.get("num_leaves", ""), f"num_leaves of {self.what}")
         self.splits = self.leaves - 1
 
+    @property
+    def split_features(self) -> list[int]:
+        """The feature of each node; raises `UnreadableArtifact`."""
+        return self._numbers("split_feature")
+
+    @property
+    def split_gains(self) -> list[str]:
+        """The gain of each node, as it is written."""
+        return self._column("split_gain")
+
     def check(self) -> None:
+        """Raise `UnreadableArtifact` where LightGBM would leave its arrays, or walk without end."""
         if self.leaves < 1 or len(self._column("leaf_value")) != self.leaves:
             raise self._unsound("its leaves are not as many as it claims")
         for name in _MORE_LEAF_COLUMNS:
@@ -180,28 +175,26 @@ class _Tree:
             raise self._unsound(f"{name} holds something else than whole numbers") from None
 
     def _unsound(self, what: str) -> UnreadableArtifact:
-        return _unsound(f"{self.what}: {what}")
+        return unsound(f"{self.what}: {what}")
 
 
-def _entries(lines: list[bytes], known: Set[str], what: str) -> dict[str, str]:
-    """Return what stands before and after the ``=`` of each line; a line without one is an entry without a value."""
-    found: dict[str, str] = {}
-    for line in lines:
-        try:
-            name, _, value = line.decode("utf-8").partition("=")
-        except UnicodeDecodeError:
-            raise _unsound(f"{what} is not UTF-8") from None
-        if name not in known or name in found:
-            raise _unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
-        found[name] = value
-    return found
+def _add(found: dict[str, str], line: bytes, known: Set[str], what: str) -> None:
+    """Take what stands before and after the ``=`` of a line; a line without one is an entry without a value."""
+    try:
+        name, _, value = line.decode("utf-8").partition("=")
+    except UnicodeDecodeError:
+        raise unsound(f"{what} is not UTF-8") from None
+    if name not in known or name in found:
+        raise unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
+    found[name] = value
 
 
 def _whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise _unsound(f"{name} is {text[:40]!r}, no whole number")
+        raise unsound(f"{name} is {text[:40]!r}, no whole number")
     return int(text)
 
 
-def _unsound(what: str) -> UnreadableArtifact:
+def unsound(what: str) -> UnreadableArtifact:
+    """Return the error of a model that LightGBM cannot use."""
     return UnreadableArtifact("bad-model", f"LightGBM cannot use the model: {what}.", _REMEDY)

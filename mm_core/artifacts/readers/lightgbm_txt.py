@@ -5,14 +5,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from mm_core.artifacts.readers.lightgbm_trees import (
+    TreeText,
+    add_header_line,
+    check_header,
+    check_line_ends,
+    unsound,
+)
 from mm_core.domain.versions import BoosterText, ModelContent
 from mm_core.errors import UnreadableArtifact
 
 LONGEST_LINE = 16 << 20
 """In bytes; LightGBM's largest trees have 131,072 leaves, of which a line takes 25 bytes each at most."""
+
+LARGEST_TREE = 64 << 20
+"""In bytes; such a tree has 12 lines of that length at most."""
 
 MOST_FEATURES = 100_000
 TOLD_EVERY = 8 << 20
@@ -20,27 +29,15 @@ CHUNK = 1 << 20
 
 _REMEDY = "Save the model again with booster.save_model('model.txt')."
 _HEADER_NUMBERS = ("num_class", "num_tree_per_iteration", "max_feature_idx")
-_HEADER = {"feature_names", "objective", "tree_sizes", *_HEADER_NUMBERS}
-_TREE = (b"Tree=", b"num_leaves=", b"split_feature=", b"split_gain=")
 
 Progress = Callable[[int], object]
-
-
-@dataclass(slots=True)
-class _Tree:
-    """The lines of one tree that are looked at."""
-
-    number: int
-    leaves: int = 0
-    features: list[int] = field(default_factory=list)
-    gains: list[float] = field(default_factory=list)
 
 
 def read_booster_text(file: BinaryIO, progress: Progress | None = None) -> tuple[BoosterText, ModelContent]:
     """Return what the booster in ``file`` is, and of which bytes; it is read line by line to its end.
 
     ``progress`` is told the bytes that were read, every few MiB. Raises `UnreadableArtifact` for a file that LightGBM
-    did not save or that is cut.
+    did not save, that is cut, or of which a tree would lead LightGBM astray: that ends the process of whoever loads it.
     """
     return _Reader(file, progress).read()
 
@@ -62,40 +59,41 @@ class _Reader:
 
     def _booster(self) -> BoosterText:
         lines = self._lines()
-        if next(lines, None) != b"tree":
+        first = next(lines, b"")
+        check_line_ends(first)
+        if first != b"tree":
             raise self._broken("it does not begin with 'tree'")
         header = self._header(lines)
         numbers = {name: self._whole(header.get(name, ""), name) for name in _HEADER_NUMBERS}
         names = self._names(header.get("feature_names", ""), numbers["max_feature_idx"] + 1)
         splits = [0] * len(names)
         gain = [0.0] * len(names)
-        trees = leaves = 0
-        for tree in self._trees(lines):
-            if tree.number != trees:
-                raise self._broken(f"tree {tree.number} stands where tree {trees} should")
-            trees += 1
+        sizes: list[str] = []
+        leaves = 0
+        for tree, size in self._trees(lines, len(names)):
             leaves += tree.leaves
-            if not len(tree.features) == len(tree.gains) == tree.leaves - 1:
-                raise self._broken(f"tree {tree.number} has {tree.leaves} leaves and {len(tree.features)} splits")
-            if tree.features and max(tree.features) >= len(names):
-                raise self._broken(f"tree {tree.number} splits on feature {max(tree.features)} of {len(names)}")
-            for feature, gained in zip(tree.features, tree.gains, strict=True):
+            for feature, gained in zip(tree.split_features, tree.split_gains, strict=True):
                 splits[feature] += 1
-                gain[feature] += gained
-        claimed = len(header["tree_sizes"].split()) if "tree_sizes" in header else trees
-        if claimed != trees:
-            raise self._broken(f"it claims {claimed} trees and holds {trees}: it is cut")
-        if trees % (numbers["num_tree_per_iteration"] or 1):
-            raise self._broken(f"it holds {trees} trees, and {numbers['num_tree_per_iteration']} make a round")
-        return BoosterText(
+                gain[feature] += self._number(gained, "split_gain")
+            sizes.append(str(size))
+        claimed = header["tree_sizes"].split() if "tree_sizes" in header else sizes
+        if len(claimed) != len(sizes):
+            raise self._broken(f"it claims {len(claimed)} trees and holds {len(sizes)}: it is cut")
+        if claimed != sizes:
+            raise unsound("the sizes of its trees are not those that tree_sizes claims")
+        if len(sizes) % (numbers["num_tree_per_iteration"] or 1):
+            raise self._broken(f"it holds {len(sizes)} trees, and {numbers['num_tree_per_iteration']} make a round")
+        booster = BoosterText(
             feature_names=names,
             objective=header.get("objective", ""),
             num_class=numbers["num_class"],
-            num_trees=trees,
+            num_trees=len(sizes),
             num_leaves=leaves,
             splits=tuple(splits),
             gain=tuple(total if math.isfinite(total) else 0.0 for total in gain),
         )
+        check_header(header, booster)
+        return booster
 
     def _names(self, text: str, claimed: int) -> tuple[str, ...]:
         count = text.count(" ") + 1 if text else 0
@@ -112,7 +110,7 @@ class _Reader:
             self._count(line)
             if len(line) > LONGEST_LINE:
                 raise self._broken(f"a line is longer than {LONGEST_LINE:,} bytes")
-            yield line.rstrip(b"\r\n")
+            yield line.removesuffix(b"\n")
 
     def _count(self, data: bytes) -> None:
         self._digest.update(data)
@@ -126,40 +124,41 @@ class _Reader:
         for line in lines:
             if not line:
                 return header
-            name, _, value = self._text(line).partition("=")
-            if name in _HEADER:
-                header[name] = value
+            add_header_line(header, line)
         raise self._broken("it ends in its header")
 
-    def _trees(self, lines: Iterator[bytes]) -> Iterator[_Tree]:
-        tree: _Tree | None = None
+    def _trees(self, lines: Iterator[bytes], features: int) -> Iterator[tuple[TreeText, int]]:
+        """Yield each tree, checked, and how many bytes it has."""
+        tree: list[bytes] = []
+        trees = size = 0
         for line in lines:
-            if line == b"end of trees":
-                if tree is not None:
-                    yield tree
-                return
-            if not line.startswith(_TREE):
-                continue
-            name, _, value = self._text(line).partition("=")
-            if name == "Tree":
-                if tree is not None:
-                    yield tree
-                tree = _Tree(self._whole(value, name))
-            elif tree is None:
-                raise self._broken(f"{name} stands before the first tree")
-            elif name == "num_leaves":
-                tree.leaves = self._whole(value, name)
-            elif name == "split_feature":
-                tree.features = [self._whole(number, name) for number in value.split()]
-            else:
-                tree.gains = [self._number(number, name) for number in value.split()]
+            is_end = line == b"end of trees"
+            if is_end or line.startswith(b"Tree="):
+                if tree:
+                    yield self._checked(tree, trees, features), size
+                    trees += 1
+                if is_end:
+                    return
+                tree, size = [], 0
+            elif not tree and line:
+                raise self._broken(f"{line[:40]!r} stands before the first tree")
+            if tree or line:
+                tree.append(line)
+                size += len(line) + 1
+            if size > LARGEST_TREE:
+                raise self._broken(f"tree {trees} has more than {LARGEST_TREE:,} bytes")
         raise self._broken("it has no 'end of trees': it is cut")
 
-    def _text(self, line: bytes) -> str:
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self._broken("it is not UTF-8") from None
+    def _checked(self, text: list[bytes], number: int, features: int) -> TreeText:
+        first, *lines = text
+        if first != b"Tree=%d" % number:
+            raise self._broken(f"tree {first[5:45].decode('utf-8', 'replace')} stands where tree {number} should")
+        tree = TreeText(lines, number, features)
+        nodes = tree.split_features
+        if not len(nodes) == len(tree.split_gains) == tree.splits:
+            raise self._broken(f"tree {number} has {tree.leaves} leaves and {len(nodes)} splits")
+        tree.check()
+        return tree
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 12:

@@ -109,6 +109,7 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
                 break
         else:
             missing.append(field)
+    _check_classes(document, report)
     values.setdefault("num_classes", len(values.get("classes", ())) or None)
     values.setdefault("num_features", len(values.get("feature_names", ())) or None)
     for field in missing:
@@ -121,6 +122,21 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
             )
     extra = {name: value for name, value in document.items() if name not in known}
     return VersionMetadata(**values, extra=extra)
+
+
+def _check_classes(document: Mapping[str, Any], report: FileReport) -> None:
+    """Report lists of classes that give a label two names: which one it has decides what is bought or sold."""
+    field = next(field for field in FIELDS if field.name == "classes")
+    lists = {place: _texts(_at(document, place)) for place in (field.place, *field.aliases)}
+    named = {place: names for place, names in lists.items() if names and names != tuple(map(str, range(len(names))))}
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"'{place}' has {' '.join(names)[:60]}" for place, names in named.items())
+        report.add(
+            Severity.ERROR,
+            "classes-mismatch",
+            f"The file names its classes in several ways: {told}.",
+            "Write them once, in the order of the labels that the model was trained on.",
+        )
 
 
 def _at(document: Mapping[str, Any], place: str) -> Any:

@@ -64,6 +64,23 @@ def test_a_field_under_another_name_is_read_and_is_a_finding(place: str, alias: 
         assert getattr(found, place) == getattr(plain, place)
 
 
+@pytest.mark.parametrize(
+    ("lists", "is_doubtful"),
+    [
+        ({"label_mapping": {"0": "UP", "1": "NEUTRAL", "2": "DOWN"}}, True),
+        ({"class_labels": ["DOWN", "UP"]}, True),
+        ({"label_mapping": {"2": "UP", "0": "DOWN", "1": "NEUTRAL"}, "class_labels": ["DOWN", "NEUTRAL", "UP"]}, False),
+        ({"class_labels": [0, 1, 2]}, False),
+        ({"class_labels": {"DOWN": 0}}, False),
+    ],
+)
+def test_classes_that_stand_in_two_orders_keep_a_version_from_predicting(
+    lists: dict[str, Any], is_doubtful: bool
+) -> None:
+    _, findings = _metadata({**GUIDE, **lists})
+    assert [code for code, _ in findings] == (["classes-mismatch"] if is_doubtful else [])
+
+
 @pytest.mark.parametrize("alias", ["metrics", "validation_metrics", "validationMetrics", "val_metrics"])
 def test_the_accuracy_has_many_names(alias: str) -> None:
     performance = {"best_iteration": 3, "total_iterations": 4}
