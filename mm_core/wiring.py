@@ -15,6 +15,7 @@ from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
@@ -34,11 +35,13 @@ def open_registry(settings: Settings) -> Registry:
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
     housekeeping = Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots)
+    lifecycle = Lifecycle(store, ScannedRoots())
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
-        lifecycle=Lifecycle(store, ScannedRoots()),
+        lifecycle=lifecycle,
+        run_roots=RunRoots(store, lifecycle, registrations),
         payloads=payloads,
         published=published,
         manifests=Manifests(store, published),

@@ -12,6 +12,7 @@ from mm_core.registry.background import ThreadState
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
+from mm_core.registry.held_versions import HeldVersion, held_versions
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
@@ -20,6 +21,7 @@ from mm_core.registry.payloads import PayloadHandle, Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
 
@@ -32,6 +34,7 @@ class Registry:
     registrations: Registrations
     configs: FactorConfigs
     lifecycle: Lifecycle
+    run_roots: RunRoots
     payloads: Payloads
     published: PublishedPayloads
     manifests: Manifests
@@ -61,6 +64,10 @@ class Registry:
         if ready is not None and group_key in (None, ready.group_key):
             return ready
         return self.payloads.handle(name, symbol, group_key)
+
+    def versions(self) -> tuple[HeldVersion, ...]:
+        """Return every version that registered roots hold or that people registered, as `held_versions`."""
+        return held_versions(self.view())
 
     def events_since(self, moment: datetime) -> tuple[Event, ...]:
         """Return what changed since an aware ``moment``, the newest first."""
