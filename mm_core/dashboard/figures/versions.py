@@ -132,7 +132,7 @@ def disk_bars(rows: Sequence[tuple[str, int, int]], colors: Palette) -> go.Figur
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], colors: Palette) -> go.Figure:
     """Draw a confusion matrix: rows are true classes, columns what was predicted, shares are of the row."""
-    counts = np.array(matrix, float)
+    counts = np.array(matrix, float).reshape(len(matrix), len(matrix))
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     names = [shown(name) for name in classes]
@@ -148,7 +148,8 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], colors: P
                 for row, parts in zip(counts, shares, strict=True)
             ],
             texttemplate="%{text}",
-            colorscale=[list(stop) for stop in colors.sequential],
+            textfont={"color": colors.text},
+            colorscale=[colors.sequential[0][1], colors.sequential[1][1]],  # any darker, and nobody reads the counts
             showscale=False,
             xgap=2,
             ygap=2,

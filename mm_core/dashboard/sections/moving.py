@@ -106,7 +106,7 @@ def _dialog(registry: Registry, about: Asked) -> None:
         st.text("\n".join(plan.problems[:5]))
         force = st.checkbox("Deploy it all the same", key="move_force")
     st.text_input(
-        "Who are you?", st.session_state.get(_WHO, ""), key="move_who", max_chars=LONGEST_ACTOR, placeholder="ann"
+        "Who are you?", st.session_state.get(_WHO, ""), key="move_who", max_chars=LONGEST_ACTOR, placeholder="your name"
     )
     st.text_input("Why?", key="move_note", max_chars=min(LONGEST_NOTE, 500), placeholder="kept in the history for good")
     with st.container(horizontal=True, horizontal_alignment="right"):

@@ -93,8 +93,9 @@ def cards(shown: Sequence[HeldVersion], everything: Sequence[HeldVersion]) -> No
     newest = shown[:MOST_CARDS]
     for start in range(0, len(newest), COLUMNS):
         for column, held in zip(st.columns(COLUMNS), newest[start : start + COLUMNS], strict=False):
-            with column.container(border=True, height="stretch"):
-                _card(held, address_of(labels, held))
+            address = address_of(labels, held)
+            with column.container(border=True, height="stretch", key=f"version_card_{address['version']}"):
+                _card(held, address)
     if len(shown) > MOST_CARDS:
         st.caption(f"{MOST_CARDS} of {counted(len(shown), 'version')}. The table has all of them.")
 
