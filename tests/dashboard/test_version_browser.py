@@ -75,15 +75,20 @@ def test_a_version_is_promoted_and_demoted_behind_dialogs_that_say_who_makes_roo
     assert errors_of(page) == []
 
 
-def test_a_dialog_that_is_left_changes_nothing(
+def test_a_dialog_that_is_left_and_a_link_to_a_version_that_is_gone_change_nothing(
     version_state: Registry, start_dashboard: Start, browser: BrowserContext
 ) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/version?version={FAMILY} / v1.1.0", "Version")
+    base = start_dashboard()
+    page = open_tab(browser, f"{base}/version?version={FAMILY} / v1.1.0", "Version")
     events = version_state.lifecycle.history(FAMILY)
     page.get_by_role("button", name="Promote …").click()
     _fill_in(page, "ann", "better")
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
+    gone = open_tab(browser, f"{base}/version?version=<b>x</b> / v9.9.9&tab=Events", "Version")
+    expect(gone.get_by_text("There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
+    expect(gone.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
+    assert errors_of(gone) == []
     assert version_state.lifecycle.history(FAMILY) == events
 
 

@@ -99,8 +99,9 @@ def _show(plan: CleanupPlan) -> None:
 
 @st.dialog("Delete training runs", width="large", on_dismiss=answered)
 def _confirm(registry: Registry, plan: CleanupPlan) -> None:
+    left_over = f" and {counted(len(plan.leftovers), 'thing')} left over there" if plan.leftovers else ""
     st.markdown(
-        f"**{counted(len(plan.removals), 'run')}** below {plain(str(plan.root))} and what is left over there, "
+        f"**{counted(len(plan.removals), 'run')}** below {plain(str(plan.root))}{left_over}, "
         f"{size_text(plan.size_bytes)} together, are deleted from disk. **This cannot be undone.** Each is looked at "
         "again first; whatever is deployed, a shadow, pinned or latest by then stays."
     )
