@@ -10,6 +10,12 @@ PAGES = {
         Entry("ic", "IC explorer", ":material/grid_on:"),
         Entry("compare", "Compare", ":material/compare_arrows:"),
     ],
+    "Versions": [
+        Entry("versions", "Versions", ":material/layers:"),
+        Entry("version", "Version", ":material/deployed_code:"),
+        Entry("compare_versions", "Compare versions", ":material/difference:"),
+        Entry("lifecycle", "Lifecycle", ":material/timeline:"),
+    ],
     "Operate": [
         Entry("config", "Factor configs", ":material/tune:"),
         Entry("service", "Service", ":material/monitor_heart:"),

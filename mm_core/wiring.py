@@ -18,6 +18,7 @@ from mm_core.registry.prepared_bodies import PreparedBodies
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
@@ -44,11 +45,13 @@ def open_registry(settings: Settings) -> Registry:
     housekeeping = Housekeeping(
         store, registrations, model_blobs, payload_blobs, published, version_payloads, settings.artifact_roots
     )
+    lifecycle = Lifecycle(store, roots)
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
-        lifecycle=Lifecycle(store, roots),
+        lifecycle=lifecycle,
+        run_roots=RunRoots(store, lifecycle, registrations),
         payloads=payloads,
         version_payloads=version_payloads,
         predictions=Predictions(store, roots, version_payloads, most),

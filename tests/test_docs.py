@@ -77,6 +77,10 @@ def test_every_tab_that_an_address_can_name_is_in_the_tour() -> None:
         "pages/ic.py",
         "pages/compare.py",
         "pages/config.py",
+        "pages/versions.py",
+        "pages/version.py",
+        "pages/compare_versions.py",
+        "pages/lifecycle.py",
         "mm_core/dashboard/sections/compare.py",
     ):
         source = (PROJECT / name).read_text(encoding="utf-8")

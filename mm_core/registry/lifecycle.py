@@ -40,11 +40,9 @@ from mm_core.registry.lifecycle_lookups import (
     require_family,
 )
 from mm_core.registry.lifecycle_reading import LifecycleReader
+from mm_core.registry.move_plans import DEMOTIONS, MovePlan, check_replaces, planned_move
 from mm_core.registry.version_import import Imported, imported_registry
 from mm_core.store import StoreTransaction, StoreView
-
-DEMOTIONS = (Status.SHADOW, Status.DEPRECATED)
-"""What may become of a deployed version when another one is deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +136,20 @@ class Lifecycle(LifecycleReader):
             return moved(transaction, known, status, author, now, demote_to)
 
         return self._change(record, guard, change)
+
+    def plan_move(self, record: VersionRecord, status: Status, demote_to: Status = Status.SHADOW) -> MovePlan:
+        """Return what `move` would do now; nothing is changed."""
+        return planned_move(self._roots, self._store.view(), record, status, demote_to)
+
+    def carry_out(self, plan: MovePlan, author: Author, *, force: bool = False) -> VersionRecord:
+        """Make the move of a plan; raises as `move`, and `RevisionConflict` where it would do anything else by now."""
+        self._check_move(plan.record, plan.status, author, force=force)
+
+        def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
+            check_replaces(transaction, plan)
+            return moved(transaction, known, plan.status, author, now, plan.demote_to)
+
+        return self._change(plan.record, plan.record.updated_at, change)
 
     def restore(self, record: VersionRecord, author: Author) -> VersionRecord:
         """Make a deprecated version ``validated`` again; raises as `move`, and `IllegalMove` for any other one."""

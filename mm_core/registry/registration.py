@@ -21,6 +21,7 @@ from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel, checked_model_name
 from mm_core.domain.moments import utc_now
+from mm_core.domain.versions import Version
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
@@ -155,15 +156,15 @@ class Registrations:
         root = checked_root(root_path, self._allowed_roots)
         return scan_root(root, limits=self._limits, progress=progress)
 
-    def file_digests(self, name: str, group: Group) -> dict[str, str]:
-        """Return the SHA-256 of each of a group's files as they are now, by path; a reason where one cannot be read.
+    def file_digests(self, name: str, entry: Group | Version) -> dict[str, str]:
+        """Return the SHA-256 of each file of a group or a version as it is now, by path; a reason where there is none.
 
         Raises `ModelNotFound` and `InvalidRoot`.
         """
         root = checked_root(require_model(self._store.view(), name).root_path, self._allowed_roots)
         limit = max(self._limits.model_bytes, self._limits.file_bytes)
         found = {}
-        for file in group.files:
+        for file in entry.files:
             try:
                 found[file.path] = hashlib.sha256(read_stable(root, file.path, limit)).hexdigest()
             except UnreadableArtifact as error:

@@ -14,6 +14,7 @@ from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
+from mm_core.registry.known_versions import KnownVersion, known_versions
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
@@ -23,6 +24,7 @@ from mm_core.registry.prepared_bodies import PayloadHandle
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.version_lookups import HeldVersion, only_held
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.watching import Watcher
@@ -37,6 +39,7 @@ class Registry:
     registrations: Registrations
     configs: FactorConfigs
     lifecycle: Lifecycle
+    run_roots: RunRoots
     payloads: Payloads
     version_payloads: VersionPayloads
     predictions: Predictions
@@ -72,6 +75,10 @@ class Registry:
     def held_version(self, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
         """Return a version that a registered root holds; raise `VersionNotFound` and `VersionUnavailable`."""
         return only_held(self.view(), name, version, caller_tier)
+
+    def versions(self) -> tuple[KnownVersion, ...]:
+        """Return every version that registered roots hold or that people registered, as `known_versions`."""
+        return known_versions(self.view())
 
     def events_since(self, moment: datetime) -> tuple[Event, ...]:
         """Return what changed since an aware ``moment``, the newest first."""

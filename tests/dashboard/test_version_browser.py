@@ -1,0 +1,113 @@
+"""Promote, demote and clean up in a real browser, each behind a dialog that shows its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from mm_core.domain.lifecycle import Status
+from mm_core.registry import Registry
+from tests.dashboard.browsing import click_row, errors_of, open_tab, settled
+from tests.dashboard.version_states import (
+    FAMILY,
+    RUNS,
+    lightgbm_booster,
+    runs_state,
+    version_state,
+    write_version,
+)
+
+__all__ = ["lightgbm_booster", "runs_state", "version_state", "write_version"]
+
+pytestmark = pytest.mark.browser
+
+Start = Callable[[], str]
+
+
+def _fill_in(page: Page, who: str, why: str) -> None:
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Who are you?").fill(who)
+    page.keyboard.press("Tab")
+    settled(page)
+    dialog.get_by_label("Why?").fill(why)
+    page.keyboard.press("Tab")
+    settled(page)
+
+
+def test_a_version_is_promoted_and_demoted_behind_dialogs_that_say_who_makes_room(
+    version_state: Registry, start_dashboard: Start, browser: BrowserContext
+) -> None:
+    page = open_tab(browser, f"{start_dashboard()}/versions?show=Table", "Versions")
+    click_row(page, "versions", 1)
+    expect(page.get_by_role("heading", name=f"{FAMILY} v1.1.0")).to_be_visible()
+    page.get_by_role("button", name="Promote …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text(f"{FAMILY} v1.0.0 is demoted by this: deployed → shadow")).to_be_visible()
+    dialog.get_by_role("button", name="Promote").click()
+    expect(dialog.get_by_text("Nothing was changed. Say who you are and why")).to_be_visible()
+    _fill_in(page, "ann", "<b>beats</b> v1.0.0 by 2 points")
+    dialog.get_by_role("button", name="Promote").click()
+    expect(page.get_by_text(f"{FAMILY} v1.1.0 is deployed now; v1.0.0 is shadow.")).to_be_visible()
+    expect(dialog).to_have_count(0)
+    lifecycle = version_state.lifecycle
+    assert [lifecycle.record(FAMILY, one).status for one in ("v1.0.0", "v1.1.0")] == [Status.SHADOW, Status.DEPLOYED]
+
+    page.get_by_role("button", name="Demote to shadow …").click()
+    expect(dialog.get_by_text(f"Nothing of {FAMILY} is deployed afterwards")).to_be_visible()
+    assert dialog.get_by_label("Who are you?").input_value() == "ann"  # asked once
+    _fill_in(page, "bob", "it loses money")
+    dialog.get_by_role("button", name="Demote to shadow").click()
+    expect(page.get_by_text(f"{FAMILY} v1.1.0 is shadow now.")).to_be_visible()
+    assert lifecycle.record(FAMILY, "v1.1.0").status is Status.SHADOW
+
+    page.get_by_test_id("stMain").get_by_role("link", name="Lifecycle").click()
+    expect(page.get_by_role("heading", name="Lifecycle")).to_be_visible()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Deployed now")).to_contain_text("nothing")
+    events = lifecycle.history(FAMILY)[-3:]
+    assert [(event.actor, event.version, event.after) for event in events] == [
+        ("ann", "v1.0.0", Status.SHADOW),
+        ("ann", "v1.1.0", Status.DEPLOYED),
+        ("bob", "v1.1.0", Status.SHADOW),
+    ]
+    assert errors_of(page) == []
+
+
+def test_a_dialog_that_is_left_and_a_link_to_a_version_that_is_gone_change_nothing(
+    version_state: Registry, start_dashboard: Start, browser: BrowserContext
+) -> None:
+    base = start_dashboard()
+    page = open_tab(browser, f"{base}/version?version={FAMILY} / v1.1.0", "Version")
+    events = version_state.lifecycle.history(FAMILY)
+    page.get_by_role("button", name="Promote …").click()
+    _fill_in(page, "ann", "better")
+    page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    gone = open_tab(browser, f"{base}/version?version=<b>x</b> / v9.9.9&tab=Events", "Version")
+    expect(gone.get_by_text("There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
+    expect(gone.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
+    assert errors_of(gone) == []
+    assert version_state.lifecycle.history(FAMILY) == events
+
+
+def test_a_cleanup_deletes_what_its_dialog_listed_and_nothing_before(
+    runs_state: Callable[..., Registry], start_dashboard: Start, browser: BrowserContext, tmp_path: Path
+) -> None:
+    registry = runs_state()
+
+    def there() -> list[str]:
+        return [name for name in RUNS if (tmp_path / "models" / name).is_dir()]
+
+    page = open_tab(browser, f"{start_dashboard()}/versions?show=Cleanup&keep=2", "Versions")
+    page.get_by_role("button", name="Delete 2 runs …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("This cannot be undone.")).to_be_visible()
+    assert there() == list(RUNS)
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("Deleted 2 runs")).to_be_visible()
+    expect(page.get_by_test_id("stMetric").filter(has_text="Would go")).to_contain_text("0")
+    assert there() == list(RUNS[2:])
+    assert [one.name for one in registry.versions()] == [RUNS[3], RUNS[2]]
+    assert errors_of(page) == []

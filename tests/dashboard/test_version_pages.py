@@ -1,0 +1,404 @@
+"""The pages of versions on a real store: what they count, show, offer and refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mm_core import versions
+from mm_core.domain.lifecycle import Status
+from mm_core.registry import Registry
+from mm_core.registry.lifecycle_changes import Author
+from mm_core.settings import load_settings
+from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import WriteVersion
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.version_states import (
+    ANN,
+    FAMILY,
+    RUNS,
+    lightgbm_booster,
+    register,
+    runs_state,
+    version_state,
+    write_version,
+)
+
+__all__ = ["lightgbm_booster", "runs_state", "version_state", "write_version"]
+
+PAGES = ("versions", "version", "compare_versions", "lifecycle")
+HTML = "<img src=x onerror=alert(1)>"
+
+
+def _metrics(page: AppTest) -> dict[str, str]:
+    return {metric.label.replace("\\", ""): metric.value.replace("\\", "") for metric in page.metric}
+
+
+def _table(page: AppTest, column: str) -> Any:
+    """Return the first table that has this column."""
+    return next(table.value for table in page.dataframe if column in table.value)
+
+
+def _said(page: AppTest) -> str:
+    texts = [*page.markdown, *page.caption, *page.info, *page.warning, *page.error, *page.success]
+    return " ".join(element.value.replace("\\", "") for element in texts)
+
+
+def _figure(page: AppTest, at: int = 0) -> Any:
+    return json.loads(page.get("plotly_chart")[at].proto.spec)
+
+
+def _record(version: str) -> Any:
+    return open_registry(load_settings()).lifecycle.record(FAMILY, version)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_of_versions_opens_on_versions(name: str, version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page(name)
+    assert not page.exception
+    assert not page.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_state_with_groups_alone_says_what_a_version_is(
+    name: str, state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = open_page(name)
+    assert not page.exception
+    assert "No registered root holds a version" in _said(page)
+
+
+def test_the_versions_page_counts_what_is_registered_deployed_and_broken(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page("versions")
+    found = _metrics(page)
+    size = sum(one.size_bytes for one in version_state.model("fusion")[1].versions.values())
+    assert found.pop("On disk") == f"{size / 1000:.1f} KB"
+    assert found == {"Models": "1", "Versions": "3", "Registered": "2 of 3", "Deployed": "1", "Cannot predict": "1"}
+
+
+def test_cards_bear_status_findings_and_figures(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("versions")
+    said = _said(page)
+    for words in ("deployed", "validated", "not registered", "1 error", "validation accuracy 70.0%", "+8.0 points"):
+        assert words in said, words
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ({"q": "V1.1"}, ["v1.1.0"]),
+        ({"status": "deployed"}, ["v1.0.0"]),
+        ({"status": "not registered"}, ["v1.2.0"]),
+        ({"files": "cannot predict"}, ["v1.2.0"]),
+        ({"status": "deployed", "files": "cannot predict"}, []),
+    ],
+)
+def test_search_and_filters_stand_in_the_address(
+    address: dict[str, str], shown: list[str], version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page("versions", show="Table", **address)
+    if shown:
+        assert _table(page, "files are")["version"].tolist() == shown
+    else:
+        assert "No version fits." in _said(page)
+
+
+def test_the_table_has_what_a_version_reports(version_state: Registry, open_page: OpenPage) -> None:
+    table = _table(open_page("versions", show="Table"), "files are").set_index("version")
+    row = table.loc["v1.1.0"]
+    assert (row["status"], row["stage"], row["files are"]) == ("validated", "Staging", "warnings")
+    assert row["validation accuracy"] == pytest.approx(0.7)
+    assert row["generalization gap"] == pytest.approx(0.7 - 0.62)
+    assert table.loc["v1.2.0", "errors"] == 1
+
+
+def test_figures_over_time_mark_what_cannot_be_believed(
+    runs_state: Callable[..., Registry], open_page: OpenPage
+) -> None:
+    runs_state()
+    page = open_page("versions", show="Over time", metric="sharpe_ratio")
+    lines = {line["name"]: line for line in _figure(page)["data"]}
+    assert lines["daily: lstm"]["y"] == [1.7, 1.7, 1.7]
+    assert page.toggle(key="doubtful").label == "Draw 1 value that cannot be believed"
+    lines = {line["name"]: line for line in _figure(page.toggle(key="doubtful").set_value(True).run())["data"]}
+    assert set(lines) == {"daily: lstm", "daily: xgboost"}
+    assert lines["daily: lstm"]["y"] == [82.96, 1.7, 1.7, 1.7]
+    assert lines["daily: lstm"]["marker"]["symbol"] == ["diamond-open", "circle", "circle", "circle"]
+
+
+def test_disk_use_tells_what_is_in_use(version_state: Registry, open_page: OpenPage) -> None:
+    table = _table(open_page("versions", show="Disk use"), "in use")
+    scan = version_state.model("fusion")[1]
+    sizes = {one.name: one.size_bytes for one in scan.versions.values()}
+    assert table["bytes"].tolist() == [sum(sizes.values())]
+    assert table["in use"].tolist() == [sizes["v1.0.0"]]
+
+
+def test_a_cleanup_shows_its_plan_and_deletes_only_when_it_is_confirmed(
+    runs_state: Callable[..., Registry], open_page: OpenPage, tmp_path: Path
+) -> None:
+    registry = runs_state()
+    versions.pin(tmp_path / "models", RUNS[0], "the one of the paper")
+    page = open_page("versions", show="Cleanup", keep="1")
+    plan = _table(page, "plan").set_index("run")["plan"].to_dict()
+    assert plan == {RUNS[0]: "stays", RUNS[1]: "goes", RUNS[2]: "goes", RUNS[3]: "stays"}
+    assert "the one of the paper" in _table(page, "plan").set_index("run").loc[RUNS[0], "why"]
+    page.button(key="cleanup").click().run()
+    page.button(key="cleanup_keep").click().run()
+    assert all((tmp_path / "models" / name).is_dir() for name in RUNS)
+    page.button(key="cleanup").click().run()
+    page.button(key="cleanup_now").click().run()
+    assert not page.exception
+    assert [name for name in RUNS if (tmp_path / "models" / name).exists()] == [RUNS[0], RUNS[3]]
+    assert [one.name for one in registry.versions()] == [RUNS[3], RUNS[0]]
+
+
+def test_a_run_that_is_deployed_after_the_plan_was_shown_stays_and_the_page_says_so(
+    runs_state: Callable[..., Registry], open_page: OpenPage, tmp_path: Path
+) -> None:
+    registry = runs_state()
+    page = open_page("versions", show="Cleanup", keep="1")
+    page.button(key="cleanup").click().run()
+    fields = {
+        "model_name": "daily",
+        "model_version": RUNS[1],
+        "model_type": "lstm",
+        "objective": "price_prediction",
+        "target_variable": "close",
+        "prediction_horizon": "1d",
+    }
+    record = registry.lifecycle.register(fields, ANN).record
+    registry.lifecycle.move(registry.lifecycle.move(record, Status.VALIDATED, ANN), Status.SHADOW, ANN)
+    page.button(key="cleanup_now").click().run()
+    assert sorted(name for name in RUNS if (tmp_path / "models" / name).exists()) == [RUNS[1], RUNS[3]]
+    assert f"{RUNS[1]} stays: daily {RUNS[1]} is shadow" in _said(page)
+
+
+def test_a_root_that_nobody_manages_is_read_only(runs_state: Callable[..., Registry], open_page: OpenPage) -> None:
+    runs_state(is_managed=False)
+    page = open_page("versions", show="Cleanup", keep="1")
+    assert "python -m mm_core init" in _said(page)
+    assert not [button for button in page.button if button.key == "cleanup"]
+
+
+def test_versions_alone_have_nothing_to_clean_up(version_state: Registry, open_page: OpenPage) -> None:
+    assert "No registered root holds training runs." in _said(open_page("versions", show="Cleanup"))
+
+
+def test_a_version_shows_confusion_classes_and_figures(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    found = _metrics(page)
+    assert (found["Validation"], found["Test"], found["Gap"]) == ("70.0%", "62.0%", "+8.0 pts")
+    (heat,) = _figure(page)["data"]
+    assert heat["x"] == ["DOWN", "NEUTRAL", "UP"]
+    assert _table(page, "recall")["examples"].tolist() == [30, 40, 30]
+    assert _table(page, "metric").set_index("metric")["value"]["generalization gap"] == pytest.approx(0.08)
+
+
+def test_a_normalizer_is_shown_with_the_square_of_its_std(version_state: Registry, open_page: OpenPage) -> None:
+    table = _table(open_page("version", version=f"{FAMILY} / v1.1.0", tab="Normalizer"), "variance")
+    assert table["feature"].tolist() == ["momentum_5d", "volatility_20d", "spread", "volume"]
+    assert (table["std"].tolist(), table["variance"].tolist()) == ([2.0] * 4, [4.0] * 4)
+
+
+def test_importance_is_recomputed_from_the_trees(
+    version_state: Registry, open_page: OpenPage, lightgbm_booster: Any
+) -> None:
+    table = _table(open_page("version", version=f"{FAMILY} / v1.1.0", tab="Importance"), "splits")
+    splits = dict(zip(lightgbm_booster.feature_name(), lightgbm_booster.feature_importance("split"), strict=True))
+    assert dict(zip(table["feature"], table["splits"], strict=True)) == splits
+    gain = lightgbm_booster.feature_importance("gain")
+    assert table["gain share"].tolist() == pytest.approx(sorted(gain / gain.sum(), reverse=True))
+
+
+@pytest.mark.parametrize("tab", ["Findings", "Parameters", "Files", "Events", "Normalizer", "Importance", "Metrics"])
+@pytest.mark.parametrize("version", ["v1.0.0", "v1.2.0", "v9.0.0"])
+def test_every_side_of_every_kind_of_version_says_something(
+    tab: str, version: str, version_state: Registry, open_page: OpenPage, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    if version == "v9.0.0":  # registered, and its files are gone
+        write_version("v9.0.0")
+        version_state.registrations.refresh("fusion")
+        register(version_state, "v9.0.0")
+        (tmp_path / "root" / FAMILY / "v9.0.0").rename(tmp_path / "elsewhere")
+        version_state.registrations.refresh("fusion")
+    page = open_page("version", version=f"{FAMILY} / {version}", tab=tab)
+    assert not page.exception
+    assert not page.error
+    assert len(page.info) + len(page.dataframe) + len(page.text) + len(page.success) > 0
+
+
+def test_a_version_that_is_gone_is_told_and_another_one_shown(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v7.7.7")
+    assert f"There is no version '{FAMILY} / v7.7.7' here." in _said(page)
+    assert not page.exception
+
+
+def test_promoting_shows_who_is_demoted_and_does_both_in_one_step(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    assert f"{FAMILY} v1.0.0** is demoted by this: deployed → **shadow**" in _said(page)
+    page.text_input(key="move_who").set_value("ann")
+    page.text_input(key="move_note").set_value("beats v1.0.0 by 2 points")
+    page.button(key="move_now").click().run()
+    assert not page.exception
+    assert (_record("v1.1.0").status, _record("v1.0.0").status) == (Status.DEPLOYED, Status.SHADOW)
+    last = version_state.lifecycle.history(FAMILY)[-1]
+    assert (last.actor, last.note) == ("ann", "beats v1.0.0 by 2 points")
+
+
+def test_the_demoted_version_becomes_what_was_chosen(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    page.segmented_control(key="move_demote_to").set_value("deprecated").run()
+    assert "deployed → **deprecated**" in _said(page)
+    page.text_input(key="move_who").set_value("ann")
+    page.text_input(key="move_note").set_value("v1.0.0 is wrong")
+    page.button(key="move_now").click().run()
+    assert (_record("v1.1.0").status, _record("v1.0.0").status) == (Status.DEPLOYED, Status.DEPRECATED)
+
+
+@pytest.mark.parametrize(("who", "why"), [("", "because"), ("ann", " ")])
+def test_nothing_moves_without_who_and_why(who: str, why: str, version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    page.text_input(key="move_who").set_value(who)
+    page.text_input(key="move_note").set_value(why)
+    page.button(key="move_now").click().run()
+    assert "Say who you are and why" in _said(page)
+    assert _record("v1.1.0").status is Status.VALIDATED
+
+
+def test_a_version_that_cannot_predict_needs_force(
+    version_state: Registry, open_page: OpenPage, tmp_path: Path
+) -> None:
+    (tmp_path / "root" / FAMILY / "v1.1.0" / "normalizer.json").unlink()
+    version_state.registrations.refresh("fusion")
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    assert "It cannot predict" in _said(page)
+    assert page.button(key="move_now").disabled
+    page.checkbox(key="move_force").check().run()
+    page.text_input(key="move_who").set_value("ann")
+    page.text_input(key="move_note").set_value("its normalizer is inside")
+    page.button(key="move_now").click().run()
+    assert _record("v1.1.0").status is Status.DEPLOYED
+
+
+@pytest.mark.parametrize(
+    ("status", "labels"),
+    [
+        (Status.TRAINING, ["Validate …", "Deprecate …"]),
+        (Status.VALIDATED, ["Run as shadow …", "Promote …", "Deprecate …"]),
+        (Status.DEPLOYED, ["Demote to shadow …", "Deprecate …"]),
+    ],
+)
+def test_only_legal_moves_are_offered(
+    status: Status, labels: list[str], version_state: Registry, open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v2.0.0")
+    version_state.registrations.refresh("fusion")
+    register(version_state, "v2.0.0", status)
+    page = open_page("version", version=f"{FAMILY} / v2.0.0")
+    assert [button.label for button in page.button if str(button.key).startswith("move_")] == labels
+
+
+def test_a_version_that_nobody_registered_says_how(version_state: Registry, open_page: OpenPage) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.2.0")
+    assert "Nobody registered this version" in _said(page)
+    assert f"lifecycle register {FAMILY} v1.2.0" in page.code[0].value
+
+
+def test_the_lifecycle_answers_what_was_deployed_at_a_moment(version_state: Registry, open_page: OpenPage) -> None:
+    lifecycle = version_state.lifecycle
+    lifecycle.move(_record("v1.1.0"), Status.DEPLOYED, Author("cai", "better in shadow"))
+    page = open_page("lifecycle", family=FAMILY)
+    assert _metrics(page) == {
+        "Deployed now": "v1.1.0",
+        "For": "today",
+        "By": "cai",
+        "Shadows": "1",
+        "Deployments": "2",
+        "Versions": "2",
+    }
+    ahead = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=2)
+    page.get("datetime_input")[0].set_value(ahead).run()
+    said = _said(page)
+    assert "That moment is still to come" in said
+    assert "by **cai**: “better in shadow”" in said
+    page.get("datetime_input")[0].set_value(datetime(2024, 4, 3, 14, 30)).run()
+    assert f"**Nothing** of {FAMILY} was deployed at 2024-04-03 14:30 UTC." in _said(page)
+
+
+def test_the_timeline_has_every_status_of_every_version(version_state: Registry, open_page: OpenPage) -> None:
+    version_state.lifecycle.move(_record("v1.1.0"), Status.DEPLOYED, Author("cai", "better in shadow"))
+    page = open_page("lifecycle", family=FAMILY)
+    bars = {bar["name"]: bar["y"] for bar in _figure(page)["data"]}
+    assert bars == {
+        "training (2)": ["v1.0.0", "v1.1.0"],
+        "validated (2)": ["v1.0.0", "v1.1.0"],
+        "shadow (1)": ["v1.0.0"],
+        "deployed (2)": ["v1.0.0", "v1.1.0"],
+    }
+    deployments = _table(page, "ended by")
+    assert deployments["version"].tolist() == ["v1.1.0", "v1.0.0"]
+    assert deployments["ended by"].tolist() == ["", "cai"]
+
+
+def test_two_versions_are_compared_by_figures_gap_parameters_and_features(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    address = {"a": f"{FAMILY} / v1.0.0", "b": f"{FAMILY} / v1.1.0"}
+    page = open_page("compare_versions", **address)
+    assert (_metrics(page)["Gap of A"], _metrics(page)["Gap of B"]) == ("+0.0 pts", "+8.0 pts")
+    table = _table(page, "Δ").set_index("metric")
+    assert table.loc["validation accuracy", "Δ"] == pytest.approx(0.05)
+    assert table.loc["test accuracy", "Δ"] == pytest.approx(-0.03)
+    page = open_page("compare_versions", **address, part="Generalization gap")
+    assert {bar["name"]: bar["x"] for bar in _figure(page)["data"]} == {
+        "validation": [0.7, 0.65],
+        "test": [0.62, 0.65],
+    }
+    page = open_page("compare_versions", **address, part="Parameters")
+    assert "hyperparameters.num_leaves" in _table(page, "parameter")["parameter"].tolist()
+    page = open_page("compare_versions", **address, part="Features")
+    assert _table(page, "change")["change"].tolist() == ["kept"] * 4
+
+
+def test_names_and_notes_that_look_like_html_and_are_long_are_shown_as_they_are(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    long = "m" * 180
+    write_version("v1.0.0", HTML)
+    root = write_version("v1.0.0", long)
+    registry = open_registry(load_settings(empty_state))
+    registry.registrations.register("odd", str(root))
+    assert {one.family for one in registry.versions()} == {HTML, long}
+    for name in PAGES[:3]:
+        for family in (HTML, long):
+            page = open_page(name, version=f"{family} / v1.0.0", a=f"{family} / v1.0.0")
+            assert not page.exception, name
+            raw = [text.value for text in [*page.markdown, *page.caption, *page.subheader] if HTML in text.value]
+            assert raw == [], (name, raw)
+
+
+def test_a_version_in_two_directories_can_be_told_apart(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0")
+    root = write_version("1.0.0")
+    open_registry(load_settings(empty_state)).registrations.register("fusion", str(root))
+    page = open_page("version")
+    options = next(box for box in page.selectbox if box.key == "version").options
+    assert sorted(options) == [
+        f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/1.0.0)",
+        f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/v1.0.0)",
+    ]
