@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
+from mm_core.prediction import Predictor
 from mm_core.registry import Registry
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
@@ -15,6 +16,7 @@ from mm_core.registry.payloads import Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.verification import Verifier
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
 from mm_core.settings import Settings
@@ -39,6 +41,7 @@ def open_registry(settings: Settings) -> Registry:
         registrations=registrations,
         configs=FactorConfigs(store),
         lifecycle=Lifecycle(store, ScannedRoots()),
+        verifier=Verifier(store, limits, settings.artifact_roots, Predictor()),
         payloads=payloads,
         published=published,
         manifests=Manifests(store, published),

@@ -20,6 +20,7 @@ from mm_core.registry.payloads import PayloadHandle, Payloads
 from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
+from mm_core.registry.verification import Verifier
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
 
@@ -32,6 +33,7 @@ class Registry:
     registrations: Registrations
     configs: FactorConfigs
     lifecycle: Lifecycle
+    verifier: Verifier
     payloads: Payloads
     published: PublishedPayloads
     manifests: Manifests
