@@ -131,7 +131,7 @@ def test_a_version_that_is_not_deployed_is_told_where_no_other_one_is(
     registry: Registry, verifier: Verifier, write_version: WriteVersion
 ) -> None:
     write_version("v1.0.0")
-    root = write_version("v1.1.0", model_txt=_other_text())
+    root = write_version("v1.1.0", model_txt=_other_text(), feature_importance_csv=None)
     registry.registrations.register("all", str(root))
     _register(registry, "v1.1.0", status="validated")
     report = verifier.verify(NAME, "v1.1.0")

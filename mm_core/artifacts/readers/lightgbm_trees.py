@@ -8,17 +8,17 @@ hold for whatever LightGBM itself saves (``Tree::ToString``, ``GBDT::SaveModelTo
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from itertools import pairwise
 
-from mm_core.domain.versions import BoosterText
 from mm_core.errors import UnreadableArtifact
 
 CATEGORICAL = 1
 """The bit of a ``decision_type`` that tells a split on categories from one on a threshold."""
 
-_REMEDY = "Save the model again with booster.save_model('model.txt')."
 _NODE_COLUMNS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _MORE_NODE_COLUMNS = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _MORE_LEAF_COLUMNS = ("leaf_weight", "leaf_count")
@@ -35,18 +35,29 @@ _HEADER = frozenset(
 _SIZES = re.compile(rb"\ntree_sizes=[^\n]*\n")
 _CATEGORIES = re.compile(rb"^pandas_categorical:(?!(?:null|\[\])?\s*$)", re.MULTILINE)
 _END = b"\nend of trees"
-_FIRST_LINES = 64
 
 
-def checked_text(data: bytes, booster: BoosterText) -> str:
+class Unsound(ValueError):
+    """What is wrong with a model's text, as the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTree:
+    """A tree that was checked: its number of leaves, and by split the feature and what it gained (0 if not finite)."""
+
+    leaves: int
+    features: Sequence[int]
+    gains: Sequence[float]
+
+
+def text_that_predicts(data: bytes) -> str:
     """Return the part of a model's text that predicts: header and trees, for LightGBM to read one after the other.
 
-    ``booster`` was read of ``data``. Parameters of the training and importances stay behind, and so do the sizes of the
-    trees: by these LightGBM reads them side by side, and ends its process where one does not parse. Raises
-    `UnreadableArtifact` where the text is not sound, and for one that was trained on columns of categories in pandas,
-    as it does not say which columns they were.
+    ``data`` was read by `read_booster_text`, and so is sound. Parameters of the training and importances stay behind,
+    and so do the sizes of the trees: by these LightGBM reads them side by side, and ends its process where one does not
+    parse. Raises `UnreadableArtifact` for a model that was trained on columns of categories in pandas, as it does not
+    say which columns they were.
     """
-    check_trees(data, booster)
     end = data.find(_END) + len(_END)
     if _CATEGORIES.search(data, end):
         raise UnreadableArtifact(
@@ -57,81 +68,62 @@ def checked_text(data: bytes, booster: BoosterText) -> str:
     return _SIZES.sub(b"\n", data[:end], count=1).decode("utf-8") + "\n"
 
 
-def check_trees(data: bytes, booster: BoosterText) -> None:
-    """Raise `UnreadableArtifact` where the text in ``data``, of which ``booster`` was read, is not sound."""
-    if b"\r\n" in data[:_FIRST_LINES]:
-        raise _unsound("its lines end as Windows ends them, so that the sizes of its trees are wrong")
-    begin, end = data.find(b"\nTree=0\n") + 1, data.find(_END)
-    header = _entries(data[: begin or max(end, 0)].split(b"\n\n", 1)[0].split(b"\n")[1:], _HEADER, "the header")
-    _check_header(header, booster)
-    if not begin:
-        if booster.num_trees:
-            raise _unsound("it has trees, and none of them is tree 0")
-        return
-    places = _places(data, begin, end + 1, booster.num_trees)
-    sizes = header.get("tree_sizes", "").split()
-    if sizes and [*map(str, (after - before for before, after in pairwise(places)))] != sizes:
-        raise _unsound("the sizes of its trees are not those that tree_sizes claims")
-    for number, (first, after) in enumerate(pairwise(places)):
-        _Tree(data[first:after], number, len(booster.feature_names)).check()
-
-
-def _check_header(header: Mapping[str, str], booster: BoosterText) -> None:
+def checked_header(lines: Sequence[bytes]) -> dict[str, str]:
+    """Return the entries of a header by name; raise `Unsound` where they do not agree."""
+    header = _entries(lines, _HEADER, "the header")
     outputs = _whole(header.get("num_tree_per_iteration", ""), "num_tree_per_iteration")
-    if outputs < 1 or outputs != booster.num_class:
-        raise _unsound(f"it has {booster.num_class} classes and {outputs} trees an iteration")
-    if booster.num_trees % outputs:
-        raise _unsound(f"it has {booster.num_trees} trees, which do not make whole iterations of {outputs}")
-    name, *parameters = booster.objective.split() or [""]
+    classes = _whole(header.get("num_class", ""), "num_class")
+    objective = header.get("objective", "")
+    if outputs < 1 or outputs != classes:
+        raise Unsound(f"it has {classes} classes and {outputs} trees an iteration")
+    name, *parameters = objective.split() or [""]
     claimed = [text.partition(":")[2] for text in parameters if text.startswith("num_class:")]
     if name.startswith("multiclass"):
-        if claimed != [str(booster.num_class)] or booster.num_class < 2:
-            raise _unsound(f"its objective '{booster.objective[:60]}' is not one of {booster.num_class} classes")
-    elif name and (claimed or booster.num_class != 1):
-        raise _unsound(f"it has {booster.num_class} classes, and the objective '{booster.objective[:60]}'")
-    if len(set(booster.feature_names)) != len(booster.feature_names):
-        raise _unsound("two of its features have one name")
+        if claimed != [str(classes)] or classes < 2:
+            raise Unsound(f"its objective '{objective[:60]}' is not one of {classes} classes")
+    elif name and (claimed or classes != 1):
+        raise Unsound(f"it has {classes} classes, and the objective '{objective[:60]}'")
+    return header
 
 
-def _places(data: bytes, begin: int, end: int, trees: int) -> list[int]:
-    """Return where each tree begins, and where the last one ends."""
-    places = [begin]
-    for number in range(1, trees):
-        place = data.find(b"\nTree=%d\n" % number, places[-1], end) + 1
-        if not place:
-            raise _unsound(f"tree {number} is not where it should be")
-        places.append(place)
-    return [*places, end]
+def checked_tree(text: bytes, number: int, features: int) -> SoundTree:
+    """Return the tree in ``text``, from ``Tree=`` to the next one; raise `Unsound` for one that is not.
+
+    ``features`` is how many the booster has.
+    """
+    return _Tree(text, number, features).checked()
 
 
 class _Tree:
-    """One tree's text, from ``Tree=`` to the next one."""
-
     def __init__(self, text: bytes, number: int, features: int) -> None:
-        first, *lines = text.rstrip(b"\n").split(b"\n")
+        if not text.isascii():
+            raise Unsound(f"tree {number} has other characters than those of numbers and names")
+        _, *lines = text.rstrip(b"\n").split(b"\n")
         self.what = f"tree {number}"
-        if first != b"Tree=%d" % number:
-            raise _unsound(f"{self.what} does not begin as it should")
         self.entries = _entries(lines, _TREE, self.what)
         self.features = features
         self.leaves = _whole(self.entries.get("num_leaves", ""), f"num_leaves of {self.what}")
         self.splits = self.leaves - 1
 
-    def check(self) -> None:
-        if self.leaves < 1 or len(self._column("leaf_value")) != self.leaves:
+    def checked(self) -> SoundTree:
+        splits = self._numbers("split_feature")
+        if len(splits) != self.splits:
+            raise self._unsound(f"it has {self.leaves} leaves and {len(splits)} splits")
+        if self._count("leaf_value") != self.leaves:
             raise self._unsound("its leaves are not as many as it claims")
         for name in _MORE_LEAF_COLUMNS:
-            if self.splits and name in self.entries and len(self._column(name)) != self.leaves:
+            if self.splits and name in self.entries and self._count(name) != self.leaves:
                 raise self._unsound(f"{name} has not {self.leaves} entries")
         for name in _NODE_COLUMNS + _MORE_NODE_COLUMNS:
             needed = self.splits if name in self.entries or name in _NODE_COLUMNS else 0
-            if len(self._column(name)) != needed:
+            if self._count(name) != needed:
                 raise self._unsound(f"{name} has not {needed} entries")
         self._check_links()
-        self._check_features("split_feature")
+        self._check_features(splits)
         self._check_categories()
         if self.entries.get("is_linear", "0") != "0":
             self._check_linear()
+        return SoundTree(self.leaves, splits, self._gains())
 
     def _check_links(self) -> None:
         """Each node but the root, and each leaf, has one parent: so no walk from the root leaves them or comes back."""
@@ -141,9 +133,9 @@ class _Tree:
         if children != [*range(-self.leaves, 0), *range(1, self.splits)]:
             raise self._unsound("its nodes and leaves do not hang together")
 
-    def _check_features(self, name: str) -> None:
-        for feature in self._numbers(name):
-            if not 0 <= feature < self.features:
+    def _check_features(self, used: Sequence[int]) -> None:
+        for feature in (min(used, default=0), max(used, default=0)):
+            if used and not 0 <= feature < self.features:
                 raise self._unsound(f"it splits on feature {feature} of {self.features}")
 
     def _check_categories(self) -> None:
@@ -156,7 +148,10 @@ class _Tree:
             and all(before <= after for before, after in pairwise(boundaries))
         ):
             raise self._unsound("its categories are divided otherwise than it claims")
-        for kind, threshold in zip(self._numbers("decision_type"), self._column("threshold"), strict=True):
+        kinds = self._column("decision_type")
+        if not any(kind & CATEGORICAL for kind in self._whole_numbers(set(kinds), "decision_type")):
+            return
+        for kind, threshold in zip(map(int, kinds), self._column("threshold"), strict=True):
             if kind & CATEGORICAL and not (threshold.isdigit() and int(threshold) < groups):
                 raise self._unsound(f"it splits on group {threshold[:20]} of {groups} groups of categories")
 
@@ -168,40 +163,54 @@ class _Tree:
             len(self._column("leaf_features")) == len(self._column("leaf_coeff")) == sum(counts)
         ):
             raise self._unsound("its linear leaves have other features than they claim")
-        self._check_features("leaf_features")
+        self._check_features(self._numbers("leaf_features"))
 
     def _column(self, name: str) -> list[str]:
         return self.entries.get(name, "").split()
 
+    def _count(self, name: str) -> int:
+        """Return how many entries a column has; most are counted by the spaces between them."""
+        text = self.entries.get(name, "")
+        if not text or text.startswith(" ") or text.endswith(" ") or "  " in text:
+            return len(text.split())
+        return text.count(" ") + 1
+
     def _numbers(self, name: str) -> list[int]:
+        return self._whole_numbers(self._column(name), name)
+
+    def _whole_numbers(self, texts: Iterable[str], name: str) -> list[int]:
         try:
-            return [*map(int, self._column(name))]
+            return [*map(int, texts)]
         except ValueError:
             raise self._unsound(f"{name} holds something else than whole numbers") from None
 
-    def _unsound(self, what: str) -> UnreadableArtifact:
-        return _unsound(f"{self.what}: {what}")
+    def _gains(self) -> list[float]:
+        """Return what each split gained; LightGBM predicts without these numbers."""
+        try:
+            gains = [*map(float, self._column("split_gain"))]
+        except ValueError:
+            raise self._unsound("split_gain holds something else than numbers") from None
+        return [gain if math.isfinite(gain) else 0.0 for gain in gains] or [0.0] * self.splits
+
+    def _unsound(self, what: str) -> Unsound:
+        return Unsound(f"{self.what}: {what}")
 
 
-def _entries(lines: list[bytes], known: Set[str], what: str) -> dict[str, str]:
+def _entries(lines: Sequence[bytes], known: Set[str], what: str) -> dict[str, str]:
     """Return what stands before and after the ``=`` of each line; a line without one is an entry without a value."""
     found: dict[str, str] = {}
     for line in lines:
         try:
             name, _, value = line.decode("utf-8").partition("=")
         except UnicodeDecodeError:
-            raise _unsound(f"{what} is not UTF-8") from None
+            raise Unsound(f"{what} is not UTF-8") from None
         if name not in known or name in found:
-            raise _unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
+            raise Unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
         found[name] = value
     return found
 
 
 def _whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise _unsound(f"{name} is {text[:40]!r}, no whole number")
+        raise Unsound(f"{name} is {text[:40]!r}, no whole number")
     return int(text)
-
-
-def _unsound(what: str) -> UnreadableArtifact:
-    return UnreadableArtifact("bad-model", f"LightGBM cannot use the model: {what}.", _REMEDY)

@@ -5,42 +5,35 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from mm_core.artifacts.readers.lightgbm_trees import SoundTree, Unsound, checked_header, checked_tree
 from mm_core.domain.versions import BoosterText, ModelContent
 from mm_core.errors import UnreadableArtifact
 
 LONGEST_LINE = 16 << 20
 """In bytes; LightGBM's largest trees have 131,072 leaves, of which a line takes 25 bytes each at most."""
 
+LARGEST_TREE = 128 << 20
+"""In bytes; the largest trees take some 20 MB, and more where their leaves are linear."""
+
+CONTROLS = bytes(range(32))
+MOST_HEADER_LINES = 64
 MOST_FEATURES = 100_000
 TOLD_EVERY = 8 << 20
 CHUNK = 1 << 20
 
 _REMEDY = "Save the model again with booster.save_model('model.txt')."
 _HEADER_NUMBERS = ("num_class", "num_tree_per_iteration", "max_feature_idx")
-_HEADER = {"feature_names", "objective", "tree_sizes", *_HEADER_NUMBERS}
-_TREE = (b"Tree=", b"num_leaves=", b"split_feature=", b"split_gain=")
 
 Progress = Callable[[int], object]
-
-
-@dataclass(slots=True)
-class _Tree:
-    """The lines of one tree that are looked at."""
-
-    number: int
-    leaves: int = 0
-    features: list[int] = field(default_factory=list)
-    gains: list[float] = field(default_factory=list)
 
 
 def read_booster_text(file: BinaryIO, progress: Progress | None = None) -> tuple[BoosterText, ModelContent]:
     """Return what the booster in ``file`` is, and of which bytes; it is read line by line to its end.
 
     ``progress`` is told the bytes that were read, every few MiB. Raises `UnreadableArtifact` for a file that LightGBM
-    did not save or that is cut.
+    did not save, that is cut, or whose trees LightGBM could not walk: see `mm_core.artifacts.readers.lightgbm_trees`.
     """
     return _Reader(file, progress).read()
 
@@ -55,37 +48,41 @@ class _Reader:
         self._line = 0
 
     def read(self) -> tuple[BoosterText, ModelContent]:
-        booster = self._booster()
+        try:
+            booster = self._booster()
+        except Unsound as error:
+            raise self._broken(str(error)) from None
         while chunk := self._file.read(CHUNK):  # the parameters of the training follow
             self._count(chunk)
         return booster, ModelContent(self._digest.hexdigest(), self._read)
 
     def _booster(self) -> BoosterText:
         lines = self._lines()
-        if next(lines, None) != b"tree":
+        first = next(lines, None)
+        if first == b"tree\r":
+            raise self._broken("its lines end as Windows ends them, so that the sizes of its trees are wrong")
+        if first != b"tree":
             raise self._broken("it does not begin with 'tree'")
-        header = self._header(lines)
+        header = checked_header(self._header(lines))
         numbers = {name: self._whole(header.get(name, ""), name) for name in _HEADER_NUMBERS}
         names = self._names(header.get("feature_names", ""), numbers["max_feature_idx"] + 1)
         splits = [0] * len(names)
         gain = [0.0] * len(names)
         trees = leaves = 0
-        for tree in self._trees(lines):
-            if tree.number != trees:
-                raise self._broken(f"tree {tree.number} stands where tree {trees} should")
+        sizes = header["tree_sizes"].split() if "tree_sizes" in header else None
+        for text in self._trees(lines):
+            tree = self._checked(text, trees, len(names))
+            if sizes and trees < len(sizes) and sizes[trees] != str(len(text)):
+                raise self._broken(f"tree_sizes claims {sizes[trees][:20]} bytes for tree {trees}, of {len(text)}")
             trees += 1
             leaves += tree.leaves
-            if not len(tree.features) == len(tree.gains) == tree.leaves - 1:
-                raise self._broken(f"tree {tree.number} has {tree.leaves} leaves and {len(tree.features)} splits")
-            if tree.features and max(tree.features) >= len(names):
-                raise self._broken(f"tree {tree.number} splits on feature {max(tree.features)} of {len(names)}")
             for feature, gained in zip(tree.features, tree.gains, strict=True):
                 splits[feature] += 1
                 gain[feature] += gained
-        claimed = len(header["tree_sizes"].split()) if "tree_sizes" in header else trees
+        claimed = len(sizes) if sizes is not None else trees
         if claimed != trees:
             raise self._broken(f"it claims {claimed} trees and holds {trees}: it is cut")
-        if trees % (numbers["num_tree_per_iteration"] or 1):
+        if trees % numbers["num_tree_per_iteration"]:
             raise self._broken(f"it holds {trees} trees, and {numbers['num_tree_per_iteration']} make a round")
         return BoosterText(
             feature_names=names,
@@ -112,7 +109,10 @@ class _Reader:
             self._count(line)
             if len(line) > LONGEST_LINE:
                 raise self._broken(f"a line is longer than {LONGEST_LINE:,} bytes")
-            yield line.rstrip(b"\r\n")
+            line = line.removesuffix(b"\n")
+            if self._line > 1 and len(line.translate(None, CONTROLS)) != len(line):
+                raise self._broken("it has a control character, at which LightGBM may end a line")
+            yield line
 
     def _count(self, data: bytes) -> None:
         self._digest.update(data)
@@ -121,57 +121,53 @@ class _Reader:
             self._told = self._read
             self._progress(self._read)
 
-    def _header(self, lines: Iterator[bytes]) -> dict[str, str]:
-        header: dict[str, str] = {}
+    def _header(self, lines: Iterator[bytes]) -> list[bytes]:
+        """Return the lines up to the first empty one."""
+        header: list[bytes] = []
         for line in lines:
             if not line:
                 return header
-            name, _, value = self._text(line).partition("=")
-            if name in _HEADER:
-                header[name] = value
+            header.append(line)
+            if len(header) > MOST_HEADER_LINES:
+                raise self._broken(f"its header has more than {MOST_HEADER_LINES} lines")
         raise self._broken("it ends in its header")
 
-    def _trees(self, lines: Iterator[bytes]) -> Iterator[_Tree]:
-        tree: _Tree | None = None
+    def _trees(self, lines: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the text of each tree: all lines from its first one up to that of the next tree, or to the end."""
+        tree: list[bytes] = []
+        size = 0
         for line in lines:
-            if line == b"end of trees":
-                if tree is not None:
-                    yield tree
-                return
-            if not line.startswith(_TREE):
+            if line.startswith((b"Tree=", b"end of trees")):
+                if tree:
+                    yield b"\n".join(tree) + b"\n"
+                if line == b"end of trees":
+                    return
+                tree, size = [], 0
+            elif not tree:
+                if line:  # LightGBM goes on reading its header here
+                    raise self._broken(f"{_told(line)} stands before the first tree")
                 continue
-            name, _, value = self._text(line).partition("=")
-            if name == "Tree":
-                if tree is not None:
-                    yield tree
-                tree = _Tree(self._whole(value, name))
-            elif tree is None:
-                raise self._broken(f"{name} stands before the first tree")
-            elif name == "num_leaves":
-                tree.leaves = self._whole(value, name)
-            elif name == "split_feature":
-                tree.features = [self._whole(number, name) for number in value.split()]
-            else:
-                tree.gains = [self._number(number, name) for number in value.split()]
+            tree.append(line)
+            size += len(line)
+            if size > LARGEST_TREE:
+                raise self._broken(f"a tree is larger than {LARGEST_TREE:,} bytes")
         raise self._broken("it has no 'end of trees': it is cut")
 
-    def _text(self, line: bytes) -> str:
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self._broken("it is not UTF-8") from None
+    def _checked(self, text: bytes, number: int, features: int) -> SoundTree:
+        first = text[: text.index(b"\n")]
+        if first != b"Tree=%d" % number:
+            raise self._broken(f"{_told(first)} stands where tree {number} should")
+        return checked_tree(text, number, features)
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 12:
             raise self._broken(f"{name} is {text[:40]!r}, not a whole number")
         return int(text)
 
-    def _number(self, text: str, name: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            raise self._broken(f"{name} holds {text[:40]!r}") from None
-        return number if math.isfinite(number) else 0.0
-
     def _broken(self, what: str) -> UnreadableArtifact:
         return UnreadableArtifact("bad-model", f"The file is no LightGBM model: {what}.", _REMEDY, self._line or None)
+
+
+def _told(line: bytes) -> str:
+    """Return the beginning of a line as a sentence has it."""
+    return line[:40].decode(errors="replace").replace("Tree=", "tree ")

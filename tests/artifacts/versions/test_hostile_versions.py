@@ -74,7 +74,7 @@ def test_a_damaged_booster_is_refused_or_read_and_never_breaks_the_reader(
 
 
 def test_gains_that_sum_to_more_than_a_number_holds_count_for_nothing() -> None:
-    data = re.sub(rb"split_gain=[^\n]*", b"split_gain=1e308 1e308 1e308", MODEL)
+    data = re.sub(rb"split_gain=[^\n]*", b"split_gain=1e308 1e308 1e308", re.sub(rb"tree_sizes=.*\n", b"", MODEL))
     booster, _ = read_booster_text(io.BytesIO(data))
     assert 0.0 in booster.gain
     assert all(map(math.isfinite, booster.gain))

@@ -238,10 +238,38 @@ def test_a_booster_that_contradicts_itself_is_refused(
         read_booster_text(io.BytesIO(text.replace(before, after, 1)))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (r"^left_child=-?\d+", "left_child=0"),
+        (r"^left_child=-?\d+", "left_child=100000000"),
+        (r"^leaf_value=\S+ ", "leaf_value="),
+        (r"^num_class=3", "num_class=9"),
+        (r"^Tree=0$", "objective=multiclass num_class:9\n\nTree=0"),
+    ],
+    ids=["circle", "child that is not there", "leaf less", "classes", "second header"],
+)
+def test_a_model_that_lightgbm_could_not_walk_is_a_finding_of_the_scan_and_is_offered_to_nobody(
+    write_version: WriteVersion, lightgbm_booster: lightgbm.Booster, pattern: str, replacement: str
+) -> None:
+    text = re.sub(r"tree_sizes=.*\n", "", lightgbm_booster.model_to_string())
+    changed = re.sub(pattern, replacement, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    version = _read(write_version(model_txt=changed))
+    assert _codes(version) == ["bad-model"]
+    assert (version.can_predict, version.model, version.booster) == (False, None, None)
+
+
+def test_sizes_of_trees_that_are_not_theirs_are_refused(lightgbm_booster: lightgbm.Booster) -> None:
+    text = lightgbm_booster.model_to_string().encode()
+    with pytest.raises(UnreadableArtifact, match="tree_sizes claims 1 bytes for tree 0"):
+        read_booster_text(io.BytesIO(re.sub(rb"tree_sizes=\d+", b"tree_sizes=1", text)))
+
+
 def test_a_head_without_an_end_and_a_line_without_an_end_are_refused_in_bounded_memory() -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(UnreadableArtifact, match="ends in its header"):
+        with pytest.raises(UnreadableArtifact, match="its header has more than 64 lines"):
             read_booster_text(_Endless(b"tree\n", b"name_7=" + b"1" * 4000 + b"\n", 64 << 20))
         with pytest.raises(UnreadableArtifact, match="longer than"):
             read_booster_text(_Endless(b"tree\nobjective=", b"x" * (1 << 16), 64 << 20))
@@ -282,7 +310,7 @@ def test_splits_that_gain_nothing_are_a_degenerate_booster_too(
     text = re.sub(
         r"split_gain=(.*)",
         lambda gains: "split_gain=" + re.sub(r"\S+", "0", gains[1]),
-        lightgbm_booster.model_to_string(),
+        re.sub(r"tree_sizes=.*\n", "", lightgbm_booster.model_to_string()),
     )
     assert _codes(_read(write_version(model_txt=text, feature_importance_csv=None))) == ["degenerate-booster"]
 
