@@ -8,7 +8,7 @@ import typer
 
 from mm_core.cli.output import print_json, print_table, print_text, shown_progress
 from mm_core.cli.session import FAILED, AsJson, errors_as_sentences
-from mm_core.domain.verification import Outcome, Verification, VerificationReport
+from mm_core.domain.verification import CheckName, Outcome, Verification, VerificationReport
 from mm_core.registry.verification.documents import report_document
 
 
@@ -43,8 +43,18 @@ def verify(
 
 
 def _print(report: VerificationReport) -> None:
-    for one in report.versions:
-        _print_version(one)
+    if len(report.versions) == 1:
+        _print_one(report.versions[0])
+    elif report.versions:
+        _print_several(report)
+    warned = [
+        (f"{one.model_name} {one.model_version}", check.name, notice.code, notice.detail, notice.remedy)
+        for one in report.versions
+        for check in one.checks
+        for notice in check.warnings
+    ]
+    if warned:
+        print_table("Warnings", ["version", "check", "code", "what", "remedy"], warned)
     for sentence in report.unread:
         print_text(f"warning: {sentence}")
     if report.unregistered:
@@ -52,17 +62,31 @@ def _print(report: VerificationReport) -> None:
     if report.out_of_use:
         print_text(f"Deprecated, so not verified: {report.out_of_use}.")
     failed = sum(not one.passed for one in report.versions)
-    warnings = sum(len(one.warnings) for one in report.versions)
-    print_text(f"{len(report.versions)} verified, {failed} failed, {warnings} warnings.")
+    print_text(f"{len(report.versions)} verified, {failed} failed, {len(warned)} warnings.")
 
 
-def _print_version(one: Verification) -> None:
+def _print_one(one: Verification) -> None:
     stands = f"{one.status} ({one.status.stage})" if one.status is not None else "not registered"
-    title = f"{one.model_name} {one.model_version}, {stands}: {Outcome.PASSED if one.passed else Outcome.FAILED}"
+    title = f"{one.model_name} {one.model_version}, {stands}: {_outcome(one)}"
     rows = [(check.name, check.outcome, check.code or None, check.detail, check.remedy or None) for check in one.checks]
     print_table(title, ["check", "outcome", "code", "what", "remedy"], rows)
-    if one.warnings:
-        warned = [
-            (check.name, notice.code, notice.detail, notice.remedy) for check in one.checks for notice in check.warnings
-        ]
-        print_table("Warnings", ["check", "code", "what", "remedy"], warned)
+
+
+def _print_several(report: VerificationReport) -> None:
+    rows = [
+        (one.model_name, one.model_version, one.status, *(check.outcome for check in one.checks), _outcome(one))
+        for one in report.versions
+    ]
+    print_table("Verified", ["model", "version", "status", *CheckName, "all"], rows)
+    failed = [
+        (f"{one.model_name} {one.model_version}", check.name, check.code or None, check.detail, check.remedy)
+        for one in report.versions
+        for check in one.checks
+        if check.outcome is Outcome.FAILED
+    ]
+    if failed:
+        print_table("Failed", ["version", "check", "code", "what", "remedy"], failed)
+
+
+def _outcome(one: Verification) -> Outcome:
+    return Outcome.PASSED if one.passed else Outcome.FAILED

@@ -62,6 +62,22 @@ def test_every_version_is_verified_as_strict_json(run: Run, root: Path, write_ve
     assert (strict.exit_code, json.loads(strict.stdout)["passed"]) == (1, False)
 
 
+def test_several_versions_are_one_table_and_every_failure_with_its_remedy(
+    run: Run, root: Path, write_version: WriteVersion
+) -> None:
+    write_version("v1.2.0", normalizer_json=None)
+    run("refresh", "all")
+    run("lifecycle", "register", NAME, "v1.2.0", *FIELDS)
+    result = run("verify", "--all")
+    assert result.exit_code == 1
+    cells = [[cell.strip() for cell in line.split("│")] for line in result.stdout.splitlines()]
+    rows = {row[2]: row[4:10] for row in cells if len(row) == 11 and row[1] == NAME}
+    assert rows["v1.1.0"] == ["PASS"] * 6
+    assert rows["v1.2.0"] == ["FAIL", "PASS", "PASS", "FAIL", "FAIL", "FAIL"]
+    assert "Copy normalizer.json of the same training" in result.stdout
+    assert "2 verified, 1 failed" in result.stdout
+
+
 def test_names_that_lead_out_of_a_root_fail_and_show_what_they_hide(run: Run, root: Path) -> None:
     result = run("verify", "../\x1b[31mroot", "v1.1.0")
     assert (result.exit_code, "\x1b[31m" in result.stdout, "can name no model" in result.stdout) == (1, False, True)

@@ -7,6 +7,7 @@ import os
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
+from mm_core.domain.versions import ALL_FIVE, VersionLayout
 from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import (
     SHARED,
@@ -19,6 +20,9 @@ from mm_core.registry.verification.subject import (
     some,
 )
 
+LOADED = (FileRole.BOOSTER_TEXT, FileRole.NORMALIZER)
+"""What bots load from the path."""
+
 THAT_PREDICT = ("model", "normalizer", "metadata", "run")
 """The parts of a version on which its predictions depend."""
 
@@ -30,11 +34,13 @@ def check_registration(subject: Subject) -> Check:
     if subject.wrong:
         return fail(name, "MODEL_NOT_FOUND", f"Model not found: {subject.wrong}", USUAL_NAMES)
     if record is None:
+        is_run = bool(subject.places) and subject.places[0].version.layout is VersionLayout.RUNS
+        kind = "…" if is_run else "lightgbm"
         where = f"Its directory exists, '{subject.places[0].directory}'." if subject.places else "It has no directory."
         return fail(
             name, "MODEL_NOT_FOUND", f"Model not found: {subject.title} is not registered. {where}",
             f"Register it: python -m mm_core lifecycle register {quoted(subject.name, subject.version)} "
-            "--type lightgbm --objective … --target … --horizon …",
+            f"--type {kind} --objective … --target … --horizon …",
         )  # fmt: skip
     stands = f"Registered as '{record.status}' ({record.status.stage}), id {record.model_id}."
     if record.status is Status.DEPLOYED:
@@ -62,6 +68,13 @@ def check_path(subject: Subject) -> Check:
     leads = f"{subject.title} leads to {place.directory}"
     served = place.served
     warnings = _shared(subject, place)
+    there = {file.role for file in place.version.files}
+    absent = [ALL_FIVE[role] for role in LOADED if role not in there]
+    if absent and place.version.layout is VersionLayout.VERSIONS:
+        return fail(
+            name, "MODEL_FILE_MISSING", f"{leads}, where {' and '.join(absent)} is not found.",
+            f"Copy {', '.join(absent)} of the same training there.", warnings=warnings,
+        )  # fmt: skip
     if served is None:
         return fail(
             name, "NOT_IN_SERVICE", f"{leads}, which the last scan of '{place.registration}' does not have.", refresh,
