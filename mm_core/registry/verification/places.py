@@ -69,10 +69,9 @@ class VersionPlaces:
     def find(self, names: Collection[str], version: str) -> tuple[Place, ...]:
         """Return the directories of a version, read now; one that several registrations reach is one place."""
         found: dict[str, list[tuple[_Root, VersionFiles]]] = {}
-        for root in self._roots:
-            for files in root.listing.versions:
-                if root.holds(files, names) and version_id(files.version_id) == version:
-                    found.setdefault(os.path.realpath(root.path / files.path), []).append((root, files))
+        for name in names:
+            for root, files in self._by_name.get((name, version), ()):
+                found.setdefault(os.path.realpath(root.path / files.path), []).append((root, files))
         return tuple(self._read(directory, ways) for directory, ways in found.items())
 
     def passed_over(self, names: Collection[str], version: str) -> tuple[Finding, ...]:
@@ -106,6 +105,15 @@ class VersionPlaces:
     def with_model(self, sha256: str) -> tuple[Path, ...]:
         """Return the directories, as the last scans know them, whose models have a digest."""
         return tuple(self._by_digest.get(sha256, ()))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str | None], list[tuple[_Root, VersionFiles]]]:
+        found: dict[tuple[str, str | None], list[tuple[_Root, VersionFiles]]] = {}
+        for root in self._roots:
+            for files in root.listing.versions:
+                key = files.model_name or root.model.name, version_id(files.version_id)
+                found.setdefault(key, []).append((root, files))
+        return found
 
     @cached_property
     def _by_digest(self) -> dict[str, dict[Path, None]]:

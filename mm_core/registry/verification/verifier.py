@@ -114,7 +114,7 @@ def _subject(view: StoreView, places: VersionPlaces, name: str, version: str) ->
         record=by_version.get(canonical),
         deployed=next((one.model_version for one in records if one.status is Status.DEPLOYED), None),
         places=found,
-        expected=places.expected(names, canonical),
+        expected=places.expected(names, canonical) if not found else (),
         passed_over=places.passed_over(names, canonical),
         unread=places.unread,
         same_model=tuple(path for path in same if path != found[0].directory),
