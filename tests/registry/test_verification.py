@@ -261,7 +261,7 @@ def test_what_is_not_as_it_is_served_fails_until_the_root_is_refreshed(
     report = verifier.verify(NAME, "v1.1.0")
     assert _failed(report) == {CheckName.PATH_RESOLUTION: "NOT_IN_SERVICE"}
     path = _by_name(report)[CheckName.PATH_RESOLUTION]
-    assert ("whose normalizer is not as" in path.detail, path.remedy) == (True, "python -m mm_core refresh all")
+    assert ("where normalizer changed since" in path.detail, path.remedy) == (True, "python -m mm_core refresh all")
     registry.registrations.refresh("all")
     assert verifier.verify(NAME, "v1.1.0").passed()
 

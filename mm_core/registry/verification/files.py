@@ -71,13 +71,11 @@ def check_structure(subject: Subject) -> Check:
 def check_permissions(subject: Subject) -> Check:
     """Find out whether directory and files can be read, by whoever runs the service, and changed by few."""
     name = CheckName.PERMISSIONS
-    closed = [one for one in subject.passed_over if one.code == "unreadable"]
     place = subject.place
-    if place is None and closed:
-        return fail(
-            name, "PERMISSION_DENIED", closed[0].sentence,
-            "Make directories readable: chmod 755, and files: chmod 644.", [one.sentence for one in closed],
-        )  # fmt: skip
+    closed = [*map(str, subject.closed)]
+    if closed:
+        what = f"{len(closed)} directories cannot be listed: {some(closed)}."
+        return fail(name, "PERMISSION_DENIED", what, _chmod(closed), closed)
     if place is None:
         return fail(name, "", "There are no files of one directory to look at.", MEND_FIRST)
     unreadable: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
@@ -81,10 +82,10 @@ def check_path(subject: Subject) -> Check:
             warnings=warnings,
         )  # fmt: skip
     others = [what for what in THAT_PREDICT if getattr(served, what) != getattr(place.version, what)]
-    if others:
+    if others and all(one.code != UNREADABLE for one in place.version.findings):
         return fail(
             name, "NOT_IN_SERVICE",
-            f"{leads}, whose {' and '.join(others)} is not as it was read at {served.read_at} and is in service.",
+            f"{leads}, where {' and '.join(others)} changed since {served.read_at}: older files are in service.",
             refresh, warnings=warnings,
         )  # fmt: skip
     return Check(name, Outcome.PASSED, f"{leads}.", warnings=warnings)

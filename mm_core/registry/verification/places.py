@@ -12,6 +12,7 @@ from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.reading_pool import read_listed
+from mm_core.artifacts.tree import UNREADABLE
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
@@ -81,6 +82,15 @@ class VersionPlaces:
             for root in self._roots
             for finding in root.listing.findings
             if finding.severity is not Severity.INFO and _is_about(finding, root, names, version)
+        )
+
+    def closed(self, names: Collection[str], version: str) -> tuple[Path, ...]:
+        """Return the directories on the way to a version, or in it, that cannot be listed."""
+        return tuple(
+            root.path / finding.file
+            for root in self._roots
+            for finding in root.listing.findings
+            if finding.code == UNREADABLE and _is_about(finding, root, names, version)
         )
 
     def expected(self, names: Sequence[str], version: str) -> tuple[Path, ...]:

@@ -29,7 +29,8 @@ class Subject:
     """A version as far as checks look at it.
 
     ``names`` are its family's name, then the other names. ``places`` are its directories, ``expected`` where they are
-    looked for, ``passed_over`` what keeps an entry there from being read, ``unread`` roots that cannot be looked at.
+    looked for, ``passed_over`` what keeps an entry there from being read, ``closed`` directories there that cannot be
+    listed, ``unread`` roots that cannot be looked at.
     ``deployed`` is the version of the family that is. ``same_model`` are other directories with the same model.
     ``wrong`` says why name or version can be those of no version at all.
     """
@@ -42,6 +43,7 @@ class Subject:
     places: tuple[Place, ...]
     expected: tuple[Path, ...] = ()
     passed_over: tuple[Finding, ...] = ()
+    closed: tuple[Path, ...] = ()
     unread: tuple[str, ...] = ()
     same_model: tuple[Path, ...] = ()
     wrong: str = ""
@@ -78,11 +80,12 @@ def nowhere(name: CheckName, subject: Subject) -> Check:
     reasons = [*(one.sentence for one in subject.passed_over), *subject.unread]
     missing = [ALL_FIVE[role] for role in REQUIRED]
     why = f" {reasons[0]}" if reasons else ""
-    remedy = (
-        f"Put the directory there with {', '.join(missing)}."
-        if expected
-        else "Register the directory that holds it: python -m mm_core register NAME DIRECTORY."
-    )
+    if subject.passed_over:
+        remedy = subject.passed_over[0].remedy
+    elif expected:
+        remedy = f"Put the directory there with {', '.join(missing)}."
+    else:
+        remedy = "Register the directory that holds it: python -m mm_core register NAME DIRECTORY."
     return fail(
         name, "MODEL_FILE_MISSING",
         f"Failed to load model: no registered root holds {subject.title}. {where}{why}", remedy, [*expected, *reasons],

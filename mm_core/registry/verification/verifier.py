@@ -116,6 +116,7 @@ def _subject(view: StoreView, places: VersionPlaces, name: str, version: str) ->
         places=found,
         expected=places.expected(names, canonical) if not found else (),
         passed_over=places.passed_over(names, canonical),
+        closed=places.closed(names, canonical),
         unread=places.unread,
         same_model=tuple(path for path in same if path != found[0].directory),
     )
