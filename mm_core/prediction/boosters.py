@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from mm_core.artifacts.readers.lightgbm_trees import text_that_predicts
+from mm_core.artifacts.readers.lightgbm_trees import predicting_text
 from mm_core.artifacts.readers.lightgbm_txt import read_booster_text
 from mm_core.artifacts.readers.model_document import decode_model
 from mm_core.artifacts.readers.model_json import read_booster
@@ -119,7 +119,7 @@ def _leave_out_what_is_not_needed() -> None:
 class _LightGBM(Booster):
     def __init__(self, data: bytes) -> None:
         text, _ = read_booster_text(io.BytesIO(data))
-        checked = text_that_predicts(data)
+        checked = predicting_text(data)
         _leave_out_what_is_not_needed()
         import lightgbm
 

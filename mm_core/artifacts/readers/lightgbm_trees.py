@@ -8,17 +8,17 @@ hold for whatever LightGBM itself saves (``Tree::ToString``, ``GBDT::SaveModelTo
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence, Set
+from itertools import islice, pairwise
 
+from mm_core.domain.versions import BoosterText
 from mm_core.errors import UnreadableArtifact
 
 CATEGORICAL = 1
 """The bit of a ``decision_type`` that tells a split on categories from one on a threshold."""
 
+_REMEDY = "Save the model again with booster.save_model('model.txt')."
 _NODE_COLUMNS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _MORE_NODE_COLUMNS = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _MORE_LEAF_COLUMNS = ("leaf_weight", "leaf_count")
@@ -37,26 +37,12 @@ _CATEGORIES = re.compile(rb"^pandas_categorical:(?!(?:null|\[\])?\s*$)", re.MULT
 _END = b"\nend of trees"
 
 
-class Unsound(ValueError):
-    """What is wrong with a model's text, as the end of a sentence."""
+def predicting_text(data: bytes) -> str:
+    """Return the part of a sound model's text that predicts: header and trees, for LightGBM to read one by one.
 
-
-@dataclass(frozen=True, slots=True)
-class SoundTree:
-    """A tree that was checked: its number of leaves, and by split the feature and what it gained (0 if not finite)."""
-
-    leaves: int
-    features: Sequence[int]
-    gains: Sequence[float]
-
-
-def text_that_predicts(data: bytes) -> str:
-    """Return the part of a model's text that predicts: header and trees, for LightGBM to read one after the other.
-
-    ``data`` was read by `read_booster_text`, and so is sound. Parameters of the training and importances stay behind,
-    and so do the sizes of the trees: by these LightGBM reads them side by side, and ends its process where one does not
-    parse. Raises `UnreadableArtifact` for a model that was trained on columns of categories in pandas, as it does not
-    say which columns they were.
+    Parameters of the training and importances stay behind, and so do the sizes of the trees: by these LightGBM reads
+    them side by side, and ends its process where one does not parse. Raises `UnreadableArtifact` for a model that was
+    trained on columns of categories in pandas, as it does not say which columns they were.
     """
     end = data.find(_END) + len(_END)
     if _CATEGORIES.search(data, end):
@@ -68,62 +54,81 @@ def text_that_predicts(data: bytes) -> str:
     return _SIZES.sub(b"\n", data[:end], count=1).decode("utf-8") + "\n"
 
 
-def checked_header(lines: Sequence[bytes]) -> dict[str, str]:
-    """Return the entries of a header by name; raise `Unsound` where they do not agree."""
-    header = _entries(lines, _HEADER, "the header")
+def check_line_ends(first: bytes) -> None:
+    """Raise `UnreadableArtifact` where the first line of a model ends as Windows ends lines."""
+    if first.endswith(b"\r"):
+        raise unsound("its lines end as Windows ends them, so that the sizes of its trees are wrong")
+
+
+def add_header_line(header: dict[str, str], line: bytes) -> None:
+    """Take a line of a header; raise `UnreadableArtifact` for one that LightGBM does not write, or that was there."""
+    _add(header, line, _HEADER, "the header")
+
+
+def check_header(header: Mapping[str, str], booster: BoosterText) -> None:
+    """Raise `UnreadableArtifact` where a header contradicts the ``booster`` that was read with it."""
     outputs = _whole(header.get("num_tree_per_iteration", ""), "num_tree_per_iteration")
-    classes = _whole(header.get("num_class", ""), "num_class")
-    objective = header.get("objective", "")
-    if outputs < 1 or outputs != classes:
-        raise Unsound(f"it has {classes} classes and {outputs} trees an iteration")
-    name, *parameters = objective.split() or [""]
+    if outputs < 1 or outputs != booster.num_class:
+        raise unsound(f"it has {booster.num_class} classes and {outputs} trees an iteration")
+    if booster.num_trees % outputs:
+        raise unsound(f"it has {booster.num_trees} trees, which do not make whole iterations of {outputs}")
+    name, *parameters = booster.objective.split() or [""]
     claimed = [text.partition(":")[2] for text in parameters if text.startswith("num_class:")]
     if name.startswith("multiclass"):
-        if claimed != [str(classes)] or classes < 2:
-            raise Unsound(f"its objective '{objective[:60]}' is not one of {classes} classes")
-    elif name and (claimed or classes != 1):
-        raise Unsound(f"it has {classes} classes, and the objective '{objective[:60]}'")
-    return header
+        if claimed != [str(booster.num_class)] or booster.num_class < 2:
+            raise unsound(f"its objective '{booster.objective[:60]}' is not one of {booster.num_class} classes")
+    elif name and (claimed or booster.num_class != 1):
+        raise unsound(f"it has {booster.num_class} classes, and the objective '{booster.objective[:60]}'")
+    if len(set(booster.feature_names)) != len(booster.feature_names):
+        raise unsound("two of its features have one name")
 
 
-def checked_tree(text: bytes, number: int, features: int) -> SoundTree:
-    """Return the tree in ``text``, from ``Tree=`` to the next one; raise `Unsound` for one that is not.
+class TreeText:
+    """One tree's lines behind ``Tree=``, of a booster of so many ``features``; blank ones at the end do not count.
 
-    ``features`` is how many the booster has.
+    Raises `UnreadableArtifact` for a line that no tree has, or that stands twice.
     """
-    return _Tree(text, number, features).checked()
 
-
-class _Tree:
-    def __init__(self, text: bytes, number: int, features: int) -> None:
-        if not text.isascii():
-            raise Unsound(f"tree {number} has other characters than those of numbers and names")
-        _, *lines = text.rstrip(b"\n").split(b"\n")
+    def __init__(self, lines: Sequence[bytes], number: int, features: int) -> None:
         self.what = f"tree {number}"
-        self.entries = _entries(lines, _TREE, self.what)
+        self.entries: dict[str, str] = {}
+        last = len(lines)
+        while last and not lines[last - 1]:
+            last -= 1
+        for line in islice(lines, last):
+            if not line.isascii():  # Python parts words at spaces that LightGBM does not know
+                raise self._unsound("it has other characters than those of numbers and names")
+            _add(self.entries, line, _TREE, self.what)
         self.features = features
         self.leaves = _whole(self.entries.get("num_leaves", ""), f"num_leaves of {self.what}")
         self.splits = self.leaves - 1
 
-    def checked(self) -> SoundTree:
-        splits = self._numbers("split_feature")
-        if len(splits) != self.splits:
-            raise self._unsound(f"it has {self.leaves} leaves and {len(splits)} splits")
-        if self._count("leaf_value") != self.leaves:
+    @property
+    def split_features(self) -> list[int]:
+        """The feature of each node; raises `UnreadableArtifact`."""
+        return self._numbers("split_feature")
+
+    @property
+    def split_gains(self) -> list[str]:
+        """The gain of each node, as it is written."""
+        return self._column("split_gain")
+
+    def check(self) -> None:
+        """Raise `UnreadableArtifact` where LightGBM would leave its arrays, or walk without end."""
+        if self.leaves < 1 or len(self._column("leaf_value")) != self.leaves:
             raise self._unsound("its leaves are not as many as it claims")
         for name in _MORE_LEAF_COLUMNS:
-            if self.splits and name in self.entries and self._count(name) != self.leaves:
+            if self.splits and name in self.entries and len(self._column(name)) != self.leaves:
                 raise self._unsound(f"{name} has not {self.leaves} entries")
         for name in _NODE_COLUMNS + _MORE_NODE_COLUMNS:
             needed = self.splits if name in self.entries or name in _NODE_COLUMNS else 0
-            if self._count(name) != needed:
+            if len(self._column(name)) != needed:
                 raise self._unsound(f"{name} has not {needed} entries")
         self._check_links()
-        self._check_features(splits)
+        self._check_features("split_feature")
         self._check_categories()
         if self.entries.get("is_linear", "0") != "0":
             self._check_linear()
-        return SoundTree(self.leaves, splits, self._gains())
 
     def _check_links(self) -> None:
         """Each node but the root, and each leaf, has one parent: so no walk from the root leaves them or comes back."""
@@ -133,9 +138,9 @@ class _Tree:
         if children != [*range(-self.leaves, 0), *range(1, self.splits)]:
             raise self._unsound("its nodes and leaves do not hang together")
 
-    def _check_features(self, used: Sequence[int]) -> None:
-        for feature in (min(used, default=0), max(used, default=0)):
-            if used and not 0 <= feature < self.features:
+    def _check_features(self, name: str) -> None:
+        for feature in self._numbers(name):
+            if not 0 <= feature < self.features:
                 raise self._unsound(f"it splits on feature {feature} of {self.features}")
 
     def _check_categories(self) -> None:
@@ -148,10 +153,7 @@ class _Tree:
             and all(before <= after for before, after in pairwise(boundaries))
         ):
             raise self._unsound("its categories are divided otherwise than it claims")
-        kinds = self._column("decision_type")
-        if not any(kind & CATEGORICAL for kind in self._whole_numbers(set(kinds), "decision_type")):
-            return
-        for kind, threshold in zip(map(int, kinds), self._column("threshold"), strict=True):
+        for kind, threshold in zip(self._numbers("decision_type"), self._column("threshold"), strict=True):
             if kind & CATEGORICAL and not (threshold.isdigit() and int(threshold) < groups):
                 raise self._unsound(f"it splits on group {threshold[:20]} of {groups} groups of categories")
 
@@ -163,54 +165,38 @@ class _Tree:
             len(self._column("leaf_features")) == len(self._column("leaf_coeff")) == sum(counts)
         ):
             raise self._unsound("its linear leaves have other features than they claim")
-        self._check_features(self._numbers("leaf_features"))
+        self._check_features("leaf_features")
 
     def _column(self, name: str) -> list[str]:
         return self.entries.get(name, "").split()
 
-    def _count(self, name: str) -> int:
-        """Return how many entries a column has; most are counted by the spaces between them."""
-        text = self.entries.get(name, "")
-        if not text or text.startswith(" ") or text.endswith(" ") or "  " in text:
-            return len(text.split())
-        return text.count(" ") + 1
-
     def _numbers(self, name: str) -> list[int]:
-        return self._whole_numbers(self._column(name), name)
-
-    def _whole_numbers(self, texts: Iterable[str], name: str) -> list[int]:
         try:
-            return [*map(int, texts)]
+            return [*map(int, self._column(name))]
         except ValueError:
             raise self._unsound(f"{name} holds something else than whole numbers") from None
 
-    def _gains(self) -> list[float]:
-        """Return what each split gained; LightGBM predicts without these numbers."""
-        try:
-            gains = [*map(float, self._column("split_gain"))]
-        except ValueError:
-            raise self._unsound("split_gain holds something else than numbers") from None
-        return [gain if math.isfinite(gain) else 0.0 for gain in gains] or [0.0] * self.splits
-
-    def _unsound(self, what: str) -> Unsound:
-        return Unsound(f"{self.what}: {what}")
+    def _unsound(self, what: str) -> UnreadableArtifact:
+        return unsound(f"{self.what}: {what}")
 
 
-def _entries(lines: Sequence[bytes], known: Set[str], what: str) -> dict[str, str]:
-    """Return what stands before and after the ``=`` of each line; a line without one is an entry without a value."""
-    found: dict[str, str] = {}
-    for line in lines:
-        try:
-            name, _, value = line.decode("utf-8").partition("=")
-        except UnicodeDecodeError:
-            raise Unsound(f"{what} is not UTF-8") from None
-        if name not in known or name in found:
-            raise Unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
-        found[name] = value
-    return found
+def _add(found: dict[str, str], line: bytes, known: Set[str], what: str) -> None:
+    """Take what stands before and after the ``=`` of a line; a line without one is an entry without a value."""
+    try:
+        name, _, value = line.decode("utf-8").partition("=")
+    except UnicodeDecodeError:
+        raise unsound(f"{what} is not UTF-8") from None
+    if name not in known or name in found:
+        raise unsound(f"{what} has '{name[:40]}' in it" + (" twice" if name in found else ""))
+    found[name] = value
 
 
 def _whole(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise Unsound(f"{name} is {text[:40]!r}, no whole number")
+        raise unsound(f"{name} is {text[:40]!r}, no whole number")
     return int(text)
+
+
+def unsound(what: str) -> UnreadableArtifact:
+    """Return the error of a model that LightGBM cannot use."""
+    return UnreadableArtifact("bad-model", f"LightGBM cannot use the model: {what}.", _REMEDY)

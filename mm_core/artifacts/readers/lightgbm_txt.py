@@ -7,18 +7,23 @@ import math
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from mm_core.artifacts.readers.lightgbm_trees import SoundTree, Unsound, checked_header, checked_tree
+from mm_core.artifacts.readers.lightgbm_trees import (
+    TreeText,
+    add_header_line,
+    check_header,
+    check_line_ends,
+    unsound,
+)
 from mm_core.domain.versions import BoosterText, ModelContent
 from mm_core.errors import UnreadableArtifact
 
 LONGEST_LINE = 16 << 20
 """In bytes; LightGBM's largest trees have 131,072 leaves, of which a line takes 25 bytes each at most."""
 
-LARGEST_TREE = 128 << 20
-"""In bytes; the largest trees take some 20 MB, and more where their leaves are linear."""
+LARGEST_TREE = 64 << 20
+"""In bytes; such a tree has 12 lines of that length at most."""
 
 CONTROLS = bytes(range(32))
-MOST_HEADER_LINES = 64
 MOST_FEATURES = 100_000
 TOLD_EVERY = 8 << 20
 CHUNK = 1 << 20
@@ -33,7 +38,7 @@ def read_booster_text(file: BinaryIO, progress: Progress | None = None) -> tuple
     """Return what the booster in ``file`` is, and of which bytes; it is read line by line to its end.
 
     ``progress`` is told the bytes that were read, every few MiB. Raises `UnreadableArtifact` for a file that LightGBM
-    did not save, that is cut, or whose trees LightGBM could not walk: see `mm_core.artifacts.readers.lightgbm_trees`.
+    did not save, that is cut, or of which a tree would lead LightGBM astray: that ends the process of whoever loads it.
     """
     return _Reader(file, progress).read()
 
@@ -48,51 +53,48 @@ class _Reader:
         self._line = 0
 
     def read(self) -> tuple[BoosterText, ModelContent]:
-        try:
-            booster = self._booster()
-        except Unsound as error:
-            raise self._broken(str(error)) from None
+        booster = self._booster()
         while chunk := self._file.read(CHUNK):  # the parameters of the training follow
             self._count(chunk)
         return booster, ModelContent(self._digest.hexdigest(), self._read)
 
     def _booster(self) -> BoosterText:
         lines = self._lines()
-        first = next(lines, None)
-        if first == b"tree\r":
-            raise self._broken("its lines end as Windows ends them, so that the sizes of its trees are wrong")
+        first = next(lines, b"")
+        check_line_ends(first)
         if first != b"tree":
             raise self._broken("it does not begin with 'tree'")
-        header = checked_header(self._header(lines))
+        header = self._header(lines)
         numbers = {name: self._whole(header.get(name, ""), name) for name in _HEADER_NUMBERS}
         names = self._names(header.get("feature_names", ""), numbers["max_feature_idx"] + 1)
         splits = [0] * len(names)
         gain = [0.0] * len(names)
-        trees = leaves = 0
-        sizes = header["tree_sizes"].split() if "tree_sizes" in header else None
-        for text in self._trees(lines):
-            tree = self._checked(text, trees, len(names))
-            if sizes and trees < len(sizes) and sizes[trees] != str(len(text)):
-                raise self._broken(f"tree_sizes claims {sizes[trees][:20]} bytes for tree {trees}, of {len(text)}")
-            trees += 1
+        sizes: list[str] = []
+        leaves = 0
+        for tree, size in self._trees(lines, len(names)):
             leaves += tree.leaves
-            for feature, gained in zip(tree.features, tree.gains, strict=True):
+            for feature, gained in zip(tree.split_features, tree.split_gains, strict=True):
                 splits[feature] += 1
-                gain[feature] += gained
-        claimed = len(sizes) if sizes is not None else trees
-        if claimed != trees:
-            raise self._broken(f"it claims {claimed} trees and holds {trees}: it is cut")
-        if trees % numbers["num_tree_per_iteration"]:
-            raise self._broken(f"it holds {trees} trees, and {numbers['num_tree_per_iteration']} make a round")
-        return BoosterText(
+                gain[feature] += self._number(gained, "split_gain")
+            sizes.append(str(size))
+        claimed = header["tree_sizes"].split() if "tree_sizes" in header else sizes
+        if len(claimed) != len(sizes):
+            raise self._broken(f"it claims {len(claimed)} trees and holds {len(sizes)}: it is cut")
+        if claimed != sizes:
+            raise unsound("the sizes of its trees are not those that tree_sizes claims")
+        if len(sizes) % (numbers["num_tree_per_iteration"] or 1):
+            raise self._broken(f"it holds {len(sizes)} trees, and {numbers['num_tree_per_iteration']} make a round")
+        booster = BoosterText(
             feature_names=names,
             objective=header.get("objective", ""),
             num_class=numbers["num_class"],
-            num_trees=trees,
+            num_trees=len(sizes),
             num_leaves=leaves,
             splits=tuple(splits),
             gain=tuple(total if math.isfinite(total) else 0.0 for total in gain),
         )
+        check_header(header, booster)
+        return booster
 
     def _names(self, text: str, claimed: int) -> tuple[str, ...]:
         count = text.count(" ") + 1 if text else 0
@@ -121,53 +123,58 @@ class _Reader:
             self._told = self._read
             self._progress(self._read)
 
-    def _header(self, lines: Iterator[bytes]) -> list[bytes]:
-        """Return the lines up to the first empty one."""
-        header: list[bytes] = []
+    def _header(self, lines: Iterator[bytes]) -> dict[str, str]:
+        header: dict[str, str] = {}
         for line in lines:
             if not line:
                 return header
-            header.append(line)
-            if len(header) > MOST_HEADER_LINES:
-                raise self._broken(f"its header has more than {MOST_HEADER_LINES} lines")
+            add_header_line(header, line)
         raise self._broken("it ends in its header")
 
-    def _trees(self, lines: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the text of each tree: all lines from its first one up to that of the next tree, or to the end."""
+    def _trees(self, lines: Iterator[bytes], features: int) -> Iterator[tuple[TreeText, int]]:
+        """Yield each tree, checked, and how many bytes it has."""
         tree: list[bytes] = []
-        size = 0
+        trees = size = 0
         for line in lines:
-            if line.startswith((b"Tree=", b"end of trees")):
+            is_end = line == b"end of trees"
+            if is_end or line.startswith(b"Tree="):
                 if tree:
-                    yield b"\n".join(tree) + b"\n"
-                if line == b"end of trees":
+                    yield self._checked(tree, trees, features), size
+                    trees += 1
+                if is_end:
                     return
                 tree, size = [], 0
-            elif not tree:
-                if line:  # LightGBM goes on reading its header here
-                    raise self._broken(f"{_told(line)} stands before the first tree")
-                continue
-            tree.append(line)
-            size += len(line)
+            elif not tree and line:
+                raise self._broken(f"{line[:40]!r} stands before the first tree")
+            if tree or line:
+                tree.append(line)
+                size += len(line) + 1
             if size > LARGEST_TREE:
-                raise self._broken(f"a tree is larger than {LARGEST_TREE:,} bytes")
+                raise self._broken(f"tree {trees} has more than {LARGEST_TREE:,} bytes")
         raise self._broken("it has no 'end of trees': it is cut")
 
-    def _checked(self, text: bytes, number: int, features: int) -> SoundTree:
-        first = text[: text.index(b"\n")]
+    def _checked(self, text: list[bytes], number: int, features: int) -> TreeText:
+        first, *lines = text
         if first != b"Tree=%d" % number:
-            raise self._broken(f"{_told(first)} stands where tree {number} should")
-        return checked_tree(text, number, features)
+            raise self._broken(f"tree {first[5:45].decode('utf-8', 'replace')} stands where tree {number} should")
+        tree = TreeText(lines, number, features)
+        nodes = tree.split_features
+        if not len(nodes) == len(tree.split_gains) == tree.splits:
+            raise self._broken(f"tree {number} has {tree.leaves} leaves and {len(nodes)} splits")
+        tree.check()
+        return tree
 
     def _whole(self, text: str, name: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 12:
             raise self._broken(f"{name} is {text[:40]!r}, not a whole number")
         return int(text)
 
+    def _number(self, text: str, name: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise self._broken(f"{name} holds {text[:40]!r}") from None
+        return number if math.isfinite(number) else 0.0
+
     def _broken(self, what: str) -> UnreadableArtifact:
         return UnreadableArtifact("bad-model", f"The file is no LightGBM model: {what}.", _REMEDY, self._line or None)
-
-
-def _told(line: bytes) -> str:
-    """Return the beginning of a line as a sentence has it."""
-    return line[:40].decode(errors="replace").replace("Tree=", "tree ")

@@ -158,7 +158,7 @@ def test_files_of_two_trainings_are_never_paired_though_one_is_replaced_while_th
     root = write_version()
     before = scan_root(root)
     (root / PATH / "test_evaluation.json").write_text('{"accuracy": 0.7}')
-    newer = lightgbm_booster.model_to_string().encode() + b"\n"
+    newer = lightgbm_booster.model_to_string().replace("\nparameters:", "\nparameters:\n[comment: 1]").encode()
     _replaced_while_reading(monkeypatch, root / PATH / "model.txt", newer)
     torn = scan_root(root, before)
     assert torn.versions[PATH] is before.versions[PATH], "the last whole version stays"
