@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
-from mm_core.prediction import Predictor
+from mm_core.prediction import PredictionLimits, Predictor
 from mm_core.registry import Registry
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
@@ -36,12 +36,13 @@ def open_registry(settings: Settings) -> Registry:
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
     housekeeping = Housekeeping(store, registrations, model_blobs, payload_blobs, published, settings.artifact_roots)
+    predictor = Predictor(PredictionLimits(model_bytes=limits.model_bytes))
     return Registry(
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
         lifecycle=Lifecycle(store, ScannedRoots()),
-        verifier=Verifier(store, limits, settings.artifact_roots, Predictor()),
+        verifier=Verifier(store, limits, settings.artifact_roots, predictor),
         payloads=payloads,
         published=published,
         manifests=Manifests(store, published),
