@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.conversion import OnnxConverter
-from mm_core.prediction import PredictionLimits
+from mm_core.prediction import PredictionLimits, Predictor
 from mm_core.registry import Registry
 from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
@@ -19,6 +19,7 @@ from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.run_roots import RunRoots
+from mm_core.registry.verification import Verifier
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.registry.watching import Watcher
@@ -52,6 +53,7 @@ def open_registry(settings: Settings) -> Registry:
         configs=FactorConfigs(store),
         lifecycle=lifecycle,
         run_roots=RunRoots(store, lifecycle, registrations),
+        verifier=Verifier(store, limits, settings.artifact_roots, Predictor(most)),
         payloads=payloads,
         version_payloads=version_payloads,
         predictions=Predictions(store, roots, version_payloads, most),

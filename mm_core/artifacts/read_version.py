@@ -14,7 +14,7 @@ from mm_core.artifacts.limits import VERSION_RULES, ReadingLimits
 from mm_core.artifacts.readers.evaluation_json import read_evaluation
 from mm_core.artifacts.readers.importance_csv import read_importance
 from mm_core.artifacts.readers.lightgbm_txt import Progress, read_booster_text
-from mm_core.artifacts.readers.normalizer_json import read_normalizer
+from mm_core.artifacts.readers.normalizer_json import declared_normalizer, read_normalizer
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.training_metadata import CORRUPT, read_training_metadata, report_weights_without_file
 from mm_core.artifacts.readers.version_metadata import read_version_metadata
@@ -98,6 +98,8 @@ class _VersionReader:
         metadata = self._use(FileRole.METADATA, read_version_metadata)
         names = metadata.feature_names if metadata is not None else ()
         normalizer = self._use(FileRole.NORMALIZER, lambda data, report: read_normalizer(data, report, names))
+        repeated = declared_normalizer(metadata) if metadata is not None else None
+        self.checks.repeated_normalizer(normalizer, repeated)
         declared = self._use(FileRole.IMPORTANCE, read_importance)
         evaluation = self._use(FileRole.EVALUATION, read_evaluation)
         importance = declared or (metadata.feature_importance if metadata is not None else {})

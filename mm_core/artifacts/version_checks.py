@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -90,6 +91,25 @@ class VersionChecks:
                 "",
                 f"The directory is '{version_id}', the guide writes '{number}'.",
                 f"Rename it to '{number}'.",
+            )
+
+    def repeated_normalizer(self, normalizer: Normalizer | None, repeated: Normalizer | None) -> None:
+        """Find a normalizer that the metadata has otherwise, and say so where it alone has one."""
+        if repeated is None:
+            return
+        if normalizer is not None and not _are_equal(normalizer, repeated):
+            self._warn(
+                "normalizer-mismatch",
+                "normalizer.json",
+                "The metadata's normalizationParams are other numbers: the files may be of two trainings.",
+                "Take the files of one training run; normalizer.json is what counts.",
+            )
+        elif FileRole.NORMALIZER not in {file.role for file in self.listed.files}:
+            self._warn(
+                "normalizer-mismatch",
+                "metadata.json",
+                "The metadata has normalizationParams, and there is no normalizer.json.",
+                "If they are this model's, write them into normalizer.json as {feature: {mean, std}}.",
             )
 
     def features(
@@ -244,6 +264,18 @@ def _counts(
         yield "metadata.json", metadata.num_features
     if metadata is not None and metadata.feature_names:
         yield "the metadata's names", len(metadata.feature_names)
+
+
+def _are_equal(normalizer: Normalizer, other: Normalizer) -> bool:
+    """Return whether each feature has the same mean and std in both, but for rounding."""
+    if set(normalizer.feature_names) != set(other.feature_names):
+        return False
+    theirs = dict(zip(other.feature_names, zip(other.mean, other.std, strict=True), strict=True))
+    return all(
+        math.isclose(ours, its, rel_tol=1e-6, abs_tol=1e-9)
+        for name, *numbers in zip(normalizer.feature_names, normalizer.mean, normalizer.std, strict=True)
+        for ours, its in zip(numbers, theirs[name], strict=True)
+    )
 
 
 def _classes_of(booster: BoosterText) -> int | None:

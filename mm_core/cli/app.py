@@ -12,6 +12,7 @@ from mm_core.cli.configs import config_commands
 from mm_core.cli.output import print_findings, print_json, print_table, print_text, shown_progress
 from mm_core.cli.session import AsJson, Session, Yes, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
+from mm_core.cli.verifying import verify
 from mm_core.cli.version_records import lifecycle_commands
 from mm_core.cli.versions import init_root, versions_commands
 from mm_core.domain.groups import Group, Scan
@@ -36,6 +37,7 @@ app.add_typer(config_commands, name="config")
 app.add_typer(versions_commands, name="versions")
 app.add_typer(lifecycle_commands, name="lifecycle")
 app.command()(check)
+app.command()(verify)
 app.command("init")(init_root)
 add_upkeep(app)
 

@@ -25,6 +25,7 @@ from mm_core.registry.published import PublishedPayloads
 from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.run_roots import RunRoots
+from mm_core.registry.verification import Verifier
 from mm_core.registry.version_lookups import HeldVersion, only_held
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.watching import Watcher
@@ -40,6 +41,7 @@ class Registry:
     configs: FactorConfigs
     lifecycle: Lifecycle
     run_roots: RunRoots
+    verifier: Verifier
     payloads: Payloads
     version_payloads: VersionPayloads
     predictions: Predictions

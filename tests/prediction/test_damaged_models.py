@@ -74,6 +74,15 @@ LIES: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "a line of a tree in the header": (_with("^label_index=", "threshold=0.5\nlabel_index="), "header has 'threshold'"),
     "an empty line in a tree": (_with("^leaf_value=", "\nleaf_value="), "tree 0 has '' in it"),
+    "a second header after the first": (
+        _with("^Tree=0$", "objective=multiclass num_class:9\n\nTree=0"),
+        "stands before the first tree",
+    ),
+    "a line that ends where only LightGBM sees it": (
+        _with("^objective=multiclass num_class:3", "objective=multiclass num_class:3\rnum_class=9"),
+        "control character",
+    ),
+    "a space that only others see": (_with("^(leaf_value=\\S+) ", "\\1\u00a0"), "other characters"),
     "a header line twice": (_with("^(num_class=.*)$", "\\1\n\\1"), "'num_class' in it twice"),
     "two features of one name": (lambda text: text.replace(NAMES[1], NAMES[0]), "one name|that of another"),
     "categories that are not there": (_with("^decision_type=\\d", "decision_type=1"), "groups of categories"),

@@ -96,6 +96,8 @@ class TreeText:
         while last and not lines[last - 1]:
             last -= 1
         for line in islice(lines, last):
+            if not line.isascii():  # Python parts words at spaces that LightGBM does not know
+                raise self._unsound("it has other characters than those of numbers and names")
             _add(self.entries, line, _TREE, self.what)
         self.features = features
         self.leaves = _whole(self.entries.get("num_leaves", ""), f"num_leaves of {self.what}")

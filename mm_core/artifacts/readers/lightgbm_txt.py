@@ -23,6 +23,7 @@ LONGEST_LINE = 16 << 20
 LARGEST_TREE = 64 << 20
 """In bytes; such a tree has 12 lines of that length at most."""
 
+CONTROLS = bytes(range(32))
 MOST_FEATURES = 100_000
 TOLD_EVERY = 8 << 20
 CHUNK = 1 << 20
@@ -110,7 +111,10 @@ class _Reader:
             self._count(line)
             if len(line) > LONGEST_LINE:
                 raise self._broken(f"a line is longer than {LONGEST_LINE:,} bytes")
-            yield line.removesuffix(b"\n")
+            line = line.removesuffix(b"\n")
+            if self._line > 1 and len(line.translate(None, CONTROLS)) != len(line):
+                raise self._broken("it has a control character, at which LightGBM may end a line")
+            yield line
 
     def _count(self, data: bytes) -> None:
         self._digest.update(data)

@@ -7,12 +7,15 @@ from typing import Any, NoReturn
 
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object
 from mm_core.artifacts.readers.report import FileReport
-from mm_core.domain.versions import SMALLEST_STD, Normalizer
+from mm_core.domain.versions import SMALLEST_STD, Normalizer, VersionMetadata
 from mm_core.errors import UnreadableArtifact
 
 ACCEPTED = (
     '{"feature": {"mean": 0.0, "std": 1.0}}, or lists: mean or means, std, stds or scale, and feature_names or features'
 )
+DECLARED = "normalizationParams"
+"""The field of the metadata that repeats the normalizer."""
+
 _REMEDY = "Write {feature: {mean, std}} with a finite mean and std for each feature of the model."
 _MEANS, _STDS, _NAMES = ("mean", "means"), ("std", "stds", "scale"), ("feature_names", "features")
 
@@ -23,8 +26,7 @@ def read_normalizer(data: bytes, report: FileReport, metadata_names: Sequence[st
     Every form but ``{feature: {mean, std}}`` is a finding, and so is a std that is smaller than rounding. Raises
     `UnreadableArtifact` where a feature has no pair of finite numbers, or where names and numbers differ in count.
     """
-    document = read_object(data, report)
-    normalizer = _from_lists(document, report, metadata_names) or _from_features(document, report)
+    normalizer = _any_form(read_object(data, report), report, metadata_names)
     tiny = [name for name, std in zip(normalizer.feature_names, normalizer.std, strict=True) if 0 < std < SMALLEST_STD]
     if tiny:
         report.warn(
@@ -33,6 +35,21 @@ def read_normalizer(data: bytes, report: FileReport, metadata_names: Sequence[st
             "Leave features out that never change, or write std 0.",
         )
     return normalizer
+
+
+def declared_normalizer(metadata: VersionMetadata) -> Normalizer | None:
+    """Return the normalizer that some trainers write into the metadata as well; None where there is none to be read."""
+    document = metadata.extra.get(DECLARED)
+    if not isinstance(document, dict):
+        return None
+    try:
+        return _any_form(document, FileReport(DECLARED), metadata.feature_names)
+    except UnreadableArtifact:
+        return None
+
+
+def _any_form(document: Mapping[str, Any], report: FileReport, metadata_names: Sequence[str]) -> Normalizer:
+    return _from_lists(document, report, metadata_names) or _from_features(document, report)
 
 
 def _from_lists(document: Mapping[str, Any], report: FileReport, metadata_names: Sequence[str]) -> Normalizer | None:

@@ -157,6 +157,36 @@ def test_what_the_metadata_calls_something_else_than_a_tree_booster_is_an_error(
 
 
 @pytest.mark.parametrize(
+    ("repeated", "codes"),
+    [
+        ({"mean": [0.5] * 4, "std": [2.0] * 4}, []),
+        ({"mean": [0.5, 0.5, 0.5000001, 0.5], "std": [2.0] * 4}, []),
+        ({name: {"mean": 0.5, "std": 2.0} for name in reversed(FEATURES)}, []),
+        ({"mean": [0.5, 0.5, 0.25, 0.5], "std": [2.0] * 4}, ["normalizer-mismatch"]),
+        ({"mean": [0.5] * 4, "std": [2.0, 1.0, 2.0, 2.0]}, ["normalizer-mismatch"]),
+        ({"momentum_5d": {"mean": 0.5, "std": 2.0}}, ["normalizer-mismatch"]),
+        ({"mean": [0.5], "std": [2.0]}, []),
+        ("none", []),
+        ([], []),
+    ],
+)
+def test_a_normalizer_that_the_metadata_repeats_with_other_numbers_is_a_finding(
+    write_version: WriteVersion, repeated: Any, codes: list[str]
+) -> None:
+    about = metadata("v1.1.0", feature_names=list(FEATURES), normalizationParams=repeated)
+    assert _codes(_read(write_version(metadata_json=about))) == codes
+
+
+def test_a_normalizer_that_only_the_metadata_has_is_told_and_not_taken(write_version: WriteVersion) -> None:
+    repeated = {name: {"mean": 0.5, "std": 2.0} for name in FEATURES}
+    root = write_version(metadata_json=metadata("v1.1.0", normalizationParams=repeated), normalizer_json=None)
+    version = _read(root)
+    assert (_codes(version), version.normalizer) == (["normalizer-missing", "normalizer-mismatch"], None)
+    assert not version.can_predict
+    assert "write them into normalizer.json" in version.findings[1].remedy
+
+
+@pytest.mark.parametrize(
     ("files", "codes"),
     [
         ({"test_evaluation_json": "{"}, ["bad-json"]),

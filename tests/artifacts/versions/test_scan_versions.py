@@ -16,7 +16,7 @@ import pytest
 
 from mm_core.artifacts import read_version as read_version_module
 from mm_core.artifacts import reading_defects, reading_pool, stable_file
-from mm_core.artifacts.limits import ReadingLimits
+from mm_core.artifacts.limits import VERSION_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.opening import open_file
 from mm_core.artifacts.scan import scan_root
@@ -79,7 +79,7 @@ def test_a_version_that_was_read_by_older_rules_is_read_again(write_version: Wri
     first = scan_root(root)
     older = replace(first, versions={PATH: replace(first.versions[PATH], rules=0)})
     assert list_groups(root, LIMITS).differs_from(older)
-    assert scan_root(root, older).versions[PATH].rules == first.versions[PATH].rules == 1
+    assert scan_root(root, older).versions[PATH].rules == first.versions[PATH].rules == VERSION_RULES
     assert reads == [PATH, PATH]
 
 
