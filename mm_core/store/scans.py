@@ -187,10 +187,11 @@ class ScanFiles:
                     held[index.scan_id] = _by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
                 found.update(held[index.scan_id].get(number, {}))
                 continue
-            documents = _readable(self._shard_path(model_name, name), kind.table)
-            if documents is None:
+            rows = _readable(self._shard_path(model_name, name), kind.table, kind.read)
+            if rows is None:
                 return None
-            found.update((document[kind.key], kind.value(document, memo)) for document in documents)
+            values = (kind.value(row, memo) for row in rows)
+            found.update((getattr(value, kind.key), value) for value in values)
         return {key: found[key] for key in sorted(found)}
 
     def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
@@ -250,9 +251,9 @@ def _names_in(document: Mapping[str, Any]) -> list[str]:
     return [name for kind in (GROUPS, VERSIONS) for name in _shards(document, kind).files.values()]
 
 
-def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:
+def _readable(path: Path, table: str, read: Callable[[Path, str], list[Any] | None] = read_table) -> list[Any] | None:
     try:
-        return read_table(path, table)
+        return read(path, table)
     except (StoreCorrupt, StoreTooNew):  # `TinyDBStore.problems` tells
         return None
 
