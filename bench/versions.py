@@ -62,12 +62,15 @@ began = told[0]
 scan = scan_root(Path(sys.argv[1]), limits=ReadingLimits(model_bytes=1 << 40),
                  progress=lambda *_: told.append(time.perf_counter()))
 (version,) = scan.versions.values()
-peaks = [resource.getrusage(who).ru_maxrss * 1024 / 1e6 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+lines = Path("/proc/self/status").read_text().splitlines()
+asker_kib = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps({
     "trees": version.booster.num_trees,
     "seconds": time.perf_counter() - began,
-    "reader_mb": peaks[1],
-    "asker_mb": peaks[0],
+    "processor_seconds": sum(one.ru_utime + one.ru_stime for one in used),
+    "reader_mb": used[1].ru_maxrss * 1024 / 1e6,
+    "asker_mb": asker_kib * 1024 / 1e6,
     "told": len(told) - 1,
     "longest_silence_seconds": max(after - before for before, after in zip(told, told[1:])),
 }))
@@ -129,6 +132,7 @@ def summary_rows(summaries: Mapping[int, Mapping[str, float]]) -> list[tuple[str
     lines = (
         ("trees", "trees", ""),
         ("summarised", "seconds", "s"),
+        ("processor time", "processor_seconds", "s"),
         ("peak memory of the reader", "reader_mb", "MB"),
         ("peak memory of who asked", "asker_mb", "MB"),
         ("times that progress was told", "told", ""),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -79,8 +81,9 @@ class ScanFiles:
         if document is None:
             return None
         shards = {kind.table: _shards(document, kind) for kind in (GROUPS, VERSIONS)}
-        groups = self._entries(model_name, GROUPS, shards, known.values())
-        versions = self._entries(model_name, VERSIONS, shards, known.values())
+        with _nothing_collected():
+            groups = self._entries(model_name, GROUPS, shards, known.values())
+            versions = self._entries(model_name, VERSIONS, shards, known.values())
         if groups is None or versions is None:
             return None
         findings = tuple(finding_value(row) for row in document["findings"])
@@ -216,6 +219,18 @@ class ScanFiles:
 
     def _shard_path(self, model_name: str, name: str) -> Path:
         return file_of_model(self.path, model_name, name=name)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Keep Python from looking for garbage: what is read stays, and the search took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def found_the_same(before: Scan, after: Scan) -> bool:
