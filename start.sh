@@ -7,7 +7,7 @@ usage() {
     cat <<'TEXT'
 usage: ./start.sh [--demo] [--web-host HOST] [--web-port PORT]
 
-  --demo            register the demo's three models first
+  --demo            register the demo's five models first
   --web-host HOST   address of payload server and dashboard (MODEL_MANAGER_HTTP_HOST)
   --web-port PORT   port of the payload server (MODEL_MANAGER_HTTP_PORT); the dashboard's is MODEL_MANAGER_DASHBOARD_PORT
   --help            show this
@@ -76,9 +76,7 @@ if [ -n "$old" ] && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q 'sta
 fi
 
 if [ -n "$demo" ]; then
-    for model in mid_chg_1b mid_chg_5b mid_chg_20b; do
-        .venv/bin/python -m mm_core register "$model" "data/demo/$model"
-    done
+    .venv/bin/python -m demo.register_demo
 fi
 
 server=

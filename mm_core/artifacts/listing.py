@@ -192,7 +192,7 @@ def look_again(root: Path, previous: Scan, paths: Collection[str], limits: Readi
         *folders, name = relative.split(os.sep)
         if any(part.startswith(".") for part in (*folders, name)):
             continue
-        if name in (LATEST, POINTER) or any(map(_may_be_version, (*folders, name))):
+        if name == POINTER or LATEST in (*folders, name) or any(map(_may_be_version, (*folders, name))):
             return None
         if len(folders) > limits.tree_depth or not all(map(_is_told_exactly, (*folders, name))):
             return None

@@ -51,8 +51,10 @@ def version_with_shared_values(version: Version, shared: Shared) -> Version:
 
 
 def _names(names: Iterable[str], shared: Shared) -> tuple[str, ...]:
-    column = tuple(map(sys.intern, names))
-    known: tuple[str, ...] = shared.setdefault(column, column)
+    column = tuple(names)
+    known: tuple[str, ...] | None = shared.get(column)
+    if known is None:
+        known = shared[column] = tuple(map(sys.intern, column))
     return known
 
 

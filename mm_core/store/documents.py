@@ -15,6 +15,9 @@ from mm_core.domain.models import KeptScan, RegisteredModel
 
 Document = dict[str, Any]
 
+_ROLES = {str(role): role for role in FileRole}
+_SEVERITIES = {str(severity): severity for severity in Severity}
+
 
 def model_document(model: RegisteredModel) -> Document:
     """Return a registration as a document."""
@@ -132,7 +135,7 @@ def file_row(file: ModelFile) -> list[Any]:
 def file_value(row: Iterable[Any]) -> ModelFile:
     """Return the file of a row."""
     role, *rest = row
-    return ModelFile(FileRole(role), *rest)
+    return ModelFile(_ROLES[role], *rest)
 
 
 def summary_document(summary: ScanSummary) -> Document:
@@ -155,7 +158,7 @@ def finding_document(finding: Finding) -> list[Any]:
 def finding_value(row: Iterable[Any]) -> Finding:
     """Return the finding of a row."""
     severity, code, file, detail, remedy, line = row
-    return Finding(Severity(severity), code, file, detail, remedy, line)
+    return Finding(_SEVERITIES[severity], code, file, detail, remedy, line)
 
 
 def _pair(pair: list[float] | None) -> Normalization | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -79,8 +81,9 @@ class ScanFiles:
         if document is None:
             return None
         shards = {kind.table: _shards(document, kind) for kind in (GROUPS, VERSIONS)}
-        groups = self._entries(model_name, GROUPS, shards, known.values())
-        versions = self._entries(model_name, VERSIONS, shards, known.values())
+        with _nothing_collected():
+            groups = self._entries(model_name, GROUPS, shards, known.values())
+            versions = self._entries(model_name, VERSIONS, shards, known.values())
         if groups is None or versions is None:
             return None
         findings = tuple(finding_value(row) for row in document["findings"])
@@ -187,10 +190,11 @@ class ScanFiles:
                     held[index.scan_id] = _by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
                 found.update(held[index.scan_id].get(number, {}))
                 continue
-            documents = _readable(self._shard_path(model_name, name), kind.table)
-            if documents is None:
+            rows = _readable(self._shard_path(model_name, name), kind.table, kind.read)
+            if rows is None:
                 return None
-            found.update((document[kind.key], kind.value(document, memo)) for document in documents)
+            values = (kind.value(row, memo) for row in rows)
+            found.update((getattr(value, kind.key), value) for value in values)
         return {key: found[key] for key in sorted(found)}
 
     def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
@@ -215,6 +219,18 @@ class ScanFiles:
 
     def _shard_path(self, model_name: str, name: str) -> Path:
         return file_of_model(self.path, model_name, name=name)
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Keep Python from looking for garbage: what is read stays, and the search took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def found_the_same(before: Scan, after: Scan) -> bool:
@@ -250,9 +266,9 @@ def _names_in(document: Mapping[str, Any]) -> list[str]:
     return [name for kind in (GROUPS, VERSIONS) for name in _shards(document, kind).files.values()]
 
 
-def _readable(path: Path, table: str) -> list[dict[str, Any]] | None:
+def _readable(path: Path, table: str, read: Callable[[Path, str], list[Any] | None] = read_table) -> list[Any] | None:
     try:
-        return read_table(path, table)
+        return read(path, table)
     except (StoreCorrupt, StoreTooNew):  # `TinyDBStore.problems` tells
         return None
 

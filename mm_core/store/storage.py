@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tinydb import TinyDB
 from tinydb.storages import Storage
@@ -23,6 +23,7 @@ _TABLES = b'"tables":'
 REMEDY = "`python -m mm_core doctor --repair` puts the last good copy back; where there is none, restore a backup."
 
 Tables = dict[str, dict[str, Any]]
+Row = TypeVar("Row")
 
 
 class LoadedTables(Storage):
@@ -71,20 +72,39 @@ def parse_tables(data: bytes, path: Path) -> Tables:
     try:
         document = strict_json.decode(data)
     except strict_json.NotJson as error:
-        raise StoreCorrupt(f"'{path}' is damaged ({error}). It was left as it is. {REMEDY}") from error
+        raise _damaged(path, error) from error
     digest = document.get("sha256") if isinstance(document, dict) else None
-    if digest is not None and digest != sha256(data[data.find(_TABLES) + len(_TABLES) : -1]).hexdigest():
-        raise StoreCorrupt(f"'{path}' is damaged (its digest is another one). It was left as it is. {REMEDY}")
     number = document.get("format") if isinstance(document, dict) else None
     tables = document.get("tables") if isinstance(document, dict) else None
-    if not isinstance(number, int) or not isinstance(tables, dict):
+    _check(data, path, digest, number)
+    if not isinstance(tables, dict):
+        raise StoreCorrupt(f"'{path}' is damaged: it is no file of this store. It was left as it is. {REMEDY}")
+    return tables
+
+
+class _File(strict_json.Record, Generic[Row]):
+    """A file of which every document is a ``Row``."""
+
+    format: int
+    sha256: str
+    tables: dict[str, dict[str, Row]]
+
+
+def _check(data: bytes, path: Path, digest: object, number: object) -> None:
+    """Raise for bytes that do not have the digest that they claim, and for a format that is none, or not ours."""
+    if digest is not None and digest != sha256(memoryview(data)[data.find(_TABLES) + len(_TABLES) : -1]).hexdigest():
+        raise _damaged(path, "its digest is another one")
+    if not isinstance(number, int):
         raise StoreCorrupt(f"'{path}' is damaged: it is no file of this store. It was left as it is. {REMEDY}")
     if number > FORMAT:
         raise StoreTooNew(
             f"'{path}' has format {number}, this version reads up to {FORMAT}. Use the newer version of Model Manager, "
             "or see what `python -m mm_core doctor --repair` would put back."
         )
-    return tables
+
+
+def _damaged(path: Path, why: object) -> StoreCorrupt:
+    return StoreCorrupt(f"'{path}' is damaged ({why}). It was left as it is. {REMEDY}")
 
 
 def format_tables(tables: Tables) -> bytes:
@@ -107,11 +127,28 @@ def write_table(path: Path, table: str, documents: Iterable[dict[str, Any]]) -> 
 
 def table_documents(data: bytes, path: Path, table: str) -> list[dict[str, Any]]:
     """Return the documents of one table of a store file's bytes; raise like `parse_tables`."""
-    database, _ = open_tables(parse_tables(data, path))
-    return [dict(document) for document in database.table(table).all()]
+    return list(parse_tables(data, path).get(table, {}).values())
 
 
 def read_table(path: Path, table: str) -> list[dict[str, Any]] | None:
     """Return the documents of one table, None when the file does not exist; raise like `parse_tables`."""
     read = read_file(path)
     return table_documents(read[0], path, table) if read is not None else None
+
+
+def read_rows(path: Path, table: str, row: type[Row]) -> list[Row] | None:
+    """Return the documents of one table, each as ``row``, None when the file does not exist; raise like `parse_tables`.
+
+    Documents that are no such rows are damage.
+    """
+    read = read_file(path)
+    if read is None:
+        return None
+    data = read[0]
+    try:
+        file = strict_json.decode_as(data, _File[row])  # type: ignore[valid-type]
+    except strict_json.NotJson as error:
+        parse_tables(data, path)  # knows whether the file is damaged or newer
+        raise _damaged(path, error) from error
+    _check(data, path, file.sha256, file.format)
+    return list(file.tables.get(table, {}).values())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from itertools import starmap
 
 from mm_core import strict_json
+from mm_core.domain.files import FileRole, ModelFile
+from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.runs import RunMetadata
+from mm_core.domain.sharing import Shared, version_with_shared_values
 from mm_core.domain.versions import (
     BoosterText,
     Evaluation,
@@ -17,9 +19,7 @@ from mm_core.domain.versions import (
     VersionMetadata,
     VersionNumber,
 )
-from mm_core.store.documents import Document, file_row, file_value, finding_document, finding_value
-
-Part = TypeVar("Part")
+from mm_core.store.documents import Document, file_row, finding_document
 
 
 def version_document(version: Version) -> Document:
@@ -39,33 +39,49 @@ def version_document(version: Version) -> Document:
     }
 
 
-def version_value(document: Mapping[str, Any]) -> Version:
-    """Return the version of a document."""
-    layout, version_id = VersionLayout(document["layout"]), document["version_id"]
-    return Version(
-        model_name=document["model_name"],
-        version_id=version_id,
-        number=VersionNumber.parse(version_id) if layout is VersionLayout.VERSIONS else None,
-        layout=layout,
-        path=document["path"],
-        files=tuple(map(file_value, document["files"])),
-        created_at=document["created_at"],
-        findings=tuple(map(finding_value, document["findings"])),
-        read_at=document["read_at"],
-        model=_part(document, ModelContent, "model"),
-        booster=_part(document, BoosterText, "booster"),
-        normalizer=_part(document, Normalizer, "normalizer"),
-        metadata=_part(document, VersionMetadata, "metadata"),
-        evaluation=_part(document, Evaluation, "evaluation"),
-        importance=document["importance"],
-        run=_part(document, RunMetadata, "run"),
-        rules=document["rules"],
+class VersionRow(strict_json.Record):
+    """What `version_document` wrote; a thousand versions of a root are decoded by these types at once."""
+
+    path: str
+    model_name: str
+    version_id: str
+    layout: VersionLayout
+    files: list[tuple[FileRole, str, int, int, int, int]]
+    created_at: str
+    findings: list[tuple[Severity, str, str, str, str, int | None]]
+    read_at: str
+    rules: int
+    importance: dict[str, float]
+    model: ModelContent | None
+    booster: BoosterText | None
+    normalizer: Normalizer | None
+    metadata: VersionMetadata | None
+    evaluation: Evaluation | None
+    run: RunMetadata | None
+
+
+def version_value(row: VersionRow, shared: Shared) -> Version:
+    """Return the version of a row; names of features are shared with those that were given the same ``shared``."""
+    version = Version(
+        model_name=row.model_name,
+        version_id=row.version_id,
+        number=VersionNumber.parse(row.version_id) if row.layout is VersionLayout.VERSIONS else None,
+        layout=row.layout,
+        path=row.path,
+        files=tuple(starmap(ModelFile, row.files)),
+        created_at=row.created_at,
+        findings=tuple(starmap(Finding, row.findings)),
+        read_at=row.read_at,
+        model=row.model,
+        booster=row.booster,
+        normalizer=row.normalizer,
+        metadata=row.metadata,
+        evaluation=row.evaluation,
+        importance=row.importance,
+        run=row.run,
+        rules=row.rules,
     )
+    return version_with_shared_values(version, shared)
 
 
 _PARTS = ("model", "booster", "normalizer", "metadata", "evaluation", "run")
-
-
-def _part(document: Mapping[str, Any], kind: type[Part], name: str) -> Part | None:
-    value = document[name]
-    return strict_json.typed(value, kind) if value is not None else None

@@ -32,11 +32,14 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout of the tracked files that uses this checkout's environment of packages."""
     copy = tmp_path / "checkout"
     copy.mkdir()
-    names = ("mm_core", "pages", ".streamlit", "app.py", "payload_server.py", "requirements.txt", "locks", "data/demo")
+    names = (
+        *("mm_core", "pages", ".streamlit", "app.py", "payload_server.py", "requirements.txt", "locks"),
+        *("demo", "data/demo"),
+    )
     for name in (*names, *SCRIPTS[:4]):
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, copy / name)
     (copy / ".venv").symlink_to(PROJECT / ".venv")
@@ -96,7 +99,7 @@ def _members(group: int) -> list[str]:
 def test_the_demo_is_served_and_sigterm_stops_everything(started: tuple[subprocess.Popen[bytes], str]) -> None:
     process, url = started
     names = [item["model_name"] for item in httpx.get(url + "/api/models").json()["items"]]
-    assert names == ["mid_chg_1b", "mid_chg_20b", "mid_chg_5b"]
+    assert names == ["market-direction", "mid_chg_1b", "mid_chg_20b", "mid_chg_5b", "walk-forward"]
     payload = httpx.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
     assert payload["metadata"]["feature_dim"] == 110
     process.send_signal(signal.SIGTERM)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from mm_core.artifacts.layouts.protocol import Claim, Siblings
+from mm_core.artifacts.layouts.protocol import Claim, Siblings, VersionFiles
 from mm_core.artifacts.layouts.version_directories import claim_directories, holds_groups
 from mm_core.artifacts.tree import ListedFile
 from mm_core.domain.files import FileRole
-from mm_core.domain.runs import TRAINING_METADATA, RunId, model_of
+from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, model_of
 from mm_core.domain.versions import VersionLayout
 
 TELLING_ENDINGS = (".h5", ".pkl")
@@ -21,8 +23,22 @@ class TimestampedRuns:
     name = "timestamped-runs"
 
     def claim(self, files: Sequence[ListedFile]) -> Claim:
-        """Return one version a directory."""
-        return claim_directories(VersionLayout.RUNS, files, self.may_claim, _is_run, _role_of)
+        """Return one version a directory.
+
+        A directory `latest` beside runs that is one itself, and no link, is a copy of one of them: its files are taken
+        too, and form nothing.
+        """
+        claim = claim_directories(VersionLayout.RUNS, files, self.may_claim, _is_run, _role_of)
+        places = {version.path.rpartition("/")[0] for version in claim.versions}
+        if not places:
+            return claim
+        copies = [
+            version
+            for version in claim_directories(VersionLayout.RUNS, files, LATEST.__eq__, _is_run, _role_of).versions
+            if version.path.rpartition("/")[0] in places
+        ]
+        copied = frozenset(file.path for copy in copies for file in copy.files)
+        return replace(claim, findings=tuple(map(_copied, copies)), paths=claim.paths | copied)
 
     def siblings(self, name: str) -> Siblings | None:
         """Return None: names alone make no run."""
@@ -31,6 +47,16 @@ class TimestampedRuns:
     def may_claim(self, folder_name: str) -> bool:
         """Return whether a directory is named by a time that exists."""
         return RunId.parse(folder_name) is not None
+
+
+def _copied(copy: VersionFiles) -> Finding:
+    return Finding(
+        Severity.WARNING,
+        "latest-is-copy",
+        copy.path,
+        f"'{LATEST}' is a directory of its own beside runs, not a link to one: its files are not read.",
+        f"Remove it and link the newest run: ln -s RUN {LATEST}",
+    )
 
 
 def _is_run(names: Collection[str]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.versions import ClassMetrics, Evaluation
+
+Number = TypeVar("Number", int, float)
 
 CLOSE_ENOUGH = 1e-6
 """Accuracies are written with six digits at least."""
@@ -29,8 +31,8 @@ def read_evaluation(data: bytes, report: FileReport) -> Evaluation:
     matrix = _matrix(document.get("confusion_matrix"))
     counted = sum(map(sum, matrix))
     evaluation = Evaluation(
-        accuracy=_first(metrics, _ACCURACY),
-        examples=next((whole_or_none(document.get(name)) for name in _EXAMPLES if name in document), counted or None),
+        accuracy=_first(finite_or_none, (metrics, document), _ACCURACY),
+        examples=_first(whole_or_none, (document,), _EXAMPLES) or counted or None,
         majority_baseline=_majority(document, matrix),
         per_class=_per_class(document.get("per_class_metrics")),
         confusion_matrix=matrix,
@@ -101,5 +103,9 @@ def _per_class(value: object) -> dict[str, ClassMetrics]:
     }
 
 
-def _first(document: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    return next((finite_or_none(document[name]) for name in names if name in document), None)
+def _first(
+    convert: Callable[[object], Number | None], objects: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Number | None:
+    """Return the first of some values that is one."""
+    values = (convert(document.get(name)) for document in objects for name in names)
+    return next((value for value in values if value is not None), None)

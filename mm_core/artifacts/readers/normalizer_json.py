@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -104,8 +105,8 @@ def _from_features(document: Mapping[str, Any], report: FileReport) -> Normalize
 def _normalizer(
     names: Sequence[str], means: Sequence[float], stds: Sequence[float], fills: Sequence[float] | None
 ) -> Normalizer:
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
         _refuse("normalizer-invalid", f"Feature '{twice[:60]}' stands twice.")
     for name, std in zip(names, stds, strict=True):
         if std < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from mm_core.domain.versions import VersionMetadata
 
 Convert = Callable[[Any], Any]
 
+MOST_DIGITS = 6
+"""Of a class's number: LightGBM has thousands of classes at most."""
+
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
@@ -20,7 +23,7 @@ def _text(value: Any) -> str | None:
 
 def _texts(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, dict):  # {"0": "DOWN", "1": "UP"}
-        if not value or not all(isinstance(key, str) and key.isascii() and key.isdigit() for key in value):
+        if not value or not all(key.isascii() and key.isdigit() and len(key) <= MOST_DIGITS for key in value):
             return None
         value = [value[key] for key in sorted(value, key=int)]
     if not isinstance(value, list) or not value or not all(isinstance(entry, str | int) for entry in value):
@@ -96,14 +99,14 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
     """
     document = read_object(data, report)
     values: dict[str, Any] = {}
-    known = set()
+    taken = set()
     missing = []
     for field in FIELDS:
         for place in (field.place, *field.aliases):
             value = field.convert(_at(document, place))
             if value is not None:
                 values[field.name] = value
-                known.add(place.partition(".")[0])
+                taken.add(place)
                 if place != field.place and field.required:
                     report.warn("metadata-alias", f"'{field.place}' is written as '{place}'.", _REMEDY)
                 break
@@ -120,7 +123,7 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
                 f"'{field.place}' is missing, or is no value of its kind.",
                 _REMEDY,
             )
-    extra = {name: value for name, value in document.items() if name not in known}
+    extra = {name: value for name, value in document.items() if not _is_taken(name, value, taken)}
     return VersionMetadata(**values, extra=extra)
 
 
@@ -137,6 +140,13 @@ def _check_classes(document: Mapping[str, Any], report: FileReport) -> None:
             f"The file names its classes in several ways: {told}.",
             "Write them once, in the order of the labels that the model was trained on.",
         )
+
+
+def _is_taken(name: str, value: Any, taken: Set[str]) -> bool:
+    """Return whether fields took a value, or every member of it."""
+    if name in taken:
+        return True
+    return isinstance(value, dict) and bool(value) and all(f"{name}.{member}" in taken for member in value)
 
 
 def _at(document: Mapping[str, Any], place: str) -> Any:

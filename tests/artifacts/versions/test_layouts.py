@@ -174,6 +174,24 @@ def test_a_link_named_latest_to_anything_else_is_told_and_never_followed(tmp_pat
     assert _found(listing) == (["BTCUSDT_r"], [f"m/{RUN}"])
 
 
+def test_a_copy_of_a_run_named_latest_beside_runs_is_no_symbol_and_is_told(tmp_path: Path) -> None:
+    """As archives and copies leave it that follow links."""
+    listing = _listing(
+        tmp_path,
+        f"m/{RUN}/xgboost_model.pkl",
+        "m/latest/xgboost_model.pkl",
+        "m/latest/training_metadata.json",
+        "latest/BTCUSDT_r_model.json",
+    )
+    assert _found(listing) == (["BTCUSDT_r"], [f"m/{RUN}"])
+    assert (dict(listing.latest), _codes(listing)) == ({}, [("latest-is-copy", "m/latest")])
+
+
+def test_groups_in_a_directory_named_latest_beside_runs_stay_groups(tmp_path: Path) -> None:
+    paths = [f"{RUN}/xgboost_model.pkl", "latest/BTCUSDT_r_model.json", "latest/BTCUSDT_r_factors.txt"]
+    assert _found(_listing(tmp_path, *paths)) == (["BTCUSDT_r"], [RUN])
+
+
 def test_a_root_of_versions_alone_does_not_lack_groups(tmp_path: Path) -> None:
     assert _listing(tmp_path, "m/v1.0.0/model.txt").findings == ()
     shutil.rmtree(tmp_path / "m")

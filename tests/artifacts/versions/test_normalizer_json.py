@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -91,3 +92,12 @@ def test_lists_without_names_need_those_of_the_metadata() -> None:
         _read({"mean": [1.0], "std": [1.0]}, names=())
     with pytest.raises(UnreadableArtifact, match="3 names, 2 means"):
         _read({"mean": [1.0, 2.0], "std": [1.0, 2.0]}, names=("a", "b", "c"))
+
+
+def test_a_name_that_stands_twice_among_very_many_is_found_in_time_linear_to_them() -> None:
+    names = [f"f{number}" for number in range(60_000)]
+    document = {"mean": [0.0] * 60_001, "std": [1.0] * 60_001, "feature_names": [*names, names[-1]]}
+    began = time.process_time()
+    with pytest.raises(UnreadableArtifact, match="'f59999' stands twice"):
+        _read(document)
+    assert time.process_time() - began < 3

@@ -107,6 +107,26 @@ def test_nan_in_metadata_is_a_finding_and_becomes_nothing() -> None:
     assert [finding.code for finding in report.findings()] == ["non-strict-json", "metadata-field-missing"]
 
 
+def test_what_stands_beside_a_field_in_its_object_is_kept_as_it_is() -> None:
+    metrics = {"accuracy": 0.61, "roc_auc": 0.7, "confusion_matrix": [[1, 2], [3, 4]]}
+    performance = {**GUIDE["performance"], "train_accuracy": 0.9}
+    rest = {name: value for name, value in GUIDE.items() if name != "performance"}
+    found, _ = _metadata({**rest, "val_metrics": metrics, "train_metrics": {"roc_auc": 0.8}})
+    assert (found.validation_accuracy, found.extra) == (
+        0.61,
+        {"val_metrics": metrics, "train_metrics": {"roc_auc": 0.8}},
+    )
+    assert _metadata({**GUIDE, "performance": performance})[0].extra == {"performance": performance}
+
+
+@pytest.mark.parametrize("key", ["1" * 5000, "0" * 5000, "1" * 19])
+def test_a_label_mapping_by_numbers_that_nobody_counts_to_is_no_value_of_its_kind(key: str) -> None:
+    rest = {name: value for name, value in GUIDE.items() if name != "classes"}
+    found, findings = _metadata({**rest, "label_mapping": {key: "UP"}})
+    assert found.classes == ()
+    assert [code for code, _ in findings] == ["metadata-field-missing"]
+
+
 MATRIX = [[30, 5, 5], [10, 20, 10], [2, 3, 15]]
 
 
@@ -137,7 +157,12 @@ def test_the_full_evaluation_is_read() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [{"test_accuracy": 0.61, "test_samples": 100}, {"metrics": {"accuracy": 0.61}, "test_samples": 100.0}],
+    [
+        {"test_accuracy": 0.61, "test_samples": 100},
+        {"metrics": {"accuracy": 0.61}, "test_samples": 100.0},
+        {"metrics": {"roc_auc_weighted": 0.7}, "accuracy": 0.61, "test_samples": 100},
+        {"accuracy": None, "test_accuracy": 0.61, "test_examples": None, "test_samples": 100},
+    ],
 )
 def test_the_other_forms_give_accuracy_and_count(document: dict[str, Any]) -> None:
     found, codes = _evaluation(document)
