@@ -28,5 +28,5 @@ echo "test: mypy"
 echo "test: layers"
 .venv/bin/python -m pytest tests/test_layers.py
 echo "test: everything"
-# In the order of their names: the browser tests, few and long, begin early.
-exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+# Three at once: much of the time is waiting. In the order of their names: the browser tests, few and long, begin early.
+exec .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"
