@@ -127,9 +127,9 @@ def test_undo_takes_one_step_back_and_discard_is_a_step(editor: AppTest) -> None
 def test_a_draft_survives_other_pages_and_the_sidebar_says_so(editor: AppTest) -> None:
     _type(editor, {0: {"mean": "7"}})
     editor.switch_page("pages/symbols.py").run()
-    assert [link.proto.label.replace("\\", "") for link in editor.sidebar.get("page_link")][7:] == [
+    assert [link.proto.label.replace("\\", "") for link in editor.sidebar.get("page_link")][11:] == [
         "horizon SOLUSDT: 1 unsaved"
-    ], "below the links to the seven pages"
+    ], "below the links to the eleven pages"
     editor.switch_page("pages/config.py")
     editor.query_params["symbol"] = "SOLUSDT"
     editor.run()
