@@ -10,7 +10,7 @@ from mm_core.dashboard.show import draw_open_tab
 from mm_core.dashboard.words import plain
 
 registry = begin()
-opened = open_group(registry)
+opened = open_group(registry, heading="Group")
 facts = group.facts_of(opened)
 st.title(plain(f"{opened.group.symbol} · {opened.group.return_name}"), anchor=False)
 group.header(opened, facts)

@@ -19,8 +19,10 @@ def page_path(name: str) -> Path:
     return PROJECT / "pages" / f"{name}.py"
 
 
-def take_from_address(key: str, options: Sequence[str]) -> str | None:
+def take_from_address(key: str, options: Sequence[str], first: str) -> str | None:
     """Set the widget ``key`` of every page to what the address asks for; return what is wanted and not there.
+
+    Where nothing is asked for, or not to be had, it is set to ``first``.
 
     Streamlit's own binding refuses `streamlit.switch_page` while a widget of the frame is bound. So the address counts
     where it differs from what was written there last, which is how links, back and forward change it. What was chosen
@@ -29,11 +31,11 @@ def take_from_address(key: str, options: Sequence[str]) -> str | None:
     before: str | None = st.session_state.setdefault(_WRITTEN, {}).get(key)
     asked = st.query_params.get(key)
     if asked is not None and asked != before:
-        st.session_state[key] = asked if asked in options else options[0]
+        st.session_state[key] = asked if asked in options else first
         return None if asked in options else asked
     if st.session_state.get(key) in options:
         return None
-    st.session_state[key] = before if before in options else options[0]
+    st.session_state[key] = before if before in options else first
     return None if before is None or before in options else before
 
 

@@ -94,27 +94,48 @@ def all_models(registry: Registry) -> list[tuple[RegisteredModel, Scan]]:
         return [require_scan(view, model.name) for model in view.models()]
 
 
-def open_model(registry: Registry) -> OpenModel:
-    """Return the model in hand, or say how to get one and end the page."""
+def open_model(registry: Registry, heading: str | None = None) -> OpenModel:
+    """Return the model in hand, or say how to get one and end the page.
+
+    A page that is titled by what it shows gives the ``heading`` that it has where there is nothing to show.
+    """
     name = picked().model_name
     if name is None:
         with errors_as_sentences():
             registry.view()  # a state that cannot be read is not an empty one
+        _headed(heading)
         nothing_registered()
         st.stop()
     with errors_as_sentences():
         model, scan = registry.model(name)
+    if not scan.groups:
+        _headed(heading)
     warn_of_older_scan(model)
     if not scan.groups:
-        place = plain(model.root_path)
-        st.info(f"Model {plain(name)} has no group. Check its directory ({place}), then refresh it on the overview.")
+        _without_groups(model, scan)
         st.stop()
     return OpenModel(registry, model, scan)
 
 
-def open_group(registry: Registry) -> OpenGroup:
-    """Return the group in hand, or say how to get one and end the page."""
-    opened = open_model(registry)
+def _headed(heading: str | None) -> None:
+    if heading is not None:
+        st.title(heading, anchor=False)
+
+
+def _without_groups(model: RegisteredModel, scan: Scan) -> None:
+    name = plain(model.name)
+    if scan.versions:
+        st.info(f"Model {name} has versions and no groups. Choose another model for groups, or look at its versions:")
+        label, query = f"Versions of {name}", {"q": model.name}
+        st.page_link(page_path("versions"), label=label, icon=":material/layers:", query_params=query)
+    else:
+        place = plain(model.root_path)
+        st.info(f"Model {name} has no group. Check its directory ({place}), then refresh it on the overview.")
+
+
+def open_group(registry: Registry, heading: str | None = None) -> OpenGroup:
+    """Return the group in hand, or say how to get one and end the page, as `open_model` does."""
+    opened = open_model(registry, heading)
     symbol = picked().symbol
     with errors_as_sentences():
         group = find_group(opened.scan, opened.name, symbol or next(iter(opened.scan.symbols())), None)

@@ -38,7 +38,7 @@ def sidebar(page: str) -> None:
     try:
         view = current_registry().view()
         names = tuple(model.name for model in view.models())
-        model_name, no_model = _choice("Model", "model", names)
+        model_name, no_model = _choice("Model", "model", names, _first_with_groups(view, names))
         scan = view.scan(model_name) if model_name is not None else None
         symbol, no_symbol = _choice("Symbol", "symbol", scan.symbols() if scan is not None else ())
     except ModelManagerError:
@@ -77,11 +77,19 @@ def pair_in_hand(groups: Sequence[tuple[str, str]]) -> tuple[int, int]:
     return first, same[0] if same else (first + 1) % len(groups)
 
 
-def _choice(label: str, key: str, options: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+def _first_with_groups(view: StoreView, names: Sequence[str]) -> str | None:
+    """Return the model to begin with: most pages are about groups, and a root of versions alone has none."""
+    summaries = ((name, view.scan_summary(name)) for name in names)
+    return next((name for name, summary in summaries if summary is not None and summary.groups), None)
+
+
+def _choice(
+    label: str, key: str, options: Sequence[str], first: str | None = None
+) -> tuple[str | None, tuple[str, ...]]:
     """Return what is chosen, and a sentence where something else was wanted; nothing where there are no options."""
     if not options:
         return None, ()
-    missed = take_from_address(key, options)
+    missed = take_from_address(key, options, first or options[0])
     chosen: str = st.selectbox(label, options, key=key)
     if missed is None:
         return chosen, ()

@@ -54,6 +54,41 @@ def _figure(page: AppTest, at: int = 0) -> Any:
     return json.loads(page.get("plotly_chart")[at].proto.spec)
 
 
+@pytest.mark.parametrize("name", ["symbols", "group", "ic", "compare"])
+def test_pages_about_groups_lead_to_the_versions_of_a_model_without_groups(
+    name: str, version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page(name)
+    assert not page.exception
+    assert page.title[0].value
+    assert "Model fusion has versions and no groups." in _said(page)
+    (link,) = [one.proto for one in page.main.get("page_link") if "Versions of" in one.proto.label]
+    assert (link.page.rpartition("/")[2], link.query_string) == ("versions", "q=fusion")
+
+
+def test_pages_begin_with_the_first_model_that_has_groups(
+    version_state: Registry, write_group: Callable[..., Path], open_page: OpenPage
+) -> None:
+    version_state.registrations.register("horizon", str(write_group("BTCUSDT_mid_chg_1m", "horizon")))
+    assert [model.name for model in version_state.view().models()] == ["fusion", "horizon"]
+    page = open_page("symbols")
+    assert page.selectbox(key="model").value == "horizon"
+    assert _table(page, "group")["group"].tolist() == ["BTCUSDT_mid_chg_1m"]
+
+
+def test_the_overview_counts_and_tells_what_is_wrong_with_versions(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page("overview")
+    row = _table(page, "groups").iloc[0]
+    assert (row["model"], row["groups"], row["versions"], row["errors"]) == ("fusion", 0, 3, 1)
+    findings = _table(page, "remedy")
+    assert len(findings) == sum(version_state.view().scan_summary("fusion").findings.values())
+    assert findings.iloc[0]["symbol, version"] == "v1.2.0"
+    assert findings.iloc[0]["code"] == "normalizer-missing"
+    assert _table(open_page("service"), "remedy").iloc[0]["open"] == "/versions?q=v1.2.0"
+
+
 def _record(version: str) -> Any:
     return open_registry(load_settings()).lifecycle.record(FAMILY, version)
 

@@ -48,14 +48,14 @@ def counts(table: pd.DataFrame) -> None:
 
 
 def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
-    """Show one row a model; a click on a row opens its symbols. Return the table."""
+    """Show one row a model; a click on a row opens its symbols, or its versions where it has those alone."""
     table = models_table(loaded, now())
     counts(table)
     row = choose_row(
         table, "models", "Registered models with their counts, freshness and last scan",
         order=[
-            "model", "groups", "ready for bots", "factors", "mean |τ|", "trained until", "stale", "errors", "warnings",
-            "last scan", "symbols", "notes", "directory",
+            "model", "groups", "ready for bots", "versions", "factors", "mean |τ|", "trained until", "stale", "errors",
+            "warnings", "last scan", "symbols", "notes", "directory",
         ],
         config={
             "last scan": WHEN,
@@ -66,7 +66,10 @@ def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
         },
     )  # fmt: skip
     if row is not None:
-        st.switch_page(page_path("symbols"), query_params={"model": str(table["model"].iloc[row])})
+        name = str(table["model"].iloc[row])
+        if table["versions"].iloc[row] and not table["groups"].iloc[row]:
+            st.switch_page(page_path("versions"), query_params={"model": name, "q": name})
+        st.switch_page(page_path("symbols"), query_params={"model": name})
     offer_exports(table, "models")
     return table
 

@@ -98,22 +98,29 @@ def store(registry: Registry) -> None:
 
 
 def all_findings(models: list[tuple[RegisteredModel, Scan]]) -> None:
-    """Show the findings of all models; a click on a row opens the group."""
+    """Show the findings of all models; a link in its row opens the group, or finds the version."""
     table = findings_table(findings_of(models))
     if table.empty:
         st.success("No file of any model has a finding.", icon=":material/check_circle:")
         return
     shown = of_kinds(table, "severity", Severity, "severity")
+    symbols = {model.name: set(scan.symbols()) for model, scan in models}
     links = [
-        f"/group?{urlencode({'model': model, 'symbol': symbol, 'tab': 'Findings'})}" if symbol else ""
-        for model, symbol in zip(shown["model"].astype(str), shown["symbol"].astype(str), strict=True)
+        _link(model, part, part in symbols[model])
+        for model, part in zip(shown["model"].astype(str), shown["symbol, version"].astype(str), strict=True)
     ]
     shown = shown.assign(open=links)
     show_table(
         shown, "all-findings", "Findings of all models, errors first", height=rows_height(len(shown), 480),
         config={
-            "open": st.column_config.LinkColumn("group", display_text="open", help="Opens the group in a new tab"),
+            "open": st.column_config.LinkColumn("open", display_text="open", help="Opens it in a new tab"),
             "what": st.column_config.TextColumn(width="large"),
             "remedy": st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
+
+
+def _link(model: str, part: str, is_symbol: bool) -> str:
+    if is_symbol:
+        return f"/group?{urlencode({'model': model, 'symbol': part, 'tab': 'Findings'})}"
+    return f"/versions?{urlencode({'q': part})}" if part else ""

@@ -33,6 +33,7 @@ def models_table(models: Sequence[tuple[RegisteredModel, Scan]], now: datetime) 
                 "model": model.name,
                 "symbols": len(scan.symbols()),
                 "groups": len(scan.groups),
+                "versions": len(scan.versions),
                 "ready for bots": sum(group.payload_ready for group in scan.groups.values()),
                 "factors": len(scan.factor_union()),
                 "mean |τ|": summarize(taus).mean_absolute,
@@ -116,30 +117,31 @@ def why_unserved(group: Group) -> str:
 
 
 def findings_table(findings: Iterable[tuple[str, str, Finding]]) -> pd.DataFrame:
-    """Return one row a finding, given with its model and symbol (empty for the root's own), errors first."""
+    """Return one row a finding, given with its model and symbol or version (empty for the root's own), errors first."""
     rows = [
         {
             "severity": str(finding.severity),
             "model": model_name,
-            "symbol": symbol,
+            "symbol, version": part,
             "file": finding.place,
             "what": finding.detail,
             "remedy": finding.remedy,
             "code": finding.code,
         }
-        for model_name, symbol, finding in sorted(
+        for model_name, part, finding in sorted(
             findings, key=lambda one: (one[2].severity.rank, one[0], one[2].file, one[2].line or 0)
         )
     ]
-    return pd.DataFrame(rows, columns=["severity", "model", "symbol", "file", "what", "remedy", "code"])
+    return pd.DataFrame(rows, columns=["severity", "model", "symbol, version", "file", "what", "remedy", "code"])
 
 
 def findings_of(models: Iterable[tuple[RegisteredModel, Scan]]) -> list[tuple[str, str, Finding]]:
     """Return all findings of models, as `findings_table` takes them."""
     found = []
     for model, scan in models:
-        found += [(model.name, "", finding) for finding in (*scan.findings, *scan.look_alikes)]
+        found += [(model.name, "", finding) for finding in (*scan.findings, *scan.look_alikes, *scan.twins)]
         found += [(model.name, group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
+        found += [(model.name, one.name, finding) for one in scan.versions.values() for finding in one.findings]
     return found
 
 
