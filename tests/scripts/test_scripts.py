@@ -117,6 +117,18 @@ def test_stop_ends_what_start_began_and_says_so(
     assert (again.returncode, "is not running" in again.stdout) == (0, True)
 
 
+def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
+    started: tuple[subprocess.Popen[bytes], str],
+) -> None:
+    process, _ = started
+    for _ in range(40):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        time.sleep(0.005)
+    assert process.wait(15) == 0, "something was killed that would have ended"
+    assert _members(process.pid) == []
+
+
 def test_a_second_start_is_refused_and_leaves_the_first_one_to_stop(
     started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
 ) -> None:
