@@ -168,6 +168,15 @@ class Scan:
         return tuple(found)
 
     @cached_property
+    def twins_by_path(self) -> Mapping[str, tuple[Finding, ...]]:
+        """`twins` by the path of the version that each is about."""
+        found: dict[str, tuple[Finding, ...]] = {}
+        for one in self.twins:
+            path = one.file if one.file in self.versions else one.file.rpartition("/")[0]
+            found[path] = (*found.get(path, ()), one)
+        return found
+
+    @cached_property
     def _by_symbol(self) -> Mapping[str, list[Group]]:
         found: dict[str, list[Group]] = {}
         for group in self.groups.values():
