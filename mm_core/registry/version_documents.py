@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mm_core.domain.moments import utc_text
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Version, VersionLayout
 from mm_core.payloads import normalizer_document
-from mm_core.registry.documents import finding_document, warning_sentences
+from mm_core.registry.documents import file_document, finding_document, warning_sentences
 from mm_core.registry.known_versions import KnownVersion
 from mm_core.registry.lifecycle_documents import version_document
 from mm_core.registry.version_lookups import HeldVersion
@@ -68,15 +67,7 @@ def held_version_document(held: HeldVersion) -> dict[str, Any]:
         "evaluation": asdict(version.evaluation) if version.evaluation is not None else None,
         "importance": version.importance,
         "run": asdict(version.run) if version.layout is VersionLayout.RUNS and version.run is not None else None,
-        "artifacts": [
-            {
-                "role": file.role,
-                "path": file.path,
-                "size_bytes": file.size_bytes,
-                "modified_at": utc_text(file.modified_ns / 1e9),
-            }
-            for file in version.files
-        ],
+        "artifacts": [{"role": file.role, **file_document(file)} for file in version.files],
         "findings": [finding_document(finding) for finding in held.findings],
     }
 
