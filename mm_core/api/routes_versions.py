@@ -13,9 +13,9 @@ from mm_core.api.queries import asked_caller_tier
 from mm_core.errors import PredictorBusy
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
+from mm_core.registry.known_versions import versions_of
 from mm_core.registry.predictions import prediction_document
 from mm_core.registry.version_documents import held_version_document, listed_versions_document
-from mm_core.registry.version_lookups import versions_of
 
 
 class RowsToPredict(strict_json.Record):

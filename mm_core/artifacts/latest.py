@@ -10,10 +10,9 @@ from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.artifacts.tree import ListedFile, Tree, linked_directory
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.runs import LATEST
+from mm_core.domain.runs import LATEST, POINTER
 from mm_core.errors import UnreadableArtifact
 
-POINTER = f"{LATEST}.txt"
 LONGEST_POINTER = 4096
 
 

@@ -9,13 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mm_core.artifacts.latest import POINTER, find_latest
+from mm_core.artifacts.latest import find_latest
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Listed, Siblings, VersionFiles, version_key
 from mm_core.artifacts.limits import READING_RULES, VERSION_RULES, ReadingLimits
 from mm_core.artifacts.tree import UNREADABLE, ListedFile, is_listed_name, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
-from mm_core.domain.runs import LATEST
+from mm_core.domain.runs import LATEST, POINTER
 from mm_core.domain.versions import Version
 from mm_core.errors import InvalidRoot
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.opening import open_directory
+from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.runs import LATEST
 from mm_core.spelling import is_visible
@@ -30,6 +31,10 @@ class ListedFile:
     modified_ns: int
     changed_ns: int
     inode: int
+
+    def of_role(self, role: FileRole) -> ModelFile:
+        """Return it as a file of a group or of a version."""
+        return ModelFile(role, self.path, self.size_bytes, self.modified_ns, self.changed_ns, self.inode)
 
 
 @dataclass(frozen=True, slots=True)

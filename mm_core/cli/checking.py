@@ -9,14 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from mm_core.cli.output import print_findings, print_json, print_table, print_text, shown_progress
-from mm_core.cli.session import FAILED, errors_as_sentences
+from mm_core.cli.session import FAILED, AsJson, errors_as_sentences
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.versions import Version, missing_optional_files
 from mm_core.errors import DuplicateSymbols
 from mm_core.registry.documents import finding_document
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print strict JSON.")]
 
 
 def check(

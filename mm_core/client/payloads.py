@@ -13,6 +13,9 @@ from urllib.parse import quote
 
 from .errors import BadAnswer, BadRow
 
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading a body raises that is not what it should be."""
+
 
 class StaleCopy(NamedTuple):
     """Why a local copy stands in for the server, and how long ago the server last sent or confirmed it."""
@@ -27,6 +30,19 @@ class DimFactor(NamedTuple):
     dim: int
     factor_name: str
     kendall_tau: float | None
+
+
+class CanBeStale:
+    """A value that says whether it is the last good copy."""
+
+    __slots__ = ()
+
+    stale_copy: StaleCopy | None
+
+    @property
+    def stale(self) -> bool:
+        """Whether this is the last good copy, since the server could not give or confirm the newest."""
+        return self.stale_copy is not None
 
 
 class Copied(Protocol):
@@ -114,7 +130,7 @@ class Wanted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(CanBeStale):
     """A model, its factors in dimension order and their normalization; the three belong together.
 
     ``fetched_at`` is when the server last sent these bytes or confirmed them, in UTC.
@@ -131,11 +147,6 @@ class Payload:
     etag: str
     fetched_at: datetime
     stale_copy: StaleCopy | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether this is the last good copy, since the server could not give or confirm the newest."""
-        return self.stale_copy is not None
 
     def normalize(self, row: Mapping[str, float]) -> list[float]:
         """Return ``(x - mean) / sqrt(variance)`` of each factor, in model dimension order, looked up by name.
@@ -171,7 +182,7 @@ def parse_payload(body: bytes | bytearray, etag: str, fetched_at: datetime, want
         variances = floats_of(config["variance_values"])
         payload = Payload(model, symbol, model_json, metadata, factors, names, means, variances, etag, fetched_at)
         _check_pairing(payload, wanted)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadAnswer(f"{wanted.path} is not a payload: {type(error).__name__}: {error}.") from error
     return payload
 
@@ -193,8 +204,13 @@ def _check_pairing(payload: Payload, wanted: Wanted) -> None:
         "a mean is not a finite number": all(map(math.isfinite, payload.mean_values)),
         "a variance is not a finite number above 0": all(0 < value < math.inf for value in payload.variance_values),
     }
+    check_rules(rules, wanted.path, "model")
+
+
+def check_rules(rules: Mapping[str, bool], path: str, kind: str) -> None:
+    """Raise `BadAnswer` with every rule of a body that is broken: each is called by what is wrong then."""
     if problems := [problem for problem, kept in rules.items() if not kept]:
-        raise BadAnswer(f"{wanted.path} must not be used: {'; '.join(problems)}. Check the model on the server.")
+        raise BadAnswer(f"{path} must not be used: {'; '.join(problems)}. Check the {kind} on the server.")
 
 
 def number_of(value: object) -> float | None:

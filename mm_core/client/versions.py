@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from .errors import BadAnswer, BadRow
-from .payloads import StaleCopy, floats_of, number_of
+from .payloads import UNREADABLE, CanBeStale, StaleCopy, check_rules, floats_of, number_of
 
 MODEL_FORMATS = frozenset({"lightgbm-text", "xgboost-json"})
 SMALLEST_STD = 1e-12
@@ -20,7 +20,7 @@ SMALLEST_STD = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class VersionPayload:
+class VersionPayload(CanBeStale):
     """A version's model, the features of its columns in their order, and their normalization; they belong together.
 
     ``model`` is text for ``lightgbm.Booster(model_str=...)`` where ``model_format`` is ``lightgbm-text``, and for
@@ -42,11 +42,6 @@ class VersionPayload:
     etag: str
     fetched_at: datetime
     stale_copy: StaleCopy | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether this is the last good copy, since the server could not give or confirm the newest."""
-        return self.stale_copy is not None
 
     def normalize(self, row: Mapping[str, float | None]) -> list[float]:
         """Return ``(x - mean) / std`` of each feature, in the order of the model's columns, looked up by name.
@@ -78,7 +73,7 @@ class VersionPayload:
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedVersion:
+class DeployedVersion(CanBeStale):
     """Which version of a model is deployed, since when (ISO 8601 UTC), and the server's whole record of it."""
 
     model_name: str
@@ -88,11 +83,6 @@ class DeployedVersion:
     etag: str
     fetched_at: datetime
     stale_copy: StaleCopy | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether this is the last that was known, since the server could not say or confirm it."""
-        return self.stale_copy is not None
 
 
 class WantedVersion(NamedTuple):
@@ -146,7 +136,7 @@ class WantedVersion(NamedTuple):
                 fetched_at,
             )
             self._check(payload, tuple(normalizer["feature_names"]))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadAnswer(f"{self.path} is no payload of a version: {type(error).__name__}: {error}.") from error
         return payload
 
@@ -169,8 +159,7 @@ class WantedVersion(NamedTuple):
             "a number of the normalizer is not finite": all(map(math.isfinite, numbers)),
             "a std is below 0": all(value >= 0 for value in payload.std_values),
         }
-        if problems := [problem for problem, kept in rules.items() if not kept]:
-            raise BadAnswer(f"{self.path} must not be used: {'; '.join(problems)}. Check the version on the server.")
+        check_rules(rules, self.path, "version")
 
 
 class WantedDeployment(NamedTuple):
@@ -209,7 +198,7 @@ class WantedDeployment(NamedTuple):
             name, version, since = record["model_name"], record["model_version"], record["deployment"]["since"]
             if record["status"] != "deployed" or not all(isinstance(text, str) for text in (name, version, since)):
                 raise ValueError(f"status is {record['status']!r}, version {version!r}")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadAnswer(
                 f"{self.path} does not say what is deployed: {type(error).__name__}: {error}. Check base_url."
             ) from error

@@ -151,21 +151,29 @@ class Scan:
             drawn.setdefault(drawn_as(symbol), []).append(symbol)
         return tuple(_look_alike(symbols) for symbols in drawn.values() if len(symbols) > 1)
 
-    @cached_property
+    @property
     def twins(self) -> tuple[Finding, ...]:
         """A finding for each version that has the name, or the model's bytes, of one that comes before it."""
+        return tuple(finding for of_one in self.twins_by_path.values() for finding in of_one)
+
+    @cached_property
+    def twins_by_path(self) -> Mapping[str, tuple[Finding, ...]]:
+        """`twins` by the path of the version that each is about."""
         named: dict[tuple[str, str], Version] = {}
         with_model: dict[str, Version] = {}
-        found = []
-        for version in self.versions.values():
+        found: dict[str, tuple[Finding, ...]] = {}
+        for path, version in self.versions.items():
+            of_one = []
             first = named.setdefault((version.model_name, version.name), version)
             if first is not version:
-                found.append(_same_name(version, first))
+                of_one.append(_same_name(version, first))
             if version.model is not None:
                 first = with_model.setdefault(version.model.sha256, version)
                 if first is not version:
-                    found.append(_same_model(version, first))
-        return tuple(found)
+                    of_one.append(_same_model(version, first))
+            if of_one:
+                found[path] = tuple(of_one)
+        return found
 
     @cached_property
     def _by_symbol(self) -> Mapping[str, list[Group]]:

@@ -14,6 +14,9 @@ TRAINING_METADATA = "training_metadata.json"
 LATEST = "latest"
 """The name of the link to the newest run, and the word for it in commands."""
 
+POINTER = f"{LATEST}.txt"
+"""The file that names the newest run where there are no links."""
+
 MODEL_FORMATS: dict[str, str] = {
     "h5": "keras-h5",
     "keras": "keras",

@@ -169,6 +169,10 @@ class VersionLayout(StrEnum):
     VERSIONS = "versions"
     RUNS = "runs"
 
+    def number_in(self, version_id: str) -> VersionNumber | None:
+        """Return what a directory's name says of a version; None for a run."""
+        return VersionNumber.parse(version_id) if self is VersionLayout.VERSIONS else None
+
 
 @dataclass(frozen=True, slots=True)
 class ModelContent:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mm_core.domain.files import ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan, TrainingInfo
 from mm_core.domain.models import RegisteredModel
@@ -77,7 +78,7 @@ def group_document(model: RegisteredModel, scan: Scan, group: Group) -> dict[str
         "ic_rows": _ic_rows(group),
         "info_summary": _info_summary(group),
         "model_meta": _model_meta(group),
-        "artifacts": _artifacts(group),
+        "artifacts": {str(file.role): file_document(file) for file in group.files},
         "findings": [finding_document(finding) for finding in group.findings],
         "warnings": warning_sentences(group.findings),
     }
@@ -93,6 +94,11 @@ def finding_document(finding: Finding) -> dict[str, Any]:
         "detail": finding.detail,
         "remedy": finding.remedy,
     }
+
+
+def file_document(file: ModelFile) -> dict[str, Any]:
+    """Return where a file is, its size and its time."""
+    return {"path": file.path, "size_bytes": file.size_bytes, "modified_at": utc_text(file.modified_ns / 1e9)}
 
 
 def warning_sentences(findings: Sequence[Finding]) -> list[str]:
@@ -178,15 +184,4 @@ def _model_meta(group: Group) -> dict[str, Any]:
         "num_trees": model.num_trees if model is not None else None,
         "num_parallel_tree": model.num_parallel_tree if model is not None else None,
         "version": model.version if model is not None else None,
-    }
-
-
-def _artifacts(group: Group) -> dict[str, Any]:
-    return {
-        str(file.role): {
-            "path": file.path,
-            "size_bytes": file.size_bytes,
-            "modified_at": utc_text(file.modified_ns / 1e9),
-        }
-        for file in group.files
     }

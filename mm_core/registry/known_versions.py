@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.lifecycle import Status
+from mm_core.domain.lifecycle import Status, Tier
 from mm_core.domain.version_records import VersionRecord
 from mm_core.domain.versions import Version
+from mm_core.errors import ModelNotFound
+from mm_core.registry.lifecycle_lookups import SHOWN, find_family
+from mm_core.registry.version_lookups import HeldVersion, all_held, held_of, is_visible
 from mm_core.store import StoreView
 
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
-    """One version of a family: its files, what is registered of it, or both; never neither.
+    """One version of a family: what a registered root holds, what is registered of it, or both; never neither.
 
-    ``findings`` are those of its files and what it shares with others. ``registration`` is the model whose root holds
-    the files, the first by name of several. ``is_latest`` says that the root's ``latest`` names it.
+    Of several registrations whose roots hold it, ``held`` has the first by name. ``is_alone`` says that no other
+    directory holds a version that is called so.
     """
 
-    family: str
-    name: str
-    files: Version | None
+    held: HeldVersion | None
     record: VersionRecord | None
-    findings: tuple[Finding, ...] = ()
-    registration: str | None = None
-    root_path: str | None = None
-    is_latest: bool = False
+    is_alone: bool = True
+
+    @property
+    def family(self) -> str:
+        """The name of the family."""
+        return self._record.model_name if self.held is None else self.held.family.name
+
+    @property
+    def name(self) -> str:
+        """The version's name, as people compare it."""
+        return self._record.model_version if self.held is None else self.held.version.name
 
     @property
     def title(self) -> str:
         """The family's name and the version's."""
-        return f"{self.family} {self.name}"
+        return self._record.title if self.held is None else self.held.title
 
     @property
     def created_at(self) -> str:
         """When it was trained or published, as the files say; when it was registered where there are none."""
-        if self.files is not None:
-            return self.files.created_at
-        assert self.record is not None
-        return self.record.created_at
+        return self._record.created_at if self.held is None else self.held.version.created_at
 
     @property
     def status(self) -> Status | None:
@@ -49,15 +55,43 @@ class KnownVersion:
         return self.record.status if self.record is not None else None
 
     @property
+    def files(self) -> Version | None:
+        """What its files say, None where no registered root holds them."""
+        return self.held.version if self.held is not None else None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with its files, and what it shares with others."""
+        return self.held.findings if self.held is not None else ()
+
+    @property
+    def registration(self) -> str | None:
+        """The name of the registration whose root holds the files."""
+        return self.held.model.name if self.held is not None else None
+
+    @property
+    def root_path(self) -> str | None:
+        """The root that holds the files."""
+        return self.held.model.root_path if self.held is not None else None
+
+    @property
     def directory(self) -> str | None:
         """The directory of its files, None where no registered root holds them."""
-        if self.files is None or self.root_path is None:
-            return None
-        return os.path.join(self.root_path, self.files.path)
+        return str(self.held.directory) if self.held is not None else None
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether the root's ``latest`` names it."""
+        return self.held is not None and self.held.is_latest
 
     def count(self, severity: Severity) -> int:
         """Return how many findings of a severity there are."""
         return sum(finding.severity is severity for finding in self.findings)
+
+    @property
+    def _record(self) -> VersionRecord:
+        assert self.record is not None, "a version without files is registered"
+        return self.record
 
 
 def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
@@ -66,30 +100,46 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
     A directory that several registrations reach is one; a version in two directories is there twice.
     """
     families = view.lifecycle.families()
-    canonical = {alias: family.name for family in families for alias in family.aliases}
-    records = {
-        (record.model_name, record.model_version): record
-        for family in families
-        for record in view.lifecycle.records(family.name)
-    }
-    found: dict[str, KnownVersion] = {}
-    for model in view.models():
-        scan = view.scan(model.name)
-        if scan is None:
-            continue
-        latest = set(scan.latest.values())
-        for path, version in scan.versions.items():
-            place = os.path.realpath(Path(model.root_path) / path)
-            if place in found:
-                continue
-            own = version.model_name or model.name
-            family_name = canonical.get(own, own)
-            shared = tuple(one for one in scan.twins if f"{one.file}/".startswith(f"{path}/"))
-            found[place] = KnownVersion(
-                family_name, version.name, version, records.get((family_name, version.name)),
-                (*version.findings, *shared), model.name, model.root_path, path in latest,
-            )  # fmt: skip
-    with_files = {(one.family, one.name) for one in found.values()}
-    alone = [KnownVersion(*key, None, record) for key, record in records.items() if key not in with_files]
-    ordered = sorted((*found.values(), *alone), key=lambda one: (one.created_at, one.name), reverse=True)
-    return tuple(sorted(ordered, key=lambda one: one.family))
+    records = (record for family in families for record in view.lifecycle.records(family.name))
+    return tuple(sorted(_newest_first(all_held(view), records), key=lambda one: one.family))
+
+
+def versions_of(view: StoreView, name: str, caller_tier: Tier | None = None) -> tuple[KnownVersion, ...]:
+    """Return all versions that ``name`` stands for and a caller sees, the newest first.
+
+    ``name`` is a family's or another name for one; where there is no such family, a registration's: then it is all
+    versions of its root. Raises `ModelNotFound` where it is neither.
+    """
+    held = held_of(view, name)
+    family = find_family(view, name)
+    if not held and family is None and view.model(name) is None:
+        known = ", ".join([family.name for family in view.lifecycle.families()[:SHOWN]]) or "none yet"
+        raise ModelNotFound(
+            f"No registered root holds versions of '{name[:128]}', and none is registered (known: {known}). "
+            "Register the root with POST /api/models, or check the name."
+        )
+    records = view.lifecycle.records(family.name) if family is not None else ()
+    return tuple(one for one in _newest_first(held, records) if is_visible(one.record, caller_tier))
+
+
+def _newest_first(held: Iterable[HeldVersion], records: Iterable[VersionRecord]) -> list[KnownVersion]:
+    """Return each directory once, and each record that is of none of them."""
+    roots: dict[str, str] = {}
+    places: dict[str, HeldVersion] = {}
+    for one in held:
+        root = one.model.root_path
+        if root not in roots:
+            roots[root] = os.path.realpath(root)  # a scan follows no link to a directory of versions
+        places.setdefault(f"{roots[root]}/{one.version.path}", one)
+    titles = Counter((one.family.name, one.version.name) for one in places.values())
+    known = [KnownVersion(one, one.record, titles[one.family.name, one.version.name] == 1) for one in places.values()]
+    known += [KnownVersion(None, one) for one in records if (one.model_name, one.model_version) not in titles]
+    return sorted(known, key=_age, reverse=True)
+
+
+def _age(one: KnownVersion) -> tuple[str, str, tuple[int, int, int], str]:
+    if one.held is None:
+        return one.created_at, one.family, (0, 0, 0), one.name
+    files = one.held.version
+    ranks = (files.number.major, files.number.minor, files.number.patch) if files.number is not None else (0, 0, 0)
+    return files.created_at, one.held.family.name, ranks, files.version_id

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mm_core.domain.moments import utc_text
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Version, VersionLayout
 from mm_core.payloads import normalizer_document
-from mm_core.registry.documents import finding_document, warning_sentences
+from mm_core.registry.documents import file_document, finding_document, warning_sentences
+from mm_core.registry.known_versions import KnownVersion
 from mm_core.registry.lifecycle_documents import version_document
-from mm_core.registry.version_lookups import HeldVersion, ListedVersion
+from mm_core.registry.version_lookups import HeldVersion
 
 
-def listed_versions_document(name: str, listed: Sequence[ListedVersion]) -> dict[str, Any]:
+def listed_versions_document(name: str, listed: Sequence[KnownVersion]) -> dict[str, Any]:
     """Return the versions that a name stands for, the newest first."""
     return {"model_name": name, "items": [version_item(one) for one in listed]}
 
 
-def version_item(one: ListedVersion) -> dict[str, Any]:
+def version_item(one: KnownVersion) -> dict[str, Any]:
     """Return one line of a list; what no root holds has no directory, what nobody registered no record."""
     held, record = one.held, one.record
     registered = version_document(record) if record is not None else None
@@ -59,7 +59,7 @@ def held_version_document(held: HeldVersion) -> dict[str, Any]:
     """Return everything that is known of one version."""
     version = held.version
     return {
-        **version_item(ListedVersion(held, held.record)),
+        **version_item(KnownVersion(held, held.record)),
         "scanned_at": version.read_at,
         "booster": _booster(version),
         "normalizer": normalizer_document(version.normalizer) if version.normalizer is not None else None,
@@ -67,15 +67,7 @@ def held_version_document(held: HeldVersion) -> dict[str, Any]:
         "evaluation": asdict(version.evaluation) if version.evaluation is not None else None,
         "importance": version.importance,
         "run": asdict(version.run) if version.layout is VersionLayout.RUNS and version.run is not None else None,
-        "artifacts": [
-            {
-                "role": file.role,
-                "path": file.path,
-                "size_bytes": file.size_bytes,
-                "modified_at": utc_text(file.modified_ns / 1e9),
-            }
-            for file in version.files
-        ],
+        "artifacts": [{"role": file.role, **file_document(file)} for file in version.files],
         "findings": [finding_document(finding) for finding in held.findings],
     }
 

@@ -33,17 +33,32 @@ class ScannedRoots:
     def paths(self, view: StoreView, names: Collection[str]) -> Mapping[str, tuple[Path, ...]]:
         """Return the directories of each version of a family, in the order of the registrations' names."""
         found: dict[str, list[Path]] = {}
-        for model, _, version in _scanned(view, names):
+        for model, _, version in versions_below(view, names):
             found.setdefault(version.name, []).append(Path(model.root_path, version.path))
         return {name: _each_once(paths) for name, paths in found.items()}
 
     def findings(self, view: StoreView, names: Collection[str], version: str) -> tuple[Finding, ...]:
         """Return what the last scan found wrong with the files of a version; of several, the first registration's."""
-        for _, scan, found in _scanned(view, names):
+        for _, scan, found in versions_below(view, names):
             if found.name == version:
-                shared = (one for one in scan.twins if f"{one.file}/".startswith(f"{found.path}/"))
-                return (*found.findings, *shared)
+                return (*found.findings, *scan.twins_by_path.get(found.path, ()))
         return ()
+
+
+def versions_below(
+    view: StoreView, names: Collection[str] | None = None, registrations: Collection[str] | None = None
+) -> Iterator[tuple[RegisteredModel, Scan, Version]]:
+    """Yield each version that a registered root holds, with its registration and the scan that found it.
+
+    ``names`` leave out versions that are called otherwise, ``registrations`` all other roots.
+    """
+    for model in view.models():
+        scan = view.scan(model.name) if registrations is None or model.name in registrations else None
+        if scan is None:
+            continue
+        for version in scan.versions.values():
+            if names is None or (version.model_name or model.name) in names:
+                yield model, scan, version
 
 
 def _each_once(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -54,14 +69,3 @@ def _each_once(paths: Sequence[Path]) -> tuple[Path, ...]:
     for path in paths:
         by_directory.setdefault(os.path.realpath(path), path)
     return tuple(by_directory.values())
-
-
-def _scanned(view: StoreView, names: Collection[str]) -> Iterator[tuple[RegisteredModel, Scan, Version]]:
-    """Yield each version of a family that a scan holds, with its registration."""
-    for model in view.models():
-        scan = view.scan(model.name)
-        if scan is None:
-            continue
-        for version in scan.versions.values():
-            if (version.model_name or model.name) in names:
-                yield model, scan, version

@@ -17,7 +17,6 @@ from mm_core.domain.versions import (
     Version,
     VersionLayout,
     VersionMetadata,
-    VersionNumber,
 )
 from mm_core.store.documents import Document, file_row, finding_document
 
@@ -65,7 +64,7 @@ def version_value(row: VersionRow, shared: Shared) -> Version:
     version = Version(
         model_name=row.model_name,
         version_id=row.version_id,
-        number=VersionNumber.parse(row.version_id) if row.layout is VersionLayout.VERSIONS else None,
+        number=row.layout.number_in(row.version_id),
         layout=row.layout,
         path=row.path,
         files=tuple(starmap(ModelFile, row.files)),

@@ -10,12 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, models_of
+from mm_core.domain.runs import LATEST, POINTER, TRAINING_METADATA, RunId, models_of
 from mm_core.versions.directories import content_of, is_run
 from mm_core.versions.managed import TEMPORARY, locked, not_written, replace_durably, require_managed, sync
 from mm_core.versions.pins import not_found
-
-POINTER = f"{LATEST}.txt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,17 +22,7 @@ from mm_core.registry import Registry
 from mm_core.settings import Settings
 from tests.api.conftest import RunningServer
 from tests.api.test_openapi import DOCUMENT
-
-NAME = "sentiment-fusion"
-FIELDS: dict[str, Any] = {
-    "model_name": NAME,
-    "model_version": "v1.0.0",
-    "model_type": "lightgbm",
-    "objective": "direction_classification",
-    "target_variable": "price_direction_3d",
-    "prediction_horizon": "1w",
-    "validation_score": 0.538,
-}
+from tests.registry.test_lifecycle import FIELDS, NAME
 
 
 def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from mm_core.registry import predictions as predictions_module
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, register
-from tests.api.test_lifecycle import FIELDS, NAME
 from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import CLASSES, FEATURES, WriteVersion, lightgbm_booster, write_version
+from tests.registry.test_lifecycle import FIELDS, NAME
 from tests.waiting import wait_until
 
 __all__ = ["lightgbm_booster", "write_version"]

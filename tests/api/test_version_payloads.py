@@ -26,7 +26,6 @@ from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, register
-from tests.api.test_lifecycle import FIELDS, NAME
 from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import (
     CLASSES,
@@ -36,6 +35,7 @@ from tests.artifacts.versions.conftest import (
     metadata,
     write_version,
 )
+from tests.registry.test_lifecycle import FIELDS, NAME
 from tests.waiting import wait_until
 
 __all__ = ["lightgbm_booster", "write_version"]

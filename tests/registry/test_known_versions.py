@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from mm_core import versions
 from mm_core.domain.lifecycle import Status
 from mm_core.errors import InvalidRoot, RootNotManaged
 from mm_core.registry import Registry
+from mm_core.registry.known_versions import versions_of
 from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
 from tests.registry.test_lifecycle import ANN, NAME, Make, lifecycle, make
 from tests.versions.conftest import write_run_below
@@ -55,6 +57,24 @@ def test_what_a_version_shares_with_another_is_among_its_findings(
     registry.registrations.register("m", str(write_version("v1.1.0")))
     codes = {one.name: [finding.code for finding in one.findings] for one in registry.versions()}
     assert codes == {"v1.0.0": [], "v1.1.0": ["duplicate-model-file"]}
+
+
+def test_a_family_and_all_families_list_the_same_versions_in_the_same_order(
+    registry: Registry, write_version: WriteVersion, make: Make, tmp_path: Path
+) -> None:
+    make("v1.8.0")
+    for name in ("v1.9.0", "v1.10.0"):
+        root = write_version(name)
+    registry.registrations.register("b", str(root))
+    other = tmp_path / "copy"
+    shutil.copytree(root / NAME / "v1.9.0", other / NAME / "v1.9.0")
+    registry.registrations.register("a", str(other))
+    make("v1.10.0")
+    everything = registry.versions()
+    assert versions_of(registry.view(), NAME) == everything
+    known = [(one.name, one.registration, one.is_alone) for one in everything if one.files is not None]
+    assert known == [("v1.10.0", "b", True), ("v1.9.0", "a", False), ("v1.9.0", "b", False)]
+    assert [one.name for one in everything if one.files is None] == ["v1.8.0"]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class FlatGroups:
                 group_key = file.name.removesuffix(suffix)
                 if group_key != file.name and group_key:
                     folder = file.path.removesuffix(file.name)
-                    folders[group_key][folder].append(_model_file(file, role))
+                    folders[group_key][folder].append(file.of_role(role))
                     paths.add(file.path)
         groups, findings = [], []
         for group_key in sorted(folders):
@@ -61,10 +61,6 @@ class FlatGroups:
     def may_claim(self, folder_name: str) -> bool:
         """Return False: a folder's name says nothing of the groups in it."""
         return False
-
-
-def _model_file(file: ListedFile, role: FileRole) -> ModelFile:
-    return ModelFile(role, file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode)
 
 
 def _without_mixing(group_key: str, folders: dict[str, list[ModelFile]]) -> tuple[list[ModelFile], list[Finding]]:

@@ -46,7 +46,7 @@ class VersionFiles:
     @property
     def number(self) -> VersionNumber | None:
         """What the directory's name says of a version; None for a run."""
-        return VersionNumber.parse(self.version_id) if self.layout is VersionLayout.VERSIONS else None
+        return self.layout.number_in(self.version_id)
 
     def names_of(self, role: FileRole) -> tuple[str, ...]:
         """Return the files of a role, as paths below the version's directory."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from mm_core.artifacts.layouts.protocol import Claim, VersionFiles
 from mm_core.artifacts.tree import ListedFile
-from mm_core.domain.files import FileRole, ModelFile
+from mm_core.domain.files import FileRole
 from mm_core.domain.versions import VersionLayout
 
 COMPANIONS = ("_factors.txt", "_ic.csv", "_info.pkl")
@@ -38,7 +38,7 @@ def claim_directories(
     for path, listed in sorted(by_directory.items()):
         around, _, version_id = path.rpartition("/")
         own = tuple(
-            _model_file(file, role_of(file.name) if file.path == f"{path}/{file.name}" else FileRole.OTHER)
+            file.of_role(role_of(file.name) if file.path == f"{path}/{file.name}" else FileRole.OTHER)
             for file in sorted(listed, key=lambda file: file.path)
         )
         versions.append(VersionFiles(layout, around.rpartition("/")[2], version_id, path, own))
@@ -63,7 +63,3 @@ def _by_outermost(directories: set[str], files: Sequence[ListedFile]) -> Mapping
                 break
             end = file.path.find("/", end + 1)
     return found
-
-
-def _model_file(file: ListedFile, role: FileRole) -> ModelFile:
-    return ModelFile(role, file.path, file.size_bytes, file.modified_ns, file.changed_ns, file.inode)

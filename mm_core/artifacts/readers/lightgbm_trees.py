@@ -18,7 +18,7 @@ from mm_core.errors import UnreadableArtifact
 CATEGORICAL = 1
 """The bit of a ``decision_type`` that tells a split on categories from one on a threshold."""
 
-_REMEDY = "Save the model again with booster.save_model('model.txt')."
+REMEDY = "Save the model again with booster.save_model('model.txt')."
 _NODE_COLUMNS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _MORE_NODE_COLUMNS = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _MORE_LEAF_COLUMNS = ("leaf_weight", "leaf_count")
@@ -199,4 +199,4 @@ def _whole(text: str, name: str) -> int:
 
 def unsound(what: str) -> UnreadableArtifact:
     """Return the error of a model that LightGBM cannot use."""
-    return UnreadableArtifact("bad-model", f"LightGBM cannot use the model: {what}.", _REMEDY)
+    return UnreadableArtifact("bad-model", f"LightGBM cannot use the model: {what}.", REMEDY)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from mm_core.artifacts.readers.lightgbm_trees import (
+    REMEDY,
     TreeText,
     add_header_line,
     check_header,
@@ -28,7 +29,6 @@ MOST_FEATURES = 100_000
 TOLD_EVERY = 8 << 20
 CHUNK = 1 << 20
 
-_REMEDY = "Save the model again with booster.save_model('model.txt')."
 _HEADER_NUMBERS = ("num_class", "num_tree_per_iteration", "max_feature_idx")
 
 Progress = Callable[[int], object]
@@ -177,4 +177,4 @@ class _Reader:
         return number if math.isfinite(number) else 0.0
 
     def _broken(self, what: str) -> UnreadableArtifact:
-        return UnreadableArtifact("bad-model", f"The file is no LightGBM model: {what}.", _REMEDY, self._line or None)
+        return UnreadableArtifact("bad-model", f"The file is no LightGBM model: {what}.", REMEDY, self._line or None)

@@ -274,7 +274,7 @@ def files(opened: OpenGroup, facts: Facts) -> None:
     with errors_as_sentences(), st.spinner("Reading the files once for their digests …"):
         digests = opened.registry.registrations.file_digests(opened.name, opened.group)
     show_table(
-        files_table(opened.group, opened.model.root_path, digests),
+        files_table(opened.group.files, opened.model.root_path, digests),
         f"{opened.group.group_key}-files",
         "Files of the group with size, time and SHA-256",
         config={"modified": WHEN, "bytes": st.column_config.NumberColumn(format="localized")},

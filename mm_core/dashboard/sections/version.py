@@ -31,10 +31,9 @@ from mm_core.dashboard.show import (
 )
 from mm_core.dashboard.sidebar import in_hand
 from mm_core.dashboard.tables.factors import one_sided_parameters
-from mm_core.dashboard.tables.models import findings_table
+from mm_core.dashboard.tables.models import files_table, findings_table
 from mm_core.dashboard.tables.versions import (
     events_table,
-    version_files_table,
 )
 from mm_core.dashboard.words import plain
 from mm_core.domain.versions import Version
@@ -208,7 +207,7 @@ def _files(opened: OpenVersion, files: Version) -> None:
     with errors_as_sentences(), st.spinner("Reading the files once for their digests …"):
         digests = opened.registry.registrations.file_digests(held.registration, files)
     show_table(
-        version_files_table(files, held.root_path, digests), f"{opened.export}-files",
+        files_table(files.files, held.root_path, digests), f"{opened.export}-files",
         "Files of the version with size, time and SHA-256",
         config={"modified": WHEN, "bytes": st.column_config.NumberColumn(format="localized")},
     )  # fmt: skip

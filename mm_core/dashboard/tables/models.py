@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
+from mm_core.domain.files import ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
@@ -145,8 +146,8 @@ def findings_of(models: Iterable[tuple[RegisteredModel, Scan]]) -> list[tuple[st
     return found
 
 
-def files_table(group: Group, root: str, digests: dict[str, str]) -> pd.DataFrame:
-    """Return one row a file of a group with size, time and digest (empty where it is not known)."""
+def files_table(files: Sequence[ModelFile], root: str, digests: Mapping[str, str]) -> pd.DataFrame:
+    """Return one row a file of a group or a version with size, time and digest (empty where it is not known)."""
     return pd.DataFrame(
         [
             {
@@ -157,7 +158,7 @@ def files_table(group: Group, root: str, digests: dict[str, str]) -> pd.DataFram
                 "SHA-256": digests.get(file.path, ""),
                 "directory": root,
             }
-            for file in group.files
+            for file in files
         ],
         columns=["role", "file", "bytes", "modified", "SHA-256", "directory"],
     )

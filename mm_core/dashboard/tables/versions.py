@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from mm_core.domain.deployments import Deployment
 from mm_core.domain.findings import Severity
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionEvent
-from mm_core.domain.versions import Evaluation, Normalizer, Version, VersionLayout
+from mm_core.domain.versions import Evaluation, Normalizer, VersionLayout
 from mm_core.evaluation.versions import (
     GAP,
     TEST,
@@ -172,24 +172,6 @@ def deployments_table(deployments: Sequence[Deployment]) -> pd.DataFrame:
     columns = ["version", "since", "until", "by", "why", "ended by", "why it ended"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(**{name: pd.to_datetime(table[name], utc=True) for name in ("since", "until")})
-
-
-def version_files_table(files: Version, root: str, digests: Mapping[str, str]) -> pd.DataFrame:
-    """Return one row a file of a version with size, time and digest."""
-    return pd.DataFrame(
-        [
-            {
-                "role": str(file.role),
-                "file": file.path,
-                "bytes": file.size_bytes,
-                "modified": pd.Timestamp(file.modified_ns, unit="ns", tz="UTC"),
-                "SHA-256": digests.get(file.path, ""),
-                "directory": root,
-            }
-            for file in files.files
-        ],
-        columns=["role", "file", "bytes", "modified", "SHA-256", "directory"],
-    )
 
 
 def classes_table(evaluation: Evaluation) -> pd.DataFrame:
