@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
@@ -113,6 +114,7 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
         else:
             missing.append(field)
     _check_classes(document, report)
+    _check_features(document, report)
     values.setdefault("num_classes", len(values.get("classes", ())) or None)
     values.setdefault("num_features", len(values.get("feature_names", ())) or None)
     for field in missing:
@@ -129,17 +131,36 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
 
 def _check_classes(document: Mapping[str, Any], report: FileReport) -> None:
     """Report lists of classes that give a label two names: which one it has decides what is bought or sold."""
-    field = next(field for field in FIELDS if field.name == "classes")
-    lists = {place: _texts(_at(document, place)) for place in (field.place, *field.aliases)}
-    named = {place: names for place, names in lists.items() if names and names != tuple(map(str, range(len(names))))}
+    named = {
+        place: names
+        for place, names in _lists_of("classes", document).items()
+        if names != tuple(map(str, range(len(names))))
+    }
     if len(set(named.values())) > 1:
-        told = ", ".join(f"'{place}' has {' '.join(names)[:60]}" for place, names in named.items())
-        report.add(
-            Severity.ERROR,
-            "classes-mismatch",
-            f"The file names its classes in several ways: {told}.",
-            "Write them once, in the order of the labels that the model was trained on.",
-        )
+        _report_lists("classes-mismatch", "classes", named, "labels", report)
+
+
+def _check_features(document: Mapping[str, Any], report: FileReport) -> None:
+    """Report features in two orders: which one counts decides which column is which."""
+    lists = _lists_of("feature_names", document)
+    if any(names != other and len(names) == len(other) for names, other in combinations(lists.values(), 2)):
+        _report_lists("features-mismatch", "features", lists, "columns", report)
+
+
+def _lists_of(name: str, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    field = next(field for field in FIELDS if field.name == name)
+    lists = {place: _texts(_at(document, place)) for place in (field.place, *field.aliases)}
+    return {place: names for place, names in lists.items() if names}
+
+
+def _report_lists(code: str, what: str, lists: Mapping[str, tuple[str, ...]], of_what: str, report: FileReport) -> None:
+    told = ", ".join(f"'{place}' has {' '.join(names)[:60]}" for place, names in lists.items())
+    report.add(
+        Severity.ERROR,
+        code,
+        f"The file names its {what} in several ways: {told}.",
+        f"Write them once, in the order of the {of_what} that the model was trained on.",
+    )
 
 
 def _is_taken(name: str, value: Any, taken: Set[str]) -> bool:

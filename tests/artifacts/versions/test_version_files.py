@@ -81,6 +81,21 @@ def test_classes_that_stand_in_two_orders_keep_a_version_from_predicting(
     assert [code for code, _ in findings] == (["classes-mismatch"] if is_doubtful else [])
 
 
+@pytest.mark.parametrize(
+    ("lists", "is_doubtful"),
+    [
+        ({"feature_names": ["a", "b"], "features": ["b", "a"]}, True),
+        ({"feature_names": ["a", "b"], "feature_cols": ["a", "b"]}, False),
+        ({"feature_names": ["a", "b"], "features": ["sentiment", "price", "volume"]}, False),
+    ],
+)
+def test_features_that_stand_in_two_orders_keep_a_version_from_predicting(
+    lists: dict[str, Any], is_doubtful: bool
+) -> None:
+    _, findings = _metadata({**GUIDE, **lists})
+    assert [code for code, _ in findings] == (["features-mismatch"] if is_doubtful else [])
+
+
 @pytest.mark.parametrize("alias", ["metrics", "validation_metrics", "validationMetrics", "val_metrics"])
 def test_the_accuracy_has_many_names(alias: str) -> None:
     performance = {"best_iteration": 3, "total_iterations": 4}
