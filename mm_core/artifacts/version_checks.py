@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from mm_core.artifacts.layouts import VersionFiles
+from mm_core.artifacts.readers.version_metadata import WITHOUT_CLASSES
 from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.versions import (
@@ -147,6 +148,15 @@ class VersionChecks:
         outputs = _classes_of(booster)
         if metadata is None or outputs is None:
             return
+        if (metadata.objective or "").split(" ")[0] in WITHOUT_CLASSES and not metadata.classes:
+            self._add(
+                Severity.ERROR,
+                "classes-mismatch",
+                "metadata.json",
+                f"The booster tells {outputs} classes apart, the metadata's objective '{metadata.objective}' has none.",
+                "Take the metadata of the training that made the model.",
+            )
+            return
         named = {count for count in (metadata.num_classes, len(metadata.classes) or None) if count is not None}
         if named - {outputs}:
             self._add(
@@ -283,7 +293,7 @@ def _classes_of(booster: BoosterText) -> int | None:
     objective = booster.objective.split(" ")[0]
     if objective in ("multiclass", "multiclassova"):
         return booster.num_class
-    return 2 if objective in ("binary", "cross_entropy") else None
+    return 2 if objective in ("binary", "cross_entropy", "cross_entropy_lambda") else None
 
 
 def _has_no_names(booster: BoosterText) -> bool:

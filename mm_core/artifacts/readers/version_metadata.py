@@ -17,6 +17,29 @@ Convert = Callable[[Any], Any]
 MOST_DIGITS = 6
 """Of a class's number: LightGBM has thousands of classes at most."""
 
+WITHOUT_CLASSES = frozenset(
+    [
+        "regression",
+        "regression_l1",
+        "regression_l2",
+        "l1",
+        "l2",
+        "mae",
+        "mse",
+        "rmse",
+        "huber",
+        "fair",
+        "poisson",
+        "quantile",
+        "mape",
+        "gamma",
+        "tweedie",
+        "lambdarank",
+        "rank_xendcg",
+    ]
+)
+"""Objectives of LightGBM that have neither classes nor an accuracy."""
+
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
@@ -51,13 +74,17 @@ def _object(value: Any) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A canonical field: where the guide has it, where other files do, and whether the guide demands it."""
+    """A canonical field: where the guide has it, where other files do, and whether the guide demands it.
+
+    ``of_classes`` tells that only models have it that tell classes apart.
+    """
 
     name: str
     place: str
     aliases: tuple[str, ...]
     convert: Convert
     required: bool = True
+    of_classes: bool = False
 
 
 FIELDS: tuple[_Field, ...] = (
@@ -65,8 +92,8 @@ FIELDS: tuple[_Field, ...] = (
     _Field("model_type", "model_type", (), _text),
     _Field("algorithm", "algorithm", (), _text),
     _Field("objective", "objective", ("hyperparameters.objective",), _text),
-    _Field("num_classes", "num_classes", (), whole_or_none),
-    _Field("classes", "classes", ("class_labels", "label_mapping"), _texts),
+    _Field("num_classes", "num_classes", (), whole_or_none, of_classes=True),
+    _Field("classes", "classes", ("class_labels", "label_mapping"), _texts, of_classes=True),
     _Field("training_date", "training_date", ("trained_at", "trainedAt"), _text),
     _Field("training_examples", "training_examples", ("num_train_examples",), whole_or_none),
     _Field("validation_examples", "validation_examples", ("num_val_examples",), whole_or_none),
@@ -76,6 +103,7 @@ FIELDS: tuple[_Field, ...] = (
         "performance.validation_accuracy",
         ("metrics.accuracy", "validation_metrics.accuracy", "validationMetrics.accuracy", "val_metrics.accuracy"),
         finite_or_none,
+        of_classes=True,
     ),
     _Field("best_iteration", "performance.best_iteration", ("best_iteration",), whole_or_none),
     _Field("total_iterations", "performance.total_iterations", ("total_iterations",), whole_or_none),
@@ -117,8 +145,9 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
     _check_features(document, report)
     values.setdefault("num_classes", len(values.get("classes", ())) or None)
     values.setdefault("num_features", len(values.get("feature_names", ())) or None)
+    has_classes = values.get("objective", "").split(" ")[0] not in WITHOUT_CLASSES
     for field in missing:
-        if field.required and values.get(field.name) is None:
+        if field.required and values.get(field.name) is None and (has_classes or not field.of_classes):
             report.add(
                 Severity.ERROR,
                 "metadata-field-missing",

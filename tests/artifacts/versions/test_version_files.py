@@ -96,6 +96,16 @@ def test_features_that_stand_in_two_orders_keep_a_version_from_predicting(
     assert [code for code, _ in findings] == (["features-mismatch"] if is_doubtful else [])
 
 
+@pytest.mark.parametrize("objective", ["regression", "quantile alpha:0.9", "huber", "lambdarank"])
+def test_a_regression_or_a_ranking_lacks_neither_classes_nor_an_accuracy(objective: str) -> None:
+    rest = {name: value for name, value in GUIDE.items() if name not in {"classes", "num_classes"}}
+    performance = {"best_iteration": 3, "total_iterations": 4}
+    _, findings = _metadata({**rest, "objective": objective, "performance": performance})
+    assert findings == []
+    _, findings = _metadata({**rest, "objective": "binary", "performance": performance})
+    assert [code for code, _ in findings] == ["metadata-field-missing"] * 3
+
+
 @pytest.mark.parametrize("alias", ["metrics", "validation_metrics", "validationMetrics", "val_metrics"])
 def test_the_accuracy_has_many_names(alias: str) -> None:
     performance = {"best_iteration": 3, "total_iterations": 4}
