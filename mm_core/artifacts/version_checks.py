@@ -167,25 +167,30 @@ class VersionChecks:
                 "Take the metadata of the training that made the model.",
             )
 
-    def importance(self, booster: BoosterText | None, names: tuple[str, ...], declared: Mapping[str, float]) -> None:
+    def importance(
+        self,
+        booster: BoosterText | None,
+        names: tuple[str, ...],
+        table: Mapping[str, float],
+        metadata: VersionMetadata | None,
+    ) -> None:
         """Find declared importances that are not the booster's; ``names`` are what other files call its features."""
-        if booster is None or not declared:
+        if booster is None:
             return
         names = names if _are_names_of(booster, names) else booster.feature_names
-        total = sum(booster.gain)
-        shares = [gain / total if total else 0.0 for gain in booster.gain]
-        for recomputed in (booster.splits, booster.gain, shares):
-            by_name: dict[str, float] = dict(zip(names, recomputed, strict=True))
-            if all(_is_close(by_name.get(name), value) for name, value in declared.items()):
-                return
-        present = {file.role for file in self.listed.files}
-        self._warn(
-            "importance-mismatch",
-            "feature_importance.csv" if FileRole.IMPORTANCE in present else "metadata.json",
-            "The declared importances are not those of the booster, by splits, gain or share of gain: "
-            "the files may be of two models.",
-            "Take all files of one training run.",
-        )
+        declared = {
+            "feature_importance.csv": table,
+            "metadata.json": metadata.feature_importance if metadata is not None else {},
+        }
+        for file, importances in declared.items():
+            if importances and not _are_importances_of(booster, names, importances):
+                self._warn(
+                    "importance-mismatch",
+                    file,
+                    "The declared importances are not those of the booster, by splits, gain or share of gain: "
+                    "the files may be of two models.",
+                    "Take all files of one training run.",
+                )
 
     def kind(self, metadata: VersionMetadata | None) -> None:
         """Find a model that is no tree booster by what the metadata calls it."""
@@ -306,6 +311,16 @@ def _are_names_of(booster: BoosterText, names: Iterable[str]) -> bool:
     if _has_no_names(booster):
         return len(names) == len(booster.feature_names)
     return booster.feature_names == tuple(name.replace(" ", "_") for name in names)
+
+
+def _are_importances_of(booster: BoosterText, names: tuple[str, ...], declared: Mapping[str, float]) -> bool:
+    total = sum(booster.gain)
+    shares = [gain / total if total else 0.0 for gain in booster.gain]
+    for recomputed in (booster.splits, booster.gain, shares):
+        by_name: dict[str, float] = dict(zip(names, recomputed, strict=True))
+        if all(_is_close(by_name.get(name), value) for name, value in declared.items()):
+            return True
+    return False
 
 
 def _is_close(recomputed: float | None, declared: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from mm_core.artifacts.readers.evaluation_json import report_impossible
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.findings import Severity
@@ -154,6 +155,7 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
                 f"'{field.place}' is missing, or is no value of its kind.",
                 _REMEDY,
             )
+    report_impossible({"accuracy": values.get("validation_accuracy")}, report)
     extra = {name: value for name, value in document.items() if not _is_taken(name, value, taken)}
     return VersionMetadata(**values, extra=extra)
 

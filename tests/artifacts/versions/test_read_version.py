@@ -120,6 +120,14 @@ def test_each_deviation_is_the_finding_of_the_table(
     assert finding.file.startswith("sentiment-fusion/v1.1.0/")
 
 
+def test_importances_of_the_metadata_are_held_against_the_booster_beside_those_of_the_table(
+    write_version: WriteVersion,
+) -> None:
+    about = metadata("v1.1.0", top_features=[{"feature": FEATURES[0], "importance": 999_999}])
+    (finding,) = _read(write_version(metadata_json=about)).findings
+    assert (finding.code, finding.file) == ("importance-mismatch", "sentiment-fusion/v1.1.0/metadata.json")
+
+
 def test_a_booster_of_classes_that_the_metadata_calls_a_regression_cannot_predict(write_version: WriteVersion) -> None:
     about = metadata("v1.1.0", objective="regression", classes=None, num_classes=None)
     version = _read(write_version(metadata_json=about))
