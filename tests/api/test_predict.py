@@ -145,7 +145,10 @@ def test_only_what_runs_predicts_and_the_answer_says_what_to_do(held: Client) ->
     assert "is not registered" in asked(404)
     assert "Its directory exists" in asked(404)
     _register(held, status="validated")
-    assert "is 'validated', and only what is deployed or a shadow predicts. Deploy it" in asked(404)
+    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "deprecated", "note": "no"}))
+    assert "lifecycle restore" in asked(404)
+    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "validated", "note": "yes"}))
+    assert "is 'validated', and only what is deployed or a shadow predicts. To ask it, deploy it" in asked(404)
     path = f"/api/models/{NAME}/versions/1.1.0/status"
     _json(held.post(path, json={"status": "shadow", "note": "because"}))
     document = _json(held.post(PREDICT, json={"rows": [ROW]}))

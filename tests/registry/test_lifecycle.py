@@ -26,7 +26,7 @@ from mm_core.errors import (
 from mm_core.registry import Registry, lifecycle_changes
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
+from mm_core.registry.lifecycle_lookups import SHOWN, VersionFilter, parse_moment
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -421,6 +421,8 @@ def test_a_version_that_cannot_predict_is_not_deployed_unless_forced_with_a_reas
     error = raised.value
     assert (error.status, error.code) == (409, "MODEL_FILE_MISSING")
     assert any("model.txt" in problem for problem in error.problems)
+    assert len(error.problems) > 1
+    assert all(problem in error.detail for problem in error.problems[:SHOWN]), "commands print the detail alone"
     assert str(tmp_path / "models" / NAME / "v1.0.0") in error.detail
     with pytest.raises(CannotPredict):
         lifecycle.register({**FIELDS, "status": "deployed"}, ANN, update=True)
