@@ -18,8 +18,8 @@ from mm_core.registry.version_documents import held_version_document, listed_ver
 from mm_core.registry.version_lookups import versions_of
 
 
-class RowsToPredict(strict_json.Record):
-    """The body of ``POST …/predict``."""
+class RowsToPredict(strict_json.Record, forbid_unknown_fields=True):
+    """The body of ``POST …/predict``; with anything else in it, it would not be what is answered."""
 
     rows: strict_json.RawJson
 

@@ -587,6 +587,14 @@ def test_a_file_that_contradicts_itself_deploys_nothing_and_says_so(lifecycle: L
     assert any("is_active false and deployment_status 'active'" in one for one in done.warnings)
 
 
+def test_a_version_that_is_active_and_only_registered_is_not_deployed(lifecycle: Lifecycle) -> None:
+    models = [{**REGISTRY_FILE["models"][1], "deployment_status": "registered"}]
+    done = lifecycle.import_file(NAME, _file(models=models), BESIDE, ANN)
+    assert [one.status for one in done.records] == [Status.VALIDATED]
+    (warning,) = done.warnings
+    assert "is_active true and deployment_status 'registered'" in warning
+
+
 def test_what_is_registered_already_is_replaced_with_a_warning_and_keeps_its_status(
     lifecycle: Lifecycle, make: Make
 ) -> None:
