@@ -135,7 +135,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.server.loop.opened(self._fileno)
 
     def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's name
-        self.server.loop.closed(self._fileno)
+        self.server.loop.forget(self._fileno)
         super().del_channel(map)
 
     def service(self) -> None:

@@ -57,12 +57,12 @@ class EventLoop:
         """Take a new connection in."""
         self._touched.append(descriptor)
 
-    def closed(self, descriptor: int) -> None:
-        """Forget a connection; the system has done so, and may give its number to the next one."""
-        self._wanted.pop(descriptor, None)
-
     def forget(self, descriptor: int) -> None:
-        """Look after a connection no longer that another process may keep open."""
+        """Look after a connection no longer, before it is closed.
+
+        The system would go on telling of it as long as another process keeps it open, as a child does until its program
+        begins, and by then its number may be another connection's.
+        """
         if self._wanted.pop(descriptor, None):
             self._epoll.unregister(descriptor)
 

@@ -18,8 +18,8 @@ from mm_core.registry.predictions import prediction_document
 from mm_core.registry.version_documents import held_version_document, listed_versions_document
 
 
-class RowsToPredict(strict_json.Record):
-    """The body of ``POST …/predict``."""
+class RowsToPredict(strict_json.Record, forbid_unknown_fields=True):
+    """The body of ``POST …/predict``; with anything else in it, it would not be what is answered."""
 
     rows: strict_json.RawJson
 

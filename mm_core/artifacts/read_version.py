@@ -100,15 +100,15 @@ class _VersionReader:
         normalizer = self._use(FileRole.NORMALIZER, lambda data, report: read_normalizer(data, report, names))
         repeated = declared_normalizer(metadata) if metadata is not None else None
         self.checks.repeated_normalizer(normalizer, repeated)
-        declared = self._use(FileRole.IMPORTANCE, read_importance)
+        table = self._use(FileRole.IMPORTANCE, read_importance) or {}
         evaluation = self._use(FileRole.EVALUATION, read_evaluation)
-        importance = declared or (metadata.feature_importance if metadata is not None else {})
+        importance = table or (metadata.feature_importance if metadata is not None else {})
         named = normalizer.feature_names if normalizer is not None else names
         self.checks.names(metadata)
         self.checks.kind(metadata)
         self.checks.features(booster, normalizer, metadata)
         self.checks.booster(booster, metadata)
-        self.checks.importance(booster, named, importance)
+        self.checks.importance(booster, named, table, metadata)
         self.checks.size()
         trained_at = self._training_date(metadata)
         self.checks.others()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from mm_core.artifacts.layouts import VersionFiles
+from mm_core.artifacts.readers.version_metadata import WITHOUT_CLASSES
 from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.versions import (
@@ -147,6 +148,15 @@ class VersionChecks:
         outputs = _classes_of(booster)
         if metadata is None or outputs is None:
             return
+        if (metadata.objective or "").split(" ")[0] in WITHOUT_CLASSES and not metadata.classes:
+            self._add(
+                Severity.ERROR,
+                "classes-mismatch",
+                "metadata.json",
+                f"The booster tells {outputs} classes apart, the metadata's objective '{metadata.objective}' has none.",
+                "Take the metadata of the training that made the model.",
+            )
+            return
         named = {count for count in (metadata.num_classes, len(metadata.classes) or None) if count is not None}
         if named - {outputs}:
             self._add(
@@ -157,25 +167,30 @@ class VersionChecks:
                 "Take the metadata of the training that made the model.",
             )
 
-    def importance(self, booster: BoosterText | None, names: tuple[str, ...], declared: Mapping[str, float]) -> None:
+    def importance(
+        self,
+        booster: BoosterText | None,
+        names: tuple[str, ...],
+        table: Mapping[str, float],
+        metadata: VersionMetadata | None,
+    ) -> None:
         """Find declared importances that are not the booster's; ``names`` are what other files call its features."""
-        if booster is None or not declared:
+        if booster is None:
             return
         names = names if _are_names_of(booster, names) else booster.feature_names
-        total = sum(booster.gain)
-        shares = [gain / total if total else 0.0 for gain in booster.gain]
-        for recomputed in (booster.splits, booster.gain, shares):
-            by_name: dict[str, float] = dict(zip(names, recomputed, strict=True))
-            if all(_is_close(by_name.get(name), value) for name, value in declared.items()):
-                return
-        present = {file.role for file in self.listed.files}
-        self._warn(
-            "importance-mismatch",
-            "feature_importance.csv" if FileRole.IMPORTANCE in present else "metadata.json",
-            "The declared importances are not those of the booster, by splits, gain or share of gain: "
-            "the files may be of two models.",
-            "Take all files of one training run.",
-        )
+        declared = {
+            "feature_importance.csv": table,
+            "metadata.json": metadata.feature_importance if metadata is not None else {},
+        }
+        for file, importances in declared.items():
+            if importances and not _are_importances_of(booster, names, importances):
+                self._warn(
+                    "importance-mismatch",
+                    file,
+                    "The declared importances are not those of the booster, by splits, gain or share of gain: "
+                    "the files may be of two models.",
+                    "Take all files of one training run.",
+                )
 
     def kind(self, metadata: VersionMetadata | None) -> None:
         """Find a model that is no tree booster by what the metadata calls it."""
@@ -283,7 +298,7 @@ def _classes_of(booster: BoosterText) -> int | None:
     objective = booster.objective.split(" ")[0]
     if objective in ("multiclass", "multiclassova"):
         return booster.num_class
-    return 2 if objective in ("binary", "cross_entropy") else None
+    return 2 if objective in ("binary", "cross_entropy", "cross_entropy_lambda") else None
 
 
 def _has_no_names(booster: BoosterText) -> bool:
@@ -296,6 +311,16 @@ def _are_names_of(booster: BoosterText, names: Iterable[str]) -> bool:
     if _has_no_names(booster):
         return len(names) == len(booster.feature_names)
     return booster.feature_names == tuple(name.replace(" ", "_") for name in names)
+
+
+def _are_importances_of(booster: BoosterText, names: tuple[str, ...], declared: Mapping[str, float]) -> bool:
+    total = sum(booster.gain)
+    shares = [gain / total if total else 0.0 for gain in booster.gain]
+    for recomputed in (booster.splits, booster.gain, shares):
+        by_name: dict[str, float] = dict(zip(names, recomputed, strict=True))
+        if all(_is_close(by_name.get(name), value) for name, value in declared.items()):
+            return True
+    return False
 
 
 def _is_close(recomputed: float | None, declared: float) -> bool:

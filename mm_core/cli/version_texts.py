@@ -60,7 +60,7 @@ def shown(run: Run) -> str:
             lines += [f"    {title}: {_number(metrics.get(name), 4)}" for title, name in METRICS]
     if metadata.ensemble_weights:
         lines += ["", "Ensemble Weights:"]
-        lines += [f"  {model}: {weight:.3f}" for model, weight in metadata.ensemble_weights.items()]
+        lines += [f"  {model}: {weight:.3f}{_share(run, model)}" for model, weight in metadata.ensemble_weights.items()]
     if metadata.prediction_threshold is not None:
         lines += ["", f"Prediction Threshold: {metadata.prediction_threshold:.4f}"]
     if run.findings:
@@ -108,6 +108,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "trained_models": metadata.trained_models if metadata is not None else None,
         "performance_metrics": metadata.performance_metrics if metadata is not None else None,
         "ensemble_weights": metadata.ensemble_weights if metadata is not None else None,
+        "ensemble_shares": run.ensemble_shares if metadata is not None else None,
         "prediction_threshold": metadata.prediction_threshold if metadata is not None else None,
         "best_sharpe": metadata.best_sharpe if metadata is not None else None,
         "findings": [finding_document(finding) for finding in run.findings],
@@ -144,6 +145,16 @@ def size_text(size_bytes: int) -> str:
             return f"{size:.1f}{unit}"
         size /= 1024
     return f"{size:.1f}GB"
+
+
+def _share(run: Run, model: str) -> str:
+    """Return what a weight comes to where other models of the ensemble have no file."""
+    if model in run.missing_models:
+        return " (no file)"
+    shares = run.ensemble_shares
+    if run.metadata is None or model not in shares or shares.keys() == run.metadata.ensemble_weights.keys():
+        return ""
+    return f" ({shares[model]:.3f} of the models present)"
 
 
 def _columns(cells: Sequence[str]) -> str:

@@ -182,4 +182,11 @@ def _perfect(metrics: Metrics) -> Broken:
         yield "accuracy", 1.0, "a model that is never wrong has seen the answers"
 
 
-_RULES: tuple[Callable[[Metrics], Broken], ...] = (_drawdown, _sharpe, _shares, _constant, _perfect)
+_IMPOSSIBLE: tuple[Callable[[Metrics], Broken], ...] = (_drawdown, _sharpe, _shares)
+_RULES = (*_IMPOSSIBLE, _constant, _perfect)
+
+
+def impossible_metrics(metrics: Metrics) -> Broken:
+    """Yield each metric that no honest evaluation has, with its value and the reason."""
+    for rule in _IMPOSSIBLE:
+        yield from rule(metrics)

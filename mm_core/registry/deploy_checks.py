@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mm_core.domain.findings import Severity
+from mm_core.domain.lifecycle import Status
+from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import AmbiguousVersion, CannotPredict, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
@@ -72,12 +76,23 @@ def check_predicts(
     if errors:
         missing = [one.file for one in errors if one.code in MISSING_FILES]
         lost = f" Missing: {', '.join(missing)}." if missing else ""
+        sentences = [one.sentence for one in errors]
         raise CannotPredict(
-            f"{name} {version} in '{places[0]}' cannot predict, for {len(errors)} reason(s): {errors[0].sentence}"
-            f"{lost} Mend its files, or force it with a note; nothing was changed.",
-            [one.sentence for one in errors],
+            f"{name} {version} in '{places[0]}' cannot predict, for {len(errors)} reason(s): "
+            f"{' '.join(sentences[:SHOWN])}{lost} Mend its files, or force it with a note; nothing was changed.",
+            sentences,
             is_missing=bool(missing),
         )
+
+
+def way_to_deploy(record: VersionRecord) -> str:
+    """Return the commands that lead a version to being deployed from where it stands, without a full stop."""
+    name = shlex.join((record.model_name, record.model_version))
+    deploy = f"deploy it: `python -m mm_core lifecycle deploy {name} --note …`"
+    before = {Status.TRAINING: "validate", Status.DEPRECATED: "restore"}.get(record.status)
+    if before is None:
+        return deploy
+    return f"{before} it: `python -m mm_core lifecycle {before} {name} --note …`, then {deploy}"
 
 
 def shared_models(roots: VersionRoots, view: StoreView, name: str, version: str) -> list[str]:

@@ -23,6 +23,7 @@ from mm_core.errors import (
 )
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
+from mm_core.registry.deploy_checks import way_to_deploy
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
 from mm_core.registry.version_payloads import VersionPayloads
@@ -171,8 +172,7 @@ def _require_runs(record: VersionRecord) -> None:
     if not record.status.runs:
         raise VersionNotFound(
             f"Model not found: {record.title} is '{record.status}', and only what is deployed or a shadow predicts. "
-            f"Deploy it with `python -m mm_core lifecycle deploy {record.model_name} {record.model_version}`, or make "
-            "it a shadow."
+            f"To ask it, {way_to_deploy(record)}, or make it a shadow."
         )
 
 

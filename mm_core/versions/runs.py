@@ -65,6 +65,11 @@ class Run:
         named = dict.fromkeys((*self.metadata.trained_models, *self.metadata.ensemble_weights))
         return tuple(model for model in named if model not in present)
 
+    @property
+    def ensemble_shares(self) -> dict[str, float]:
+        """The ensemble weights of the models that have a file, scaled so that their sum is 1."""
+        return self.metadata.shares_of([file.name for file in self.files]) if self.metadata is not None else {}
+
 
 def list_versions(root: str | os.PathLike[str]) -> tuple[Run, ...]:
     """Return the runs of a root, newest first; whatever is wrong with one is a finding of that one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -14,10 +16,12 @@ import httpx
 import pytest
 
 from mm_core.api import listening
+from mm_core.api.channels import Channel
 from mm_core.api.process import OPEN_FILES
 from mm_core.settings import Settings
 from tests.api.conftest import RunningServer, register, wait_until_published
 from tests.attacks.in_process import served_here
+from tests.waiting import wait_until
 
 Start = Callable[..., RunningServer]
 ASK = b"HEAD /api/models/m/model/SOLUSDT HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -91,6 +95,38 @@ def test_who_reads_each_answer_at_once_is_no_slow_reader_however_long_the_answer
     with served_here(slow, replace(settings, request_seconds=1.0)) as url, httpx.Client(base_url=url) as client:
         for _ in range(6):
             assert client.get("/").content == b"{}"
+
+
+@pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+def test_a_connection_that_ended_while_a_child_process_began_takes_nobody_along_who_gets_its_number(
+    settings: Settings,
+) -> None:
+    def answer(_environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"{}"]
+
+    with served_here(answer, settings) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=10) as first:
+            assert _ask(first, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200")
+            ended = _served(first)
+            number = ended._fileno
+            inherited = os.dup(number)  # as a process has it that was forked and has not begun its program yet
+        try:
+            wait_until(lambda: ended.socket is None)
+            with socket.create_connection(address, timeout=10) as second:
+                wait_until(lambda: _served(second) is not None)
+                assert _served(second)._fileno == number
+                time.sleep(0.05)
+                assert _ask(second, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200")
+        finally:
+            os.close(inherited)
+
+
+def _served(connection: socket.socket) -> Any:
+    """Return the server's side of a connection of this process."""
+    channels = [one for one in gc.get_objects() if isinstance(one, Channel)]
+    return next((one for one in channels if one.addr == connection.getsockname()), None)
 
 
 def test_a_loop_without_events_uses_no_processor_time(server: RunningServer) -> None:

@@ -136,6 +136,11 @@ def test_too_many_rows_are_refused_before_anything_is_predicted(deployed: Client
     assert "10,000 rows" in problem["detail"]
 
 
+def test_a_question_with_more_than_rows_is_refused_as_it_would_be_answered_without(deployed: Client) -> None:
+    problem = _json(deployed.post(PREDICT, json={"rows": [ROW], "threshold": 0.9}), 400)
+    assert "threshold" in problem["detail"]
+
+
 def test_only_what_runs_predicts_and_the_answer_says_what_to_do(held: Client) -> None:
     def asked(status: int) -> str:
         problem = _json(held.post(PREDICT, json={"rows": [ROW]}), status)
@@ -145,7 +150,10 @@ def test_only_what_runs_predicts_and_the_answer_says_what_to_do(held: Client) ->
     assert "is not registered" in asked(404)
     assert "Its directory exists" in asked(404)
     _register(held, status="validated")
-    assert "is 'validated', and only what is deployed or a shadow predicts. Deploy it" in asked(404)
+    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "deprecated", "note": "no"}))
+    assert "lifecycle restore" in asked(404)
+    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "validated", "note": "yes"}))
+    assert "is 'validated', and only what is deployed or a shadow predicts. To ask it, deploy it" in asked(404)
     path = f"/api/models/{NAME}/versions/1.1.0/status"
     _json(held.post(path, json={"status": "shadow", "note": "because"}))
     document = _json(held.post(PREDICT, json={"rows": [ROW]}))

@@ -117,6 +117,21 @@ def test_show_prints_metrics_to_four_digits_and_weights_to_three(run: Run, root:
     )
 
 
+def test_weights_of_models_without_a_file_are_shared_among_those_that_have_one(run: Run, root: Path) -> None:
+    about = metadata(ensemble_weights={"lstm": 0.3, "xgboost": 0.2, "cnn": 0.5})
+    write_run_below(root, "20250725_000000", about)
+    shown = run("show", "20250725_000000").stdout
+    assert (
+        "Ensemble Weights:\n"
+        "  lstm: 0.300 (0.600 of the models present)\n"
+        "  xgboost: 0.200 (0.400 of the models present)\n"
+        "  cnn: 0.500 (no file)\n"
+    ) in shown
+    document = _document(run("show", "20250725_000000", "--json"))
+    assert document["ensemble_weights"] == {"lstm": 0.3, "xgboost": 0.2, "cnn": 0.5}
+    assert document["ensemble_shares"] == pytest.approx({"lstm": 0.6, "xgboost": 0.4})
+
+
 def test_bug_a_metric_that_is_missing_shows_as_not_known(run: Run, root: Path) -> None:
     about = metadata(performance_metrics={"lstm": {"accuracy": None, "win_rate": 0.5}, "gru": {}})
     write_run_below(root, "20250725_000000", about)

@@ -26,7 +26,7 @@ from mm_core.errors import (
 from mm_core.registry import Registry, lifecycle_changes
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
+from mm_core.registry.lifecycle_lookups import SHOWN, VersionFilter, parse_moment
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -421,6 +421,8 @@ def test_a_version_that_cannot_predict_is_not_deployed_unless_forced_with_a_reas
     error = raised.value
     assert (error.status, error.code) == (409, "MODEL_FILE_MISSING")
     assert any("model.txt" in problem for problem in error.problems)
+    assert len(error.problems) > 1
+    assert all(problem in error.detail for problem in error.problems[:SHOWN]), "commands print the detail alone"
     assert str(tmp_path / "models" / NAME / "v1.0.0") in error.detail
     with pytest.raises(CannotPredict):
         lifecycle.register({**FIELDS, "status": "deployed"}, ANN, update=True)
@@ -583,6 +585,14 @@ def test_a_file_that_contradicts_itself_deploys_nothing_and_says_so(lifecycle: L
     assert len(done.warnings) == 2
     assert any("active_model is 'v1.1.0', is_active is set for none" in one for one in done.warnings)
     assert any("is_active false and deployment_status 'active'" in one for one in done.warnings)
+
+
+def test_a_version_that_is_active_and_only_registered_is_not_deployed(lifecycle: Lifecycle) -> None:
+    models = [{**REGISTRY_FILE["models"][1], "deployment_status": "registered"}]
+    done = lifecycle.import_file(NAME, _file(models=models), BESIDE, ANN)
+    assert [one.status for one in done.records] == [Status.VALIDATED]
+    (warning,) = done.warnings
+    assert "is_active true and deployment_status 'registered'" in warning
 
 
 def test_what_is_registered_already_is_replaced_with_a_warning_and_keeps_its_status(

@@ -20,7 +20,7 @@ from mm_core.errors import VersionNotFound
 from mm_core.prediction import PredictionLimits, Predictor
 from mm_core.registry import Registry
 from mm_core.registry.verification import Verifier
-from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, write_version
+from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
 from tests.registry.test_lifecycle import ANN, FIELDS, NAME
 from tests.versions.conftest import write_run_below
 
@@ -405,6 +405,26 @@ def test_a_pickle_beside_a_model_is_a_warning_and_does_not_run(
     report = verifier.verify(NAME, "v1.1.0")
     assert (report.passed(), _warned(report)) == (True, ["foreign-files"])
     assert not (tmp_path / "pickle-ran").exists()
+
+
+def test_every_error_of_a_directory_is_told_beside_the_first(
+    registry: Registry, verifier: Verifier, write_version: WriteVersion
+) -> None:
+    _deployed(registry, write_version(metadata_json=metadata("v1.1.0", algorithm=None, training_examples=None)))
+    check = _by_name(verifier.verify(NAME, "v1.1.0"))[CheckName.STRUCTURE]
+    assert check.code == "CANNOT_PREDICT"
+    assert "'algorithm' is missing" in check.detail
+    assert "'training_examples' is missing" in check.detail
+
+
+@pytest.mark.parametrize(("status", "first"), [("training", "validate"), ("deprecated", "restore")])
+def test_what_cannot_be_deployed_at_once_is_told_to_be_made_validated_first(
+    registry: Registry, verifier: Verifier, write_version: WriteVersion, status: str, first: str
+) -> None:
+    registry.registrations.register("all", str(write_version()))
+    _register(registry, status=status)
+    (notice,) = verifier.verify(NAME, "v1.1.0").versions[0].warnings
+    assert f"lifecycle {first} {NAME} v1.1.0 --note …`, then deploy it" in notice.remedy
 
 
 def test_a_run_without_a_model_fails(registry: Registry, verifier: Verifier, tmp_path: Path) -> None:

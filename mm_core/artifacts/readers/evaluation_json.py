@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
 from mm_core.artifacts.readers.report import FileReport
+from mm_core.domain.runs import impossible_metrics
 from mm_core.domain.versions import ClassMetrics, Evaluation
 
 Number = TypeVar("Number", int, float)
 
 CLOSE_ENOUGH = 1e-6
-"""Accuracies are written with six digits at least."""
+"""Accuracies are written with six digits, or rounded to `FEWEST_DIGITS`."""
+
+FEWEST_DIGITS = 4
 
 _REMEDY = "Evaluate the version again on the test data."
 _ACCURACY, _EXAMPLES = ("accuracy", "test_accuracy"), ("test_examples", "test_samples")
@@ -43,12 +46,21 @@ def read_evaluation(data: bytes, report: FileReport) -> Evaluation:
         },
     )
     _report_doubts(evaluation, report)
+    report_impossible(
+        {**{name: finite_or_none(value) for name, value in metrics.items()}, "accuracy": evaluation.accuracy}, report
+    )
     return evaluation
+
+
+def report_impossible(metrics: Mapping[str, float | None], report: FileReport) -> None:
+    """Report ``implausible-metrics`` for each metric that no honest evaluation has."""
+    for metric, value, reason in impossible_metrics(metrics):
+        report.warn("implausible-metrics", f"{metric} is {value:.6g}: {reason}.", _REMEDY)
 
 
 def _report_doubts(evaluation: Evaluation, report: FileReport) -> None:
     accuracy, of_matrix = evaluation.accuracy, evaluation.accuracy_of_matrix
-    if accuracy is not None and of_matrix is not None and not math.isclose(accuracy, of_matrix, abs_tol=CLOSE_ENOUGH):
+    if accuracy is not None and of_matrix is not None and not _agree(accuracy, of_matrix):
         report.warn(
             "implausible-metrics",
             f"The accuracy is {accuracy:.6f}, the confusion matrix says {of_matrix:.6f}.",
@@ -68,6 +80,10 @@ def _report_doubts(evaluation: Evaluation, report: FileReport) -> None:
     columns = [sum(column) for column in zip(*evaluation.confusion_matrix, strict=True)]
     if len(columns) > 1 and sum(count > 0 for count in columns) == 1:
         report.warn("constant-predictions", "All predictions fall into one class.", "Look at the training's labels.")
+
+
+def _agree(accuracy: float, of_matrix: float) -> bool:
+    return math.isclose(accuracy, of_matrix, abs_tol=CLOSE_ENOUGH) or accuracy == round(of_matrix, FEWEST_DIGITS)
 
 
 def _majority(document: Mapping[str, Any], matrix: tuple[tuple[int, ...], ...]) -> float | None:

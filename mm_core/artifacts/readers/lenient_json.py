@@ -21,7 +21,8 @@ REMEDY = "Write the file again with json.dump(…, allow_nan=False)."
 def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
     """Return the JSON object in ``data``; NaN and infinity become None and are a finding.
 
-    Raises `UnreadableArtifact` for anything else than one JSON object.
+    Raises `UnreadableArtifact` for anything else than one JSON object, and where an object gives one name two values:
+    parsers take the last of them, and nobody knows which one is meant.
     """
     text = decode_text(data)
     try:
@@ -37,14 +38,32 @@ def read_object(data: bytes, report: FileReport) -> dict[str, Any]:
                     f"The file has {len(tokens)} values such as {tokens[0]}, which JSON does not know.",
                     "Write null or a finite number: other readers refuse the whole file.",
                 )
+        twice = _name_of_two_values(text)
     except (ValueError, RecursionError) as error:
         line = error.lineno if isinstance(error, json.JSONDecodeError) else None
         raise UnreadableArtifact("bad-json", f"The file is no JSON ({str(error)[:120]}).", REMEDY, line) from error
+    if twice is not None:
+        raise UnreadableArtifact(
+            "bad-json", f"'{twice[:60]}' stands twice in one object, with different values.", "Write it once."
+        )
     if not isinstance(value, dict):
         raise UnreadableArtifact("bad-json", f"The file holds a {type(value).__name__}, not an object.", REMEDY)
     if _is_too_deep(value):
         raise UnreadableArtifact("bad-json", f"The file has more than {MOST_LEVELS} levels.", "Write it flatter.")
     return value
+
+
+def _name_of_two_values(text: str) -> str | None:
+    found: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        told = dict(pairs)
+        if len(told) < len(pairs):
+            found.extend(name for name, value in pairs if value != told[name])
+        return told
+
+    json.loads(text, object_pairs_hook=members, parse_constant=str)
+    return found[0] if found else None
 
 
 def _is_too_deep(value: Any) -> bool:

@@ -48,6 +48,7 @@ def read_model_registry(data: bytes, report: FileReport) -> RegistryFile:
         raise UnreadableArtifact("bad-registry", "The file has no list of models.", REMEDY)
     entries: dict[str, RegistryEntry] = {}
     flagged: dict[str, bool] = {}
+    doubtful: set[str] = set()
     for number, entry in enumerate(models, 1):
         version = _version(entry.get("model_version")) if isinstance(entry, dict) else None
         if version is None:
@@ -58,6 +59,7 @@ def read_model_registry(data: bytes, report: FileReport) -> RegistryFile:
         entries[version] = _entry(version, entry)
         is_active, says_active = entry.get("is_active") is True, entry.get("deployment_status") == "active"
         if is_active is not says_active:
+            doubtful.add(version)
             report.warn(
                 "registry-inconsistent",
                 f"{version} has is_active {str(is_active).lower()} and deployment_status "
@@ -65,7 +67,8 @@ def read_model_registry(data: bytes, report: FileReport) -> RegistryFile:
                 "Deploy the version that is in use.",
             )
         flagged[version] = is_active
-    return RegistryFile(tuple(entries.values()), _agreed(document.get("active_model"), flagged, report))
+    active = _agreed(document.get("active_model"), flagged, report)
+    return RegistryFile(tuple(entries.values()), active if active not in doubtful else None)
 
 
 def _agreed(told: Any, flagged: Mapping[str, bool], report: FileReport) -> str | None:

@@ -54,10 +54,10 @@ def _any_form(document: Mapping[str, Any], report: FileReport, metadata_names: S
 
 
 def _from_lists(document: Mapping[str, Any], report: FileReport, metadata_names: Sequence[str]) -> Normalizer | None:
-    means, stds = _first_list(document, _MEANS), _first_list(document, _STDS)
+    means, stds = _only_list(document, _MEANS), _only_list(document, _STDS)
     if means is None or stds is None:
         return None
-    names = _first_list(document, _NAMES)
+    names = _only_list(document, _NAMES)
     if names is None:
         if not metadata_names:
             _refuse("normalizer-length", "The file has lists without names, and the metadata has no feature names.")
@@ -69,7 +69,7 @@ def _from_lists(document: Mapping[str, Any], report: FileReport, metadata_names:
         names = list(metadata_names)
     else:
         _report_form(report, "lists")
-    fills = _first_list(document, ("fill_values",))
+    fills = _only_list(document, ("fill_values",))
     if not len(names) == len(means) == len(stds) == (len(names) if fills is None else len(fills)):
         _refuse(
             "normalizer-length",
@@ -114,8 +114,13 @@ def _normalizer(
     return Normalizer(tuple(names), tuple(means), tuple(stds), None if fills is None else tuple(fills))
 
 
-def _first_list(document: Mapping[str, Any], names: Sequence[str]) -> list[Any] | None:
-    return next((document[name] for name in names if isinstance(document.get(name), list)), None)
+def _only_list(document: Mapping[str, Any], names: Sequence[str]) -> list[Any] | None:
+    """Return the list that stands under one of some names; refuse two that differ, as nobody knows which is meant."""
+    found = [name for name in names if isinstance(document.get(name), list)]
+    for other in found[1:]:
+        if document[other] != document[found[0]]:
+            _refuse("normalizer-invalid", f"The file has '{found[0]}' and '{other}', which differ.")
+    return document[found[0]] if found else None
 
 
 def _name(value: object) -> str:

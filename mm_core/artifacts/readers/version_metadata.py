@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+from mm_core.artifacts.readers.evaluation_json import report_impossible
 from mm_core.artifacts.readers.lenient_json import finite_or_none, read_object, whole_or_none
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.findings import Severity
@@ -15,6 +17,29 @@ Convert = Callable[[Any], Any]
 
 MOST_DIGITS = 6
 """Of a class's number: LightGBM has thousands of classes at most."""
+
+WITHOUT_CLASSES = frozenset(
+    [
+        "regression",
+        "regression_l1",
+        "regression_l2",
+        "l1",
+        "l2",
+        "mae",
+        "mse",
+        "rmse",
+        "huber",
+        "fair",
+        "poisson",
+        "quantile",
+        "mape",
+        "gamma",
+        "tweedie",
+        "lambdarank",
+        "rank_xendcg",
+    ]
+)
+"""Objectives of LightGBM that have neither classes nor an accuracy."""
 
 
 def _text(value: Any) -> str | None:
@@ -50,13 +75,17 @@ def _object(value: Any) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A canonical field: where the guide has it, where other files do, and whether the guide demands it."""
+    """A canonical field: where the guide has it, where other files do, and whether the guide demands it.
+
+    ``of_classes`` tells that only models have it that tell classes apart.
+    """
 
     name: str
     place: str
     aliases: tuple[str, ...]
     convert: Convert
     required: bool = True
+    of_classes: bool = False
 
 
 FIELDS: tuple[_Field, ...] = (
@@ -64,8 +93,8 @@ FIELDS: tuple[_Field, ...] = (
     _Field("model_type", "model_type", (), _text),
     _Field("algorithm", "algorithm", (), _text),
     _Field("objective", "objective", ("hyperparameters.objective",), _text),
-    _Field("num_classes", "num_classes", (), whole_or_none),
-    _Field("classes", "classes", ("class_labels", "label_mapping"), _texts),
+    _Field("num_classes", "num_classes", (), whole_or_none, of_classes=True),
+    _Field("classes", "classes", ("class_labels", "label_mapping"), _texts, of_classes=True),
     _Field("training_date", "training_date", ("trained_at", "trainedAt"), _text),
     _Field("training_examples", "training_examples", ("num_train_examples",), whole_or_none),
     _Field("validation_examples", "validation_examples", ("num_val_examples",), whole_or_none),
@@ -75,6 +104,7 @@ FIELDS: tuple[_Field, ...] = (
         "performance.validation_accuracy",
         ("metrics.accuracy", "validation_metrics.accuracy", "validationMetrics.accuracy", "val_metrics.accuracy"),
         finite_or_none,
+        of_classes=True,
     ),
     _Field("best_iteration", "performance.best_iteration", ("best_iteration",), whole_or_none),
     _Field("total_iterations", "performance.total_iterations", ("total_iterations",), whole_or_none),
@@ -113,33 +143,55 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
         else:
             missing.append(field)
     _check_classes(document, report)
+    _check_features(document, report)
     values.setdefault("num_classes", len(values.get("classes", ())) or None)
     values.setdefault("num_features", len(values.get("feature_names", ())) or None)
+    has_classes = values.get("objective", "").split(" ")[0] not in WITHOUT_CLASSES
     for field in missing:
-        if field.required and values.get(field.name) is None:
+        if field.required and values.get(field.name) is None and (has_classes or not field.of_classes):
             report.add(
                 Severity.ERROR,
                 "metadata-field-missing",
                 f"'{field.place}' is missing, or is no value of its kind.",
                 _REMEDY,
             )
+    report_impossible({"accuracy": values.get("validation_accuracy")}, report)
     extra = {name: value for name, value in document.items() if not _is_taken(name, value, taken)}
     return VersionMetadata(**values, extra=extra)
 
 
 def _check_classes(document: Mapping[str, Any], report: FileReport) -> None:
     """Report lists of classes that give a label two names: which one it has decides what is bought or sold."""
-    field = next(field for field in FIELDS if field.name == "classes")
-    lists = {place: _texts(_at(document, place)) for place in (field.place, *field.aliases)}
-    named = {place: names for place, names in lists.items() if names and names != tuple(map(str, range(len(names))))}
+    named = {
+        place: names
+        for place, names in _lists_of("classes", document).items()
+        if names != tuple(map(str, range(len(names))))
+    }
     if len(set(named.values())) > 1:
-        told = ", ".join(f"'{place}' has {' '.join(names)[:60]}" for place, names in named.items())
-        report.add(
-            Severity.ERROR,
-            "classes-mismatch",
-            f"The file names its classes in several ways: {told}.",
-            "Write them once, in the order of the labels that the model was trained on.",
-        )
+        _report_lists("classes-mismatch", "classes", named, "labels", report)
+
+
+def _check_features(document: Mapping[str, Any], report: FileReport) -> None:
+    """Report features in two orders: which one counts decides which column is which."""
+    lists = _lists_of("feature_names", document)
+    if any(names != other and len(names) == len(other) for names, other in combinations(lists.values(), 2)):
+        _report_lists("features-mismatch", "features", lists, "columns", report)
+
+
+def _lists_of(name: str, document: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    field = next(field for field in FIELDS if field.name == name)
+    lists = {place: _texts(_at(document, place)) for place in (field.place, *field.aliases)}
+    return {place: names for place, names in lists.items() if names}
+
+
+def _report_lists(code: str, what: str, lists: Mapping[str, tuple[str, ...]], of_what: str, report: FileReport) -> None:
+    told = ", ".join(f"'{place}' has {' '.join(names)[:60]}" for place, names in lists.items())
+    report.add(
+        Severity.ERROR,
+        code,
+        f"The file names its {what} in several ways: {told}.",
+        f"Write them once, in the order of the {of_what} that the model was trained on.",
+    )
 
 
 def _is_taken(name: str, value: Any, taken: Set[str]) -> bool:

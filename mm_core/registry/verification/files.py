@@ -65,7 +65,8 @@ def check_structure(subject: Subject) -> Check:
     normalizer = next((one for one in errors if one.code in NORMALIZER_CODES), None)
     first = normalizer or errors[0]
     code = "CANNOT_PREDICT" if normalizer is None else "NORMALIZER_INVALID"
-    return fail(name, code, f"{first.place}: {first.detail}", first.remedy, sentences, warnings)
+    told = [f"{one.place}: {one.detail}" for one in (first, *(one for one in errors if one is not first))]
+    return fail(name, code, some(told, " "), first.remedy, sentences, warnings)
 
 
 def check_permissions(subject: Subject) -> Check:

@@ -9,6 +9,7 @@ from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
 from mm_core.domain.versions import ALL_FIVE, VersionLayout
+from mm_core.registry.deploy_checks import way_to_deploy
 from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import (
     SHARED,
@@ -52,7 +53,7 @@ def check_registration(subject: Subject) -> Check:
         "MODEL_NOT_FOUND",
         f"Model not found: {record.title} is '{record.status}', and no other version of {record.model_name} is "
         "deployed: bots that ask for what is deployed find none.",
-        f"Deploy it: python -m mm_core lifecycle deploy {quoted(record.model_name, record.model_version)} --note …",
+        f"To have it found, {way_to_deploy(record)}.",
     )
     return Check(name, Outcome.PASSED, stands, warnings=(notice,))
 

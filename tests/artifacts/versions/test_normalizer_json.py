@@ -79,12 +79,43 @@ def test_a_feature_without_spread_gives_zero_and_a_tiny_one_is_not_divided_by() 
         ({"mean": [1.0, "x"], "std": [1.0, 2.0], "features": ["a", "b"]}, "normalizer-invalid", "for feature 'b'"),
         ({"mean": [1.0, 2.0], "std": [1.0, 2.0], "features": ["a", 5]}, "normalizer-invalid", "no name"),
         ([1, 2], "bad-json", "not an object"),
+        (
+            {"mean": [1.0, 2.0], "means": [1.0, 3.0], "std": [1.0, 2.0], "features": list(NAMES)},
+            "normalizer-invalid",
+            "'mean' and 'means', which differ",
+        ),
+        (
+            {"mean": [1.0, 2.0], "std": [1.0, 2.0], "features": ["a", "b"], "feature_names": ["b", "a"]},
+            "normalizer-invalid",
+            "'feature_names' and 'features', which differ",
+        ),
     ],
 )
 def test_what_gives_no_pair_of_finite_numbers_is_refused(document: Any, code: str, sentence: str) -> None:
     with pytest.raises(UnreadableArtifact, match=sentence) as caught:
         _read(document)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"momentum": {"mean": 0, "std": 1}, "momentum": {"mean": 9, "std": 9}}', "momentum"),
+        ('{"momentum": {"mean": 0, "std": 1, "mean": 7}}', "mean"),
+        ('{"mean": [0], "std": [1], "features": ["a"], "mean": [NaN]}', "mean"),
+    ],
+)
+def test_what_a_file_says_in_two_ways_is_refused_and_not_what_it_says_last(text: str, name: str) -> None:
+    with pytest.raises(UnreadableArtifact, match=f"'{name}' stands twice in one object") as caught:
+        read_normalizer(text.encode(), FileReport("normalizer.json"), NAMES)
+    assert caught.value.code == "bad-json"
+
+
+def test_what_a_file_says_twice_in_one_way_is_read() -> None:
+    report = FileReport("normalizer.json")
+    text = '{"momentum": {"mean": 0.5, "std": 1}, "momentum": {"mean": 0.5, "std": 1}}'
+    assert read_normalizer(text.encode(), report, NAMES) == Normalizer(("momentum",), (0.5,), (1.0,))
+    assert list(report.findings()) == []
 
 
 def test_lists_without_names_need_those_of_the_metadata() -> None:

@@ -120,6 +120,33 @@ def test_each_deviation_is_the_finding_of_the_table(
     assert finding.file.startswith("sentiment-fusion/v1.1.0/")
 
 
+def test_importances_of_the_metadata_are_held_against_the_booster_beside_those_of_the_table(
+    write_version: WriteVersion,
+) -> None:
+    about = metadata("v1.1.0", top_features=[{"feature": FEATURES[0], "importance": 999_999}])
+    (finding,) = _read(write_version(metadata_json=about)).findings
+    assert (finding.code, finding.file) == ("importance-mismatch", "sentiment-fusion/v1.1.0/metadata.json")
+
+
+def test_a_booster_of_classes_that_the_metadata_calls_a_regression_cannot_predict(write_version: WriteVersion) -> None:
+    about = metadata("v1.1.0", objective="regression", classes=None, num_classes=None)
+    version = _read(write_version(metadata_json=about))
+    assert _codes(version) == ["classes-mismatch"]
+    assert not version.can_predict
+
+
+def test_a_regression_predicts_without_classes(write_version: WriteVersion) -> None:
+    rows = np.random.default_rng(3).normal(size=(200, len(FEATURES)))
+    data = lightgbm.Dataset(rows, rows[:, 0], feature_name=list(FEATURES))
+    booster = lightgbm.train({"objective": "regression", "verbose": -1, "num_threads": 1}, data, 3)
+    about = metadata("v1.1.0", objective="regression", classes=None, num_classes=None)
+    performance = {"best_iteration": 3, "total_iterations": 3}
+    files = {"model_txt": booster.model_to_string(), "feature_importance_csv": None, "test_evaluation_json": None}
+    version = _read(write_version(metadata_json={**about, "performance": performance}, **files))
+    assert [code for code in _codes(version) if code != "size"] == []
+    assert version.can_predict
+
+
 def test_a_booster_of_one_leaf_predicts_the_same_for_all(write_version: WriteVersion) -> None:
     data = lightgbm.Dataset(np.zeros((50, 4)), np.ones(50), feature_name=list(FEATURES))
     flat = lightgbm.train({"objective": "regression", "verbose": -1, "num_threads": 1}, data, 3)

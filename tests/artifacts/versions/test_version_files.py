@@ -81,6 +81,37 @@ def test_classes_that_stand_in_two_orders_keep_a_version_from_predicting(
     assert [code for code, _ in findings] == (["classes-mismatch"] if is_doubtful else [])
 
 
+@pytest.mark.parametrize(
+    ("lists", "is_doubtful"),
+    [
+        ({"feature_names": ["a", "b"], "features": ["b", "a"]}, True),
+        ({"feature_names": ["a", "b"], "feature_cols": ["a", "b"]}, False),
+        ({"feature_names": ["a", "b"], "features": ["sentiment", "price", "volume"]}, False),
+    ],
+)
+def test_features_that_stand_in_two_orders_keep_a_version_from_predicting(
+    lists: dict[str, Any], is_doubtful: bool
+) -> None:
+    _, findings = _metadata({**GUIDE, **lists})
+    assert [code for code, _ in findings] == (["features-mismatch"] if is_doubtful else [])
+
+
+@pytest.mark.parametrize("objective", ["regression", "quantile alpha:0.9", "huber", "lambdarank"])
+def test_a_regression_or_a_ranking_lacks_neither_classes_nor_an_accuracy(objective: str) -> None:
+    rest = {name: value for name, value in GUIDE.items() if name not in {"classes", "num_classes"}}
+    performance = {"best_iteration": 3, "total_iterations": 4}
+    _, findings = _metadata({**rest, "objective": objective, "performance": performance})
+    assert findings == []
+    _, findings = _metadata({**rest, "objective": "binary", "performance": performance})
+    assert [code for code, _ in findings] == ["metadata-field-missing"] * 3
+
+
+@pytest.mark.parametrize("accuracy", [53.8, -0.1])
+def test_an_accuracy_that_is_no_share_is_a_finding(accuracy: float) -> None:
+    _, findings = _metadata({**GUIDE, "performance": {**GUIDE["performance"], "validation_accuracy": accuracy}})
+    assert [code for code, _ in findings] == ["implausible-metrics"]
+
+
 @pytest.mark.parametrize("alias", ["metrics", "validation_metrics", "validationMetrics", "val_metrics"])
 def test_the_accuracy_has_many_names(alias: str) -> None:
     performance = {"best_iteration": 3, "total_iterations": 4}
@@ -173,6 +204,10 @@ def test_the_other_forms_give_accuracy_and_count(document: dict[str, Any]) -> No
     ("document", "code"),
     [
         ({"accuracy": 0.66, "confusion_matrix": MATRIX}, "implausible-metrics"),
+        ({"accuracy": 53.8}, "implausible-metrics"),
+        ({"test_accuracy": -0.1}, "implausible-metrics"),
+        ({"accuracy": 0.66, "max_drawdown": 6250000}, "implausible-metrics"),
+        ({"metrics": {"accuracy": 0.66, "sharpe_ratio": 82.96}}, "implausible-metrics"),
         ({"accuracy": 0.4, "confusion_matrix": [[0, 40], [20, 40]]}, "test-not-above-majority"),
         ({"accuracy": 0.4, "baseline_majority": 0.45}, "test-not-above-majority"),
         ({"accuracy": 0.6, "confusion_matrix": [[0, 40], [0, 60]]}, "constant-predictions"),
@@ -180,6 +215,12 @@ def test_the_other_forms_give_accuracy_and_count(document: dict[str, Any]) -> No
 )
 def test_doubtful_metrics_are_findings(document: dict[str, Any], code: str) -> None:
     assert code in _evaluation(document)[1]
+
+
+@pytest.mark.parametrize("accuracy", [2 / 3, 0.666667, 0.6667])
+def test_an_accuracy_that_was_rounded_to_four_digits_or_more_agrees_with_its_matrix(accuracy: float) -> None:
+    assert _evaluation({"accuracy": accuracy, "confusion_matrix": [[20, 10], [10, 20]]})[1] == []
+    assert _evaluation({"accuracy": accuracy + 1e-4, "confusion_matrix": [[20, 10], [10, 20]]})[1] != []
 
 
 @pytest.mark.parametrize(
