@@ -18,14 +18,14 @@ from mm_core.artifacts.version_files import VersionFilesReader, VersionReading, 
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat
-from mm_core.domain.runs import RunMetadata, model_of
+from mm_core.domain.runs import PICKLE, XGBOOST_JSON, RunMetadata, model_of
 from mm_core.domain.versions import BoosterText, ModelContent, Normalizer
 from mm_core.errors import UnreadableArtifact
 
 SNIFFED_BYTES = 64 << 10
 """Of a model's file that is not called after XGBoost: whether it is mentioned there."""
 
-TELLING: Mapping[str, bytes] = {"pickle": b"xgboost", "xgb-json": b'"learner"'}
+TELLING: Mapping[str, bytes] = {PICKLE: b"xgboost", XGBOOST_JSON: b'"learner"'}
 """What the files of XGBoost's models begin with, by format; no other ones are read."""
 
 UNSAFE = "unsafe-pickle"
@@ -84,7 +84,7 @@ class RunReader(VersionFilesReader):
             named = model_of(file.path.rpartition("/")[2]) if file.role is FileRole.RUN_MODEL else None
             if named is None or named[1] not in TELLING or not file.size_bytes:
                 continue
-            if named[0] not in chosen or named[1] == "xgb-json":
+            if named[0] not in chosen or named[1] == XGBOOST_JSON:
                 chosen[named[0]] = (file, named[1])
         found = {name: self._model(name, file, form) for name, (file, form) in chosen.items()}
         return {name: model for name, model in found.items() if model is not None}
@@ -95,7 +95,7 @@ class RunReader(VersionFilesReader):
         try:
             if not is_named and not self._mentions(file, TELLING[form]):
                 return None
-            text = model_json_of(self.bytes_of(file), is_pickle=form == "pickle")
+            text = model_json_of(self.bytes_of(file), is_pickle=form == PICKLE)
             read_booster(text, report)
             booster = booster_facts(text)
         except UnreadableArtifact as error:

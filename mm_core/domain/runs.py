@@ -17,15 +17,18 @@ SCALERS = "scalers.pkl"
 LATEST = "latest"
 """The name of the link to the newest run, and the word for it in commands."""
 
+PICKLE, XGBOOST_JSON = "pickle", "xgb-json"
+"""The formats in which a model of XGBoost may be."""
+
 MODEL_FORMATS: dict[str, str] = {
     "h5": "keras-h5",
     "keras": "keras",
-    "pkl": "pickle",
+    "pkl": PICKLE,
     "joblib": "joblib",
     "pt": "torch-pt",
     "pth": "torch-pt",
     "onnx": "onnx",
-    "json": "xgb-json",
+    "json": XGBOOST_JSON,
     "txt": "lgb-txt",
 }
 """What the ending of ``{name}_model.{ending}`` stands for."""
