@@ -25,6 +25,7 @@ HORIZON = 5
 RUNS = 4
 TRAINING_MONTHS, VALIDATION_MONTHS = 18, 6
 FACTORS = 20
+CLASSES = ("DOWN", "UP")
 THRESHOLD = 0.5
 LARGEST_WEIGHT = 0.4
 PERIODS_A_YEAR = 252 / HORIZON
@@ -85,12 +86,12 @@ def _train(learned: pd.DataFrame, checked: pd.DataFrame, run: versions.Publicati
         learned.drop(columns=["return", "known_at"]), learned["return"], Split(0, len(learned), 0, len(learned))
     )
     names = list(ranked.index[:FACTORS])
-    scaler = StandardScaler().fit(learned[names].to_numpy())
-    rows, later = (scaler.transform(part[names].to_numpy()) for part in (learned, checked))
+    scaler = StandardScaler().fit(learned[names])  # with names: they say which column is which factor
+    rows, later = (pd.DataFrame(scaler.transform(part[names]), columns=names) for part in (learned, checked))
     label = (learned["return"] > 0).to_numpy().astype(int)
     forest = RandomForestClassifier(**CONFIGS["random_forest"]).fit(rows, label)
     boosted = xgboost.XGBClassifier(**CONFIGS["xgboost"]).fit(rows, label)
-    light = lightgbm.train(CONFIGS["lightgbm"], lightgbm.Dataset(rows, label, feature_name=names))
+    light = lightgbm.train(CONFIGS["lightgbm"], lightgbm.Dataset(rows, label))
     (run.path / "scalers.pkl").write_bytes(pickle.dumps(scaler, protocol=5))
     (run.path / "random_forest_model.pkl").write_bytes(pickle.dumps(forest, protocol=5))
     (run.path / "xgboost_model.pkl").write_bytes(pickle.dumps(boosted, protocol=5))
@@ -120,6 +121,7 @@ def _train(learned: pd.DataFrame, checked: pd.DataFrame, run: versions.Publicati
         symbol=SYMBOL,
         horizon_bars=HORIZON,
         feature_names=names,
+        classes=CLASSES,
         training_window=[str(learned.index[0].date()), str(learned.index[-1].date())],
         validation_window=[str(checked.index[0].date()), str(checked.index[-1].date())],
     )

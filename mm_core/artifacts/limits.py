@@ -15,6 +15,17 @@ VERSION_RULES = 3
 """The same for the files of versions."""
 
 
+_MODELS = frozenset(
+    {
+        FileRole.MODEL_JSON,
+        FileRole.MODEL_PICKLE,
+        FileRole.MODEL_ONNX,
+        FileRole.BOOSTER_TEXT,
+        FileRole.RUN_MODEL,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
     """Sizes in bytes, times in seconds; beyond them a file becomes a finding."""
@@ -28,6 +39,4 @@ class ReadingLimits:
 
     def bytes_for(self, role: FileRole) -> int:
         """Return the size up to which a file of ``role`` is read."""
-        if role in {FileRole.MODEL_JSON, FileRole.MODEL_PICKLE, FileRole.MODEL_ONNX, FileRole.BOOSTER_TEXT}:
-            return self.model_bytes
-        return self.file_bytes
+        return self.model_bytes if role in _MODELS else self.file_bytes

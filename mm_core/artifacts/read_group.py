@@ -99,9 +99,7 @@ class _GroupReader:
         return None, None
 
     def _booster(self, data: bytes, report: FileReport) -> tuple[ModelSummary, bytes]:
-        is_pickle = report.file == self._path(FileRole.MODEL_PICKLE)
-        model_json = read_model_json(data) if is_pickle else data
-        model_json = model_json.removeprefix(b"\xef\xbb\xbf")
+        model_json = model_json_of(data, is_pickle=report.file == self._path(FileRole.MODEL_PICKLE))
         return read_booster(model_json, report), model_json
 
     def _use(self, role: FileRole, reader: Callable[[bytes, FileReport], Value]) -> Value | None:
@@ -186,6 +184,11 @@ class _GroupReader:
     def _path(self, role: FileRole) -> str | None:
         file = self.by_role.get(role)
         return file.path if file is not None else None
+
+
+def model_json_of(data: bytes, *, is_pickle: bool) -> bytes:
+    """Return the JSON text of the booster in a file, not yet checked; raise `UnreadableArtifact` for no booster."""
+    return (read_model_json(data) if is_pickle else data).removeprefix(b"\xef\xbb\xbf")
 
 
 def is_torn(findings: Iterable[Finding]) -> bool:

@@ -9,19 +9,19 @@ from mm_core import strict_json
 from mm_core.artifacts.layouts import GroupFiles, Listed
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.read_group import GroupReading, read_group
-from mm_core.artifacts.read_version import read_version, version_of
+from mm_core.artifacts.read_version import read_version
 from mm_core.artifacts.readers.lightgbm_txt import Progress
+from mm_core.artifacts.version_files import VersionReading, version_of
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, TrainingInfo
 from mm_core.domain.moments import utc_now
-from mm_core.domain.versions import Version
 from mm_core.spelling import visible
 
 LOST_READER = "reader-ended"
 """The finding that says nothing about the content: what has it is read again at every scan."""
 
-Reading = GroupReading | Version
+Reading = GroupReading | VersionReading
 
 
 def read_or_lose(root: Path, files: Listed, limits: ReadingLimits, progress: Progress | None = None) -> Reading:
@@ -58,7 +58,7 @@ def lost(files: Listed, detail: str, remedy: str) -> Reading:
     """Return a group or a version that has nothing but the finding of why it could not be read."""
     finding = Finding(Severity.ERROR, LOST_READER, files.files[0].path, detail, remedy)
     if not isinstance(files, GroupFiles):
-        return version_of(files, (finding,))
+        return VersionReading(version_of(files, (finding,)))
     symbol, _, return_name = files.group_key.partition("_")
     group = Group(
         group_key=files.group_key,

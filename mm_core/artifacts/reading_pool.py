@@ -20,6 +20,7 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_group import GroupReading
 from mm_core.artifacts.reading_defects import Reading, lost, read_or_lose
 from mm_core.artifacts.reading_worker import Answer, Assignment, Request
+from mm_core.artifacts.version_files import VersionReading
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.errors import ReaderNotStarted
 
@@ -35,8 +36,8 @@ A child takes 110 ms to start; a sound model of this size takes some 50 ms to ch
 LOOK_SECONDS = 0.5
 """Who waits for a reading looks this often whether anybody is left to make it."""
 
-UNREAD_ROLES = frozenset({FileRole.RUN_MODEL, FileRole.OTHER})
-"""Files that are listed and not read, however large they are."""
+BOOSTER_ENDINGS = (".pkl", ".json")
+"""Of the models of a run, which are read; the others are listed, however large they are."""
 
 ENDED = "Reading this took too long, or ended the process that read it."
 ENDED_REMEDY = "Check the sizes of the files and save them again."
@@ -74,7 +75,9 @@ def read_listed(root: Path, listed: Sequence[Listed], limits: ReadingLimits) -> 
 
 
 def _is_read_apart(file: ModelFile) -> bool:
-    return file.size_bytes > LARGEST_READ_HERE and file.role not in UNREAD_ROLES
+    if file.role is FileRole.RUN_MODEL and not file.path.endswith(BOOSTER_ENDINGS):
+        return False
+    return file.size_bytes > LARGEST_READ_HERE and file.role is not FileRole.OTHER
 
 
 def booster_bytes(files: Listed) -> int:
@@ -189,7 +192,9 @@ class _Worker:
                 tell(ReadSoFar(files.key, answer.read_bytes))
         except (strict_json.NotJson, OSError, EOFError):
             return None
-        return answer.version if answer.group is None else GroupReading(answer.group, model_json, onnx)
+        if answer.group is not None:
+            return GroupReading(answer.group, model_json, onnx)
+        return VersionReading(answer.version, model_json) if answer.version is not None else None
 
     def close(self) -> None:
         """End the child and wait for it."""

@@ -45,8 +45,8 @@ class Request:
 class Answer:
     """What was read, or ``read_bytes`` alone while a version is still being read.
 
-    Of a group, ``model_json_bytes`` and ``onnx_bytes`` say how many raw bytes of model JSON and of ONNX follow the
-    line; None: there are none.
+    ``model_json_bytes`` and ``onnx_bytes`` say how many raw bytes of model JSON and of ONNX follow the line; None:
+    there are none.
     """
 
     group: Group | None = None
@@ -71,15 +71,14 @@ def main() -> None:
 
 
 def _answer(reading: Reading) -> None:
-    if not isinstance(reading, GroupReading):
-        _say(Answer(version=reading))
-        return
-    model_json, onnx = reading.model_json, reading.onnx
-    _say(
-        Answer(reading.group, None if model_json is None else len(model_json), None if onnx is None else len(onnx)),
-        model_json or b"",
-        onnx or b"",
-    )
+    model_json = reading.model_json
+    size = None if model_json is None else len(model_json)
+    if isinstance(reading, GroupReading):
+        onnx = reading.onnx
+        answer = Answer(reading.group, size, None if onnx is None else len(onnx))
+        _say(answer, model_json or b"", onnx or b"")
+    else:
+        _say(Answer(version=reading.version, model_json_bytes=size), model_json or b"")
 
 
 def _say(answer: Answer, *raw: bytes) -> None:

@@ -11,11 +11,12 @@ from mm_core.artifacts.layouts import Listed, VersionFiles, version_key
 from mm_core.artifacts.limits import MEBIBYTE, ReadingLimits
 from mm_core.artifacts.listing import Known, Listing, is_read_by_todays_rules, known_by_key, list_groups
 from mm_core.artifacts.read_group import GroupReading, is_torn
-from mm_core.artifacts.read_version import as_torn, identity_of, with_other_files
+from mm_core.artifacts.read_version import with_other_files
 from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.reading_pool import ReadSoFar, booster_bytes, read_listed
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, open_stable
 from mm_core.artifacts.tree import UNREADABLE
+from mm_core.artifacts.version_files import VersionReading, as_torn, identity_of
 from mm_core.domain.files import FileRole
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
@@ -46,10 +47,11 @@ def scan_root(
     same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
     read, and when they cannot be read just now; by whatever rules, when they cannot be listed just now.
 
-    ``keep(bytes, suffix)`` is given the JSON text (``.json``) and ONNX content (``.onnx``) of each group that was read,
-    and ``keep_file(file, sha256, ".txt")`` the model of each version, before the scan is returned; it says whether the
-    file has that digest. ``progress(done, total)`` counts what is read: one for a group or a version, and one more for
-    each further MiB of a version's model. Raises `InvalidRoot` when the root itself cannot be listed.
+    ``keep(bytes, suffix)`` is given the JSON text (``.json``) of each group and run that was read and the ONNX content
+    (``.onnx``) of each group, ``keep_file(file, sha256, ".txt")`` the model of each version, before the scan is
+    returned; it says whether the file has that digest. ``progress(done, total)`` counts what is read: one for a group
+    or a version, and one more for each further MiB of a version's model. Raises `InvalidRoot` when the root itself
+    cannot be listed.
     """
     limits = limits or ReadingLimits()
     listing = listing or list_groups(root, limits)
@@ -78,10 +80,10 @@ def scan_root(
             found[key] = _in_service(group_before, with_shared_values(reading.group, shared))
             counted.has_read(key)
         else:
-            key = version_key(reading.path)
+            key = version_key(reading.version.path)
             version_before = before.get(key)
             assert not isinstance(version_before, Group)
-            version = _with_kept_model(root, reading, limits, keep_file)
+            version = _with_kept_model(root, reading, limits, keep, keep_file)
             found[key] = _in_service(version_before, version_with_shared_values(version, shared))
             counted.has_read(key)
     groups = {known.group_key: known for known in found.values() if isinstance(known, Group)}
@@ -142,8 +144,15 @@ def _keep_bytes(reading: GroupReading, keep: Keep | None) -> None:
             keep(reading.onnx, ".onnx")
 
 
-def _with_kept_model(root: Path, version: Version, limits: ReadingLimits, keep_file: KeepFile | None) -> Version:
+def _with_kept_model(
+    root: Path, reading: VersionReading, limits: ReadingLimits, keep: Keep | None, keep_file: KeepFile | None
+) -> Version:
     """Keep the bytes of a version's model; a version is torn where they are others than those that were read."""
+    version = reading.version
+    if reading.model_json is not None:
+        if keep is not None:
+            keep(reading.model_json, ".json")
+        return version
     if keep_file is None or version.model is None:
         return version
     file = next(file for file in version.files if file.role is FileRole.BOOSTER_TEXT)

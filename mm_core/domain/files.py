@@ -9,7 +9,8 @@ from enum import StrEnum
 class FileRole(StrEnum):
     """What a file of a group or of a version is for; the value is its name in HTTP answers.
 
-    ``RUN_MODEL`` is each model of a training run, whatever its format; ``OTHER`` belongs to a version and is not read.
+    ``RUN_MODEL`` is each model of a training run, whatever its format, ``SCALERS`` what normalized its features;
+    ``OTHER`` belongs to a version and is not read.
     """
 
     FACTORS = "factors_txt"
@@ -25,6 +26,7 @@ class FileRole(StrEnum):
     EVALUATION = "test_evaluation_json"
     TRAINING_METADATA = "training_metadata_json"
     RUN_MODEL = "run_model"
+    SCALERS = "scalers_pkl"
     OTHER = "other"
 
 

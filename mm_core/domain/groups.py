@@ -209,7 +209,7 @@ def _same_model(version: Version, first: Version) -> Finding:
     return Finding(
         Severity.WARNING,
         "duplicate-model-file",
-        f"{version.path}/model.txt",
+        (version.model and version.model.source) or f"{version.path}/model.txt",
         f"'{first.path}' has the same model, byte for byte.",
         "Copy the model of this version's own training.",
     )

@@ -11,21 +11,27 @@ from typing import Any
 TRAINING_METADATA = "training_metadata.json"
 """The file that a training writes last into its directory."""
 
+SCALERS = "scalers.pkl"
+"""The file with what normalized the features of a run's models."""
+
 LATEST = "latest"
 """The name of the link to the newest run, and the word for it in commands."""
 
 POINTER = f"{LATEST}.txt"
 """The file that names the newest run where there are no links."""
 
+PICKLE, XGBOOST_JSON = "pickle", "xgb-json"
+"""The formats in which a model of XGBoost may be."""
+
 MODEL_FORMATS: dict[str, str] = {
     "h5": "keras-h5",
     "keras": "keras",
-    "pkl": "pickle",
+    "pkl": PICKLE,
     "joblib": "joblib",
     "pt": "torch-pt",
     "pth": "torch-pt",
     "onnx": "onnx",
-    "json": "xgb-json",
+    "json": XGBOOST_JSON,
     "txt": "lgb-txt",
 }
 """What the ending of ``{name}_model.{ending}`` stands for."""
@@ -86,8 +92,10 @@ class RunMetadata:
 
     ``timestamp`` is the end of the training as ISO 8601: in UTC, or without an offset where the file has none, for
     nobody knows on which clock that was. ``performance_metrics`` are by model, then by metric, None for a value that
-    is no finite number; ``ensemble_weights`` by model, finite and not negative, as written. ``extra`` is what has no
-    name here, texts among the metrics included.
+    is no finite number; ``ensemble_weights`` by model, finite and not negative, as written. ``prediction_threshold``
+    is a probability. ``feature_names`` are those of the models' columns in their order, ``classes`` in that of the
+    labels, ``served_model`` the model that bots are to be given where several could be. ``extra`` is what has no name
+    here, texts among the metrics included.
     """
 
     timestamp: str | None = None
@@ -97,6 +105,9 @@ class RunMetadata:
     trained_models: tuple[str, ...] = ()
     prediction_threshold: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    served_model: str | None = None
 
     @property
     def best_sharpe(self) -> float | None:

@@ -10,13 +10,18 @@ from typing import Any
 
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.runs import RunMetadata
+from mm_core.domain.predictions import ModelFormat
+from mm_core.domain.runs import RunMetadata, model_of
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?\Z", re.ASCII)
 _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z", re.ASCII)
 
 SMALLEST_STD = 1e-12
 """A standard deviation below this is no spread but rounding: dividing by it makes numbers without meaning."""
+
+
+USUAL_THRESHOLD = 0.5
+"""Where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,11 @@ class Normalizer:
 
 @dataclass(frozen=True, slots=True)
 class BoosterText:
-    """What a LightGBM model in text form is.
+    """What a booster is, as the text of LightGBM or XGBoost tells it.
 
-    ``splits`` and ``gain`` are LightGBM's importance types ``split`` and ``gain``: by feature, how many nodes split on
-    it, and the sum of the gains of these splits. ``objective`` is the booster's, with its parameters.
+    ``splits`` and ``gain`` are LightGBM's importance types ``split`` and ``gain``, XGBoost's ``weight`` and
+    ``total_gain``: by feature, how many nodes split on it, and the sum of the gains of these splits. ``objective`` is
+    the booster's; LightGBM's has its parameters. ``num_leaves`` are those of all trees.
     """
 
     feature_names: tuple[str, ...]
@@ -176,10 +182,20 @@ class VersionLayout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelContent:
-    """The bytes of a version's model: where they are kept, ``sha256`` is their name."""
+    """The bytes of a version's model: where they are kept, ``sha256`` is their name.
+
+    ``source`` is the file that they were taken from, relative to the root; empty where that is ``model.txt`` itself.
+    """
 
     sha256: str
     size_bytes: int
+    model_format: ModelFormat = ModelFormat.LIGHTGBM_TEXT
+    source: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """How the file ends in which they are kept."""
+        return ".txt" if self.model_format is ModelFormat.LIGHTGBM_TEXT else ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +206,9 @@ class Version:
     registration's name counts. ``version_id`` is the directory's own name, ``number`` what it says of a version,
     None for a run. ``path`` is the directory relative to the root, ``files`` all that it holds. ``created_at`` is ISO
     8601 UTC: when a run was published, when a version was trained, or the time of its newest file. ``model`` and
-    ``booster`` are those of ``model.txt``, ``importance`` what ``feature_importance.csv`` or the metadata declares,
-    ``run`` what the metadata of a run says. ``rules`` is the version of the rules that all of it was read by.
+    ``booster`` are those of ``model.txt``, of a run those of the XGBoost model that bots are given, ``normalizer`` of a
+    run that of its scaler. ``importance`` is what ``feature_importance.csv`` or the metadata declares, ``run`` what the
+    metadata of a run says. ``rules`` is the version of the rules that all of it was read by.
 
     A version with an error among its findings cannot predict.
     """
@@ -218,6 +235,37 @@ class Version:
     def can_predict(self) -> bool:
         """Whether everything is there that a prediction needs, and fits together."""
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
+
+    @property
+    def declared_features(self) -> tuple[str, ...]:
+        """The features of the model's columns as the metadata names them, empty where it does not."""
+        declared = self.metadata or self.run
+        return declared.feature_names if declared is not None else ()
+
+    @property
+    def declared_classes(self) -> tuple[str, ...]:
+        """The classes in the order of the labels as the metadata names them, empty where it does not."""
+        declared = self.metadata or self.run
+        return declared.classes if declared is not None else ()
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which the second of two classes is predicted."""
+        said = self.run.prediction_threshold if self.run is not None else None
+        return said if said is not None and 0 <= said <= 1 else USUAL_THRESHOLD
+
+    @property
+    def run_model(self) -> str | None:
+        """What a run calls the model that bots are given; None for a version, and where there is none."""
+        if self.layout is not VersionLayout.RUNS or self.model is None:
+            return None
+        named = model_of(self.model.source.rpartition("/")[2])
+        return named[0] if named is not None else None
+
+    @property
+    def has_unread_scaler(self) -> bool:
+        """Whether its features were normalized by something that is there and cannot be told to bots."""
+        return self.normalizer is None and any(file.role is FileRole.SCALERS for file in self.files)
 
     @property
     def size_bytes(self) -> int:

@@ -29,6 +29,7 @@
     │   ├── ModelUnusable                   409  a version that cannot predict as it is
     │   ├── AlreadyExists                   409  has what exists
     │   ├── AmbiguousVersion                409  names the directories
+    │   ├── AmbiguousModel                  409  names the models of a run
     │   ├── IllegalMove                     409  says which moves there are
     │   └── CannotPredict                   409  lists what is wrong
     ├── RevisionConflict                    412
@@ -99,6 +100,7 @@ from mm_core.errors.services import (
 )
 from mm_core.errors.versions import (
     AlreadyExists,
+    AmbiguousModel,
     AmbiguousVersion,
     CannotPredict,
     IllegalMove,
@@ -120,6 +122,7 @@ from mm_core.errors.versions import (
 
 __all__ = [
     "AlreadyExists",
+    "AmbiguousModel",
     "AmbiguousSymbol",
     "AmbiguousVersion",
     "BackupRefused",

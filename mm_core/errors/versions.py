@@ -137,6 +137,21 @@ class AmbiguousVersion(Conflict):
     code = "AMBIGUOUS_VERSION"
 
 
+class AmbiguousModel(Conflict):
+    """A run has several models that bots could be given, and does not say which; ``problems`` names them."""
+
+    title = "Run with several models"
+    code = "AMBIGUOUS_MODEL"
+
+    def __init__(self, detail: str, problems: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
+
+
 class IllegalMove(Conflict):
     """A status that cannot be reached from the present one."""
 

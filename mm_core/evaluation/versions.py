@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionEvent, VersionRecord
-from mm_core.domain.versions import Normalizer, Version
+from mm_core.domain.versions import BoosterText, Normalizer, Version, VersionLayout
 from mm_core.evaluation.boosters import flat
 
 VALIDATION, TEST, MAJORITY, GAP = "validation accuracy", "test accuracy", "majority baseline", "generalization gap"
@@ -104,10 +104,21 @@ def version_parameters(files: Version) -> dict[str, str]:
 
 def feature_names(files: Version) -> tuple[str, ...]:
     """Return the features of a version in its order: of the booster, else of the normalizer, else of the metadata."""
-    for owner in (files.booster, files.normalizer, files.metadata):
+    if files.booster is not None and files.booster.feature_names:
+        return _names_of_columns(files, files.booster)
+    for owner in (files.normalizer, files.metadata):
         if owner is not None and owner.feature_names:
             return owner.feature_names
     return ()
+
+
+def _names_of_columns(files: Version, booster: BoosterText) -> tuple[str, ...]:
+    """Return the features of a booster; those of a run are called as its rows are where the booster has no names."""
+    if files.layout is VersionLayout.RUNS and booster.feature_names[0] == "f0":
+        declared = files.normalizer.feature_names if files.normalizer is not None else files.declared_features
+        if len(declared) == len(booster.feature_names):
+            return declared
+    return booster.feature_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,7 @@ def importance_of(files: Version) -> tuple[FeatureImportance, ...]:
     shares: Mapping[str, float] = {}
     names: Sequence[str] = ()
     if files.booster is not None:
-        names = files.booster.feature_names
+        names = feature_names(files)
         splits = dict(zip(names, files.booster.splits, strict=True))
         total = sum(files.booster.gain)
         shares = {name: gain / total if total else 0.0 for name, gain in zip(names, files.booster.gain, strict=True)}

@@ -9,8 +9,7 @@ from typing import Any
 
 from mm_core import strict_json
 from mm_core.domain.files import FileRole
-from mm_core.domain.predictions import ModelFormat
-from mm_core.domain.versions import ModelContent, Normalizer, Version
+from mm_core.domain.versions import ModelContent, Normalizer, Version, VersionLayout
 
 VERSION_FORMAT = 1
 """Grows with every change of the bytes that equal parts give, so that stored bodies of older versions are not used."""
@@ -21,7 +20,8 @@ class VersionPayloadParts:
     """Everything that a version's payload is made of; ``key`` names the content.
 
     ``model_name`` is the family's, ``names`` all under which it may be asked for. ``feature_names`` are those of the
-    model's columns in their order, and ``normalizer`` is in the same one; ``warnings`` are sentences about both.
+    model's columns in their order, and ``normalizer`` is in the same one, None where a run has none that can be told;
+    ``warnings`` are sentences about both.
     """
 
     model_name: str
@@ -30,7 +30,7 @@ class VersionPayloadParts:
     version: Version
     model: ModelContent
     feature_names: tuple[str, ...]
-    normalizer: Normalizer
+    normalizer: Normalizer | None
     warnings: tuple[str, ...]
 
     @property
@@ -45,10 +45,10 @@ class VersionPayloadParts:
             "ok": True,
             "message": "ok",
             "payload": {
-                "model_format": ModelFormat.LIGHTGBM_TEXT,
+                "model_format": self.model.model_format,
                 "model": model,
                 "feature_names": self.feature_names,
-                "normalizer": normalizer_document(self.normalizer),
+                "normalizer": normalizer_document(self.normalizer) if self.normalizer is not None else None,
                 "metadata": self._metadata(),
                 "warnings": self.warnings,
             },
@@ -56,8 +56,9 @@ class VersionPayloadParts:
 
     def _metadata(self) -> dict[str, Any]:
         version, metadata, booster = self.version, self.version.metadata, self.version.booster
-        files = (file.path for file in version.files if file.role is FileRole.BOOSTER_TEXT)
-        return {
+        texts = (file.path for file in version.files if file.role is FileRole.BOOSTER_TEXT)
+        source = self.model.source or next(texts, None)
+        found = {
             "model_name": self.model_name,
             "names": self.names,
             "model_version": version.name,
@@ -66,18 +67,36 @@ class VersionPayloadParts:
             "created_at": version.created_at,
             "model_sha256": self.model.sha256,
             "model_size_bytes": self.model.size_bytes,
-            "model_path": next((str(PurePath(self.root_path) / path) for path in files), None),
+            "model_path": str(PurePath(self.root_path) / source) if source is not None else None,
             "source_root_path": self.root_path,
             "scanned_at": version.read_at,
             "objective": booster.objective if booster is not None else None,
             "num_features": len(self.feature_names),
-            "classes": metadata.classes if metadata is not None else (),
+            "classes": version.declared_classes,
             "model_type": metadata.model_type if metadata is not None else None,
             "algorithm": metadata.algorithm if metadata is not None else None,
             "training_date": metadata.training_date if metadata is not None else None,
             "training_examples": metadata.training_examples if metadata is not None else None,
             "validation_examples": metadata.validation_examples if metadata is not None else None,
             "validation_accuracy": metadata.validation_accuracy if metadata is not None else None,
+        }
+        return found | self._of_run() if version.layout is VersionLayout.RUNS else found
+
+    def _of_run(self) -> dict[str, Any]:
+        """Return what the metadata of a run says of the model, in the place of what a version's does."""
+        run, name = self.version.run, self.version.run_model
+        if run is None or name is None:
+            return {"run_model": name, "prediction_threshold": None, "performance_metrics": {}, "ensemble_weight": None}
+        config, metrics = run.model_configs.get(name, {}), run.performance_metrics.get(name, {})
+        kind = config.get("model_type")
+        return {
+            "model_type": kind if isinstance(kind, str) else None,
+            "training_date": run.timestamp,
+            "validation_accuracy": metrics.get("accuracy"),
+            "run_model": name,
+            "prediction_threshold": run.prediction_threshold,
+            "performance_metrics": metrics,
+            "ensemble_weight": run.ensemble_weights.get(name),
         }
 
 

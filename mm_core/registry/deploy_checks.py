@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
-from mm_core.domain.findings import Severity
+from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import AmbiguousVersion, CannotPredict, VersionNotFound
@@ -15,6 +16,11 @@ from mm_core.store import StoreView
 
 MISSING_FILES = frozenset({"model-file-missing", "normalizer-missing", "metadata-missing"})
 SHARED_MODEL = "duplicate-model-file"
+SEVERAL_MODELS = "several-models"
+WITHOUT_MODEL = frozenset({"no-model-for-bots", SEVERAL_MODELS})
+"""Findings of runs that are whole and have no model, or not one alone, that bots could be given."""
+
+UNKNOWN_SCALER = "scaler-not-read"
 
 
 def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
@@ -72,7 +78,9 @@ def check_predicts(
             [str(path) for path in places],
             is_missing=False,
         )
-    errors = [one for one in roots.findings(view, names, version) if one.severity is Severity.ERROR]
+    findings = roots.findings(view, names, version)
+    errors = [one for one in findings if one.severity is Severity.ERROR]
+    errors = errors or [one for one in findings if one.code in (*WITHOUT_MODEL, UNKNOWN_SCALER)]
     if errors:
         missing = [one.file for one in errors if one.code in MISSING_FILES]
         lost = f" Missing: {', '.join(missing)}." if missing else ""
@@ -93,6 +101,11 @@ def way_to_deploy(record: VersionRecord) -> str:
     if before is None:
         return deploy
     return f"{before} it: `python -m mm_core lifecycle {before} {name} --note …`, then {deploy}"
+
+
+def without_model(findings: Sequence[Finding]) -> Finding | None:
+    """Return why a whole run has no model for bots, None where it has one and for what is not whole."""
+    return next((one for one in findings if one.code in WITHOUT_MODEL), None)
 
 
 def shared_models(roots: VersionRoots, view: StoreView, name: str, version: str) -> list[str]:

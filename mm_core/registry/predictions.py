@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from mm_core.domain.lifecycle import Status, Tier
-from mm_core.domain.predictions import ModelFormat, Prediction, PredictionAnswer
+from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import (
+    AmbiguousModel,
     AmbiguousVersion,
     CannotPredict,
     InvalidNormalizer,
@@ -23,10 +24,10 @@ from mm_core.errors import (
 )
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
-from mm_core.registry.deploy_checks import way_to_deploy
+from mm_core.registry.deploy_checks import SEVERAL_MODELS, UNKNOWN_SCALER, way_to_deploy, without_model
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
-from mm_core.registry.version_payloads import VersionPayloads
+from mm_core.registry.version_payloads import VersionPayloads, scaler_warnings
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore, StoreView
 
@@ -36,7 +37,7 @@ MOST_VOTES = 100
 WAITING_SHADOWS = 4
 """Questions that wait for the shadows; beyond that they are not asked, since their votes are for comparison alone."""
 
-NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length"})
+NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length", "scaler-not-read"})
 
 log = structlog.get_logger("mm_core.predictions")
 
@@ -116,24 +117,26 @@ class Predictions:
         self, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
     ) -> VersionPrediction:
         model = self._predicting(held)
-        return VersionPrediction(record, model.sha256, predictor.predict(model, rows))
+        answer = predictor.predict(model, rows)
+        answer = replace(answer, warnings=(*answer.warnings, *scaler_warnings(held.version)))
+        return VersionPrediction(record, model.sha256, answer)
 
     def _predicting(self, held: HeldVersion) -> PredictingModel:
-        if not held.can_predict:
+        if not held.can_predict or held.version.has_unread_scaler:
             raise _cannot_predict(held)
         try:
             path, model = self._payloads.model_file(held)
         except VersionUnavailable as error:
             raise CannotPredict(error.detail, error.problems, is_missing=error.code == "MODEL_FILE_MISSING") from error
         version = held.version
-        metadata = version.metadata
         return PredictingModel(
             path,
             model.sha256,
-            ModelFormat.LIGHTGBM_TEXT,
-            metadata.feature_names if metadata is not None else (),
+            model.model_format,
+            version.declared_features,
             version.normalizer,
-            metadata.classes if metadata is not None else (),
+            version.declared_classes,
+            version.threshold,
         )
 
     def _let_shadows_vote(self, view: StoreView, champion: VersionRecord, rows: Sequence[Row], question: str) -> None:
@@ -178,6 +181,10 @@ def _require_runs(record: VersionRecord) -> None:
 
 def _cannot_predict(held: HeldVersion) -> ModelManagerError:
     errors, missing = errors_of(held)
+    lacking = without_model(held.findings) if not errors else None
+    if lacking is not None and lacking.code == SEVERAL_MODELS:
+        return AmbiguousModel(f"{held.title} cannot predict. {lacking.sentence}", [lacking.sentence])
+    errors = errors or [one for one in held.findings if one is lacking or one.code == UNKNOWN_SCALER]
     wrong = [one for one in errors if one.code in NORMALIZER_CODES]
     if wrong and len(wrong) == len(errors):
         return InvalidNormalizer(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Version, VersionLayout
 from mm_core.payloads import normalizer_document
 from mm_core.registry.documents import file_document, finding_document, warning_sentences
@@ -48,7 +47,7 @@ def version_item(one: KnownVersion) -> dict[str, Any]:
         "created_at": version.created_at,
         "size_bytes": version.size_bytes,
         "payload_ready": is_ready,
-        "model_format": ModelFormat.LIGHTGBM_TEXT if version.model is not None else None,
+        "model_format": version.model.model_format if version.model is not None else None,
         "model_sha256": version.model.sha256 if version.model is not None else None,
         "record": registered,
         "warnings": warning_sentences(held.findings),

@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.limits import ReadingLimits
-from mm_core.artifacts.read_version import identity_of
+from mm_core.artifacts.read_version import read_version
 from mm_core.artifacts.stable_file import open_stable
+from mm_core.artifacts.version_files import identity_of
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
-from mm_core.domain.versions import ModelContent, VersionLayout
-from mm_core.errors import ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
+from mm_core.domain.versions import ModelContent, Version, VersionLayout
+from mm_core.errors import AmbiguousModel, ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
 from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
 from mm_core.prediction import features_of
+from mm_core.registry.deploy_checks import SEVERAL_MODELS, without_model
 from mm_core.registry.lifecycle_lookups import checked_version
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
-
-MODEL_SUFFIX = ".txt"
 
 Asked = tuple[str, str, Tier | None]
 
@@ -65,7 +66,7 @@ class VersionPayloads:
         model = held.version.model
         if model is None:
             raise unavailable(held)
-        location = self._models.location(model.sha256, MODEL_SUFFIX)
+        location = self._models.location(model.sha256, model.suffix)
         if not location.exists():
             self._keep_again(held, model)
         return location, model
@@ -76,7 +77,7 @@ class VersionPayloads:
         for family in view.lifecycle.families():
             for record in view.lifecycle.records(family.name):
                 if record.status.runs:
-                    with suppress(VersionNotFound, VersionUnavailable):  # bots are told the same
+                    with suppress(VersionNotFound, VersionUnavailable, AmbiguousModel):  # bots are told the same
                         self.handle(family.name, record.model_version)
 
     def keys(self, view: StoreView) -> Iterator[str]:
@@ -85,7 +86,7 @@ class VersionPayloads:
             if held.can_predict:
                 try:
                     yield parts_of(held).key
-                except VersionUnavailable:
+                except (VersionUnavailable, AmbiguousModel):
                     continue
 
     def _made(self, held: HeldVersion) -> PayloadHandle:
@@ -105,45 +106,56 @@ class VersionPayloads:
         )
 
     def _body(self, held: HeldVersion, parts: VersionPayloadParts) -> bytes:
-        data = self._models.get(parts.model.sha256, MODEL_SUFFIX)
+        data = self._models.get(parts.model.sha256, parts.model.suffix)
         if data is None:
             self._keep_again(held, parts.model)
-            data = self._models.get(parts.model.sha256, MODEL_SUFFIX)
+            data = self._models.get(parts.model.sha256, parts.model.suffix)
         if data is None:
             raise _not_kept(held)
         try:
             return build_version_payload(parts, data)
         except UnicodeDecodeError as error:
             raise VersionUnavailable(
-                f"The model of {held.title} is no UTF-8 text ({error.reason}). Save it again.", ["model.txt: no UTF-8"]
+                f"The model of {held.title} is no UTF-8 text ({error.reason}). Save it again.",
+                [f"{parts.model.source or 'model.txt'}: no UTF-8"],
             ) from error
 
     def _keep_again(self, held: HeldVersion, model: ModelContent) -> None:
         """Keep the bytes of a version's model again, where its file still has them."""
+        if held.version.layout is VersionLayout.RUNS:
+            self._keep_run_again(held, model)
+            return
         file = next((file for file in held.version.files if file.role is FileRole.BOOSTER_TEXT), None)
         if file is None:
             raise _not_kept(held)
         limit = self._limits.bytes_for(file.role)
         try:
             with open_stable(Path(held.model.root_path), file.path, limit, identity_of(file)) as content:
-                is_kept = self._models.put_file(content, model.sha256, MODEL_SUFFIX)
+                is_kept = self._models.put_file(content, model.sha256, model.suffix)
         except UnreadableArtifact as error:
             raise _not_kept(held) from error
         if not is_kept:
             raise _not_kept(held)
 
+    def _keep_run_again(self, held: HeldVersion, model: ModelContent) -> None:
+        known = held.version
+        files = VersionFiles(known.layout, known.model_name, known.version_id, known.path, known.files)
+        reading = read_version(Path(held.model.root_path), files, self._limits)
+        if reading.model_json is None or reading.version.model != model:
+            raise _not_kept(held)
+        self._models.put(reading.model_json, model.suffix)
+
 
 def parts_of(held: HeldVersion) -> VersionPayloadParts:
     """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none."""
     version = held.version
-    if not held.can_predict or version.booster is None or version.normalizer is None or version.model is None:
+    is_run = version.layout is VersionLayout.RUNS
+    if not held.can_predict or version.booster is None or version.model is None or not (version.normalizer or is_run):
         raise unavailable(held)
-    named = version.metadata.feature_names if version.metadata is not None else ()
     try:
-        features = features_of(version.booster.feature_names, named, version.normalizer)
+        features = features_of(version.booster.feature_names, version.declared_features, version.normalizer)
     except ModelUnusable as error:
         raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
-    assert features.normalizer is not None
     return VersionPayloadParts(
         held.family.name,
         held.names,
@@ -152,19 +164,23 @@ def parts_of(held: HeldVersion) -> VersionPayloadParts:
         version.model,
         features.names,
         features.normalizer,
-        features.warnings,
+        (*features.warnings, *scaler_warnings(version)),
     )
 
 
-def unavailable(held: HeldVersion) -> VersionUnavailable:
+def scaler_warnings(version: Version) -> tuple[str, ...]:
+    """Return what bots have to know of a run without a normalizer."""
+    return tuple(one.sentence for one in version.findings if one.code in ("scaler-not-read", "scaler-missing"))
+
+
+def unavailable(held: HeldVersion) -> VersionUnavailable | AmbiguousModel:
     """Return why bots cannot be given the model of a version."""
-    if held.version.layout is VersionLayout.RUNS:
-        sentence = "it is a training run, whose models are listed and never loaded"
-        return VersionUnavailable(
-            f"{held.title} has no payload: {sentence}. Publish its model as a version directory with model.txt.",
-            [sentence],
-        )
     errors, missing = errors_of(held)
+    reason = without_model(held.findings) if not errors else None
+    if reason is not None:
+        if reason.code == SEVERAL_MODELS:
+            return AmbiguousModel(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
+        return VersionUnavailable(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
     lost = f" Missing: {', '.join(missing)}." if missing else ""
     first = errors[0].sentence if errors else "It was not read whole: refresh the model."
     return VersionUnavailable(
@@ -176,8 +192,10 @@ def unavailable(held: HeldVersion) -> VersionUnavailable:
 
 
 def _not_kept(held: HeldVersion) -> VersionUnavailable:
+    model = held.version.model
+    file = model.source if model is not None and model.source else f"{held.version.path}/model.txt"
     return VersionUnavailable(
         f"The model of {held.title} is no longer kept, and its file differs from the one that was scanned. Refresh "
         f"model '{held.model.name}'.",
-        [f"{held.version.path}/model.txt: it changed after it was scanned."],
+        [f"{file}: it changed after it was scanned."],
     )

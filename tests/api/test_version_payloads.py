@@ -268,7 +268,8 @@ def test_a_training_run_is_listed_and_looked_at_and_has_no_payload(
     _is_described(document, "HeldVersion")
     assert document["run"]["performance_metrics"] == {"lstm": {"sharpe_ratio": None}}
     problem = _json(client.get("/api/models/runs/versions/20250724_150837/model"), 404)
-    assert "training run" in problem["detail"]
+    assert "None of the run's models can be given to bots: 'lstm (keras-h5)'" in problem["detail"]
+    assert problem["code"] == "CANNOT_PREDICT"
 
 
 @pytest.mark.parametrize("path", ["/api/models/unknown/versions", f"{VERSIONS}/v9.9.9", f"{VERSIONS}/latest/model"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
-from mm_core.artifacts.read_version import version_of
+from mm_core.artifacts.version_files import version_of
 from mm_core.domain.groups import Scan
 from tests.store.test_contract import make_group
 

@@ -28,9 +28,11 @@ def _payload(**changes: Any) -> bytes:
     normalizer = {"mean": [1.0, 2.0, 3.0], "std": [2.0, 0.0, 1e-13], "fill_values": None, "names": NAMES}
     payload: dict[str, Any] = {"model_format": "lightgbm-text", "model": MODEL, "feature_names": NAMES}
     for name, value in changes.items():
-        place = metadata if name in metadata and name != "names" else normalizer if name in normalizer else payload
+        of_run = name in ("layout", "prediction_threshold")
+        is_metadata = of_run or (name in metadata and name != "names")
+        place = metadata if is_metadata else normalizer if name in normalizer else payload
         place[name] = value
-    payload["normalizer"] = {**normalizer, "feature_names": normalizer.pop("names")}
+    payload.setdefault("normalizer", {**normalizer, "feature_names": normalizer.pop("names")})
     return json.dumps({"ok": True, "payload": {**payload, "metadata": metadata}}).encode()
 
 
@@ -108,6 +110,10 @@ def test_rows_are_normalized_by_name_as_the_registry_predicts(client: PayloadCli
         ({"fill_values": [1.0, math.nan, 2.0]}, "not finite"),
         ({"std": [1.0, -1.0, 2.0]}, "a std is below 0"),
         ({"mean": None}, "no payload of a version"),
+        ({"normalizer": None}, "normalizer is null, and it is no training run"),
+        ({"normalizer": None, "layout": "versions"}, "normalizer is null, and it is no training run"),
+        ({"prediction_threshold": 1.7}, "prediction_threshold is 1.7"),
+        ({"prediction_threshold": "0.5"}, "prediction_threshold is '0.5'"),
     ],
 )
 def test_a_version_of_which_the_parts_do_not_belong_together_is_never_handed_out(
@@ -120,6 +126,25 @@ def test_a_version_of_which_the_parts_do_not_belong_together_is_never_handed_out
     with pytest.raises(BadAnswer, match=reason):
         client.version("m", "v1.1.0")
     assert list((tmp_path / "cache").glob("*")) == []
+
+
+def test_a_run_without_a_normalizer_normalizes_no_row_and_puts_its_features_in_order(
+    client: PayloadClient, server: VersionServer
+) -> None:
+    server.bodies[PATH] = _payload(
+        normalizer=None, layout="runs", model_format="xgboost-json", warnings=["No scaler."], prediction_threshold=0.6
+    )
+    payload = client.version("m", "v1.1.0")
+    assert (payload.mean_values, payload.std_values, payload.fill_values) == (None, None, None)
+    assert (payload.model_format, payload.threshold, payload.warnings) == ("xgboost-json", 0.6, ("No scaler.",))
+    with pytest.raises(BadRow, match=r"has no normalizer: No scaler\. Take payload\.ordered"):
+        payload.normalize(dict.fromkeys(NAMES, 1.0))
+    found = payload.ordered({"volume": 3, "spread": None, "momentum": 0.5, "other": 9.0})
+    expected = {"volume": 3.0, "momentum": 0.5}
+    assert [value for value in found if not math.isnan(value)] == [expected[name] for name in NAMES if name in expected]
+    assert math.isnan(found[NAMES.index("spread")])
+    with pytest.raises(BadRow, match="'momentum' is missing"):
+        payload.ordered({"volume": 3, "spread": 1.0})
 
 
 def test_a_payload_of_another_model_is_never_handed_out(client: PayloadClient, server: VersionServer) -> None:

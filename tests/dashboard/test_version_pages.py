@@ -17,6 +17,7 @@ from mm_core.registry import Registry
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.artifacts.runs.training import FEATURES, RUN, about, trained, write_trained_run
 from tests.artifacts.versions.conftest import WriteVersion
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.version_states import (
@@ -252,6 +253,39 @@ def test_importance_is_recomputed_from_the_trees(
     assert dict(zip(table["feature"], table["splits"], strict=True)) == splits
     gain = lightgbm_booster.feature_importance("gain")
     assert table["gain share"].tolist() == pytest.approx(sorted(gain / gain.sum(), reverse=True))
+
+
+@pytest.mark.parametrize("with_names", [True, False])
+def test_a_run_shows_the_xgboost_model_that_bots_get_its_importance_and_its_scaler(
+    with_names: bool, empty_state: dict[str, str], open_page: OpenPage, tmp_path: Path
+) -> None:
+    model = trained(with_names)
+    write_trained_run(tmp_path / "models", model=model, metadata=about(feature_names=list(FEATURES)))
+    open_registry(load_settings(empty_state)).registrations.register("daily", str(tmp_path / "models"))
+    page = open_page("version", version=f"daily / {RUN}", tab="Importance")
+    assert (_metrics(page)["Bots get"], _metrics(page)["Trees"]) == ("xgboost", "12")
+    table = _table(page, "splits")
+    booster = model.classifier.get_booster()
+    names = dict(zip(booster.feature_names or [f"f{at}" for at in range(4)], FEATURES, strict=True))
+    weights = {names[name]: int(count) for name, count in booster.get_score(importance_type="weight").items()}
+    assert dict(zip(table["feature"], table["splits"], strict=True)) == weights
+    normalizer = _table(open_page("version", version=f"daily / {RUN}", tab="Normalizer"), "variance")
+    assert normalizer["feature"].tolist() == list(FEATURES)
+    assert normalizer["mean"].tolist() == list(model.scaler.mean_)
+    parameters = _table(open_page("version", version=f"daily / {RUN}", tab="Parameters"), "parameter")
+    assert "booster.objective" in parameters["parameter"].tolist()
+
+
+def test_a_run_of_which_bots_get_nothing_says_so_and_why(
+    runs_state: Callable[..., Registry], open_page: OpenPage, tmp_path: Path
+) -> None:
+    registry = runs_state()
+    for name in RUNS:
+        (tmp_path / "models" / name / "xgboost_model.pkl").unlink()
+    registry.registrations.refresh("daily")
+    page = open_page("version", version=f"daily / {RUNS[1]}", tab="Findings")
+    assert _metrics(page)["Bots get"] == "–"
+    assert any("None of the run's models can be given to bots" in text.value for text in page.get("text"))
 
 
 @pytest.mark.parametrize("tab", ["Findings", "Parameters", "Files", "Events", "Normalizer", "Importance", "Metrics"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
 from mm_core import versions
 from mm_core.artifacts.scan import scan_root
@@ -88,12 +90,21 @@ def test_four_runs_are_in_a_managed_root_and_latest_is_the_newest() -> None:
         assert max(run.metadata.ensemble_weights.values()) <= train_runs.LARGEST_WEIGHT + 1e-9
 
 
+def _random_rows(names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(np.random.default_rng(2).normal(size=(30, len(names))), columns=names)
+
+
+def _scaled(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    scaler = pickle.loads((run / "scalers.pkl").read_bytes())  # our own files
+    return pd.DataFrame(scaler.transform(rows), columns=rows.columns)
+
+
 def test_the_models_of_a_run_are_real_and_each_training_is_later_than_the_one_before() -> None:
     windows = []
     for run in versions.list_versions(DEMO / RUNS):
         about = json.loads((run.path / "training_metadata.json").read_text())
-        rows = np.random.default_rng(2).normal(size=(30, len(about["feature_names"])))
-        scaled = pickle.loads((run.path / "scalers.pkl").read_bytes()).transform(rows)  # our own files
+        rows = _random_rows(about["feature_names"])
+        scaled = _scaled(run.path, rows)
         for name in ("random_forest", "xgboost"):
             chances = pickle.loads((run.path / f"{name}_model.pkl").read_bytes()).predict_proba(scaled)[:, 1]
             assert len(set(chances.tolist())) > 1
@@ -102,6 +113,23 @@ def test_the_models_of_a_run_are_real_and_each_training_is_later_than_the_one_be
         assert about["training_window"][1] < about["validation_window"][0]
         windows.append(about["validation_window"])
     assert all(later[0] > earlier[1] for later, earlier in pairwise(windows))
+
+
+def test_every_run_gives_bots_its_xgboost_model_with_the_scaler_that_it_was_trained_with() -> None:
+    kept: dict[str, bytes] = {}
+    scan = scan_root(DEMO / RUNS, keep=lambda data, _: kept.update({hashlib.sha256(data).hexdigest(): data}))
+    for path, version in scan.versions.items():
+        assert (version.findings, version.run_model) == ((), "xgboost")
+        assert version.model is not None
+        assert version.normalizer is not None
+        rows = _random_rows(list(version.normalizer.feature_names))
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(kept[version.model.sha256]))
+        normalized = (rows.to_numpy() - np.array(version.normalizer.mean)) / np.array(version.normalizer.std)
+        given = booster.predict(xgboost.DMatrix(normalized, feature_names=list(version.normalizer.feature_names)))
+        trained = pickle.loads((DEMO / RUNS / path / "xgboost_model.pkl").read_bytes())
+        own = trained.predict_proba(_scaled(DEMO / RUNS / path, rows))[:, 1]
+        assert given.tobytes() == np.ascontiguousarray(own).tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +215,15 @@ def test_the_demo_is_registered_and_its_versions_have_lived(registry: Registry, 
     deployed = lifecycle.deployed(RUNS)
     names = [run.version for run in versions.list_versions(demo / RUNS)]
     assert [deployed.record.model_version, *(one.model_version for one in deployed.challengers)] == names[1::-1]
+    held = registry.held_version(RUNS, names[1])
+    assert held.version.normalizer is not None
+    row = dict.fromkeys(held.version.normalizer.feature_names, 0.25)
+    try:
+        answer = registry.predictions.predict(RUNS, names[1], json.dumps([row]).encode())
+    finally:
+        registry.predictions.close()
+    assert answer.answer.classes == ("DOWN", "UP")
+    assert answer.answer.predictions[0].signal in ("BULLISH", "BEARISH")
 
 
 def test_a_second_start_keeps_what_people_changed(registry: Registry, demo: Path) -> None:

@@ -20,6 +20,7 @@ from mm_core.errors import VersionNotFound
 from mm_core.prediction import PredictionLimits, Predictor
 from mm_core.registry import Registry
 from mm_core.registry.verification import Verifier
+from tests.artifacts.runs.training import KERAS, THRESHOLD, trained, write_trained_run
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
 from tests.registry.test_lifecycle import ANN, FIELDS, NAME
 from tests.versions.conftest import write_run_below
@@ -381,18 +382,57 @@ class _Bomb:
         return os.mkdir, (str(Path.cwd() / "pickle-ran"),)
 
 
-def test_models_of_runs_are_never_loaded_and_nothing_says_that_they_were_tried(
+def test_models_of_runs_that_nobody_can_be_given_are_skipped_and_nothing_says_that_they_were_tried(
     registry: Registry, verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_run_below(tmp_path / "runs" / NAME, RUN, files={"xgboost_model.pkl": pickle.dumps(_Bomb())})
+    files = {"lstm_model.h5": KERAS, "forest_model.pkl": pickle.dumps(_Bomb())}
+    write_run_below(tmp_path / "runs" / NAME, RUN, files=files)
     registry.registrations.register("all", str(tmp_path / "runs"))
     _register(registry, RUN)
     report = verifier.verify(NAME, RUN)
     checks = _by_name(report)
     assert (report.passed(), checks[CheckName.TEST_PREDICTION].outcome) == (True, Outcome.SKIPPED)
-    assert "1 models: xgboost_model.pkl" in checks[CheckName.STRUCTURE].detail
+    assert "2 models: forest_model.pkl, lstm_model.h5" in checks[CheckName.STRUCTURE].detail
     assert not (tmp_path / "pickle-ran").exists()
+
+
+def test_a_hostile_pickle_in_the_place_of_a_runs_model_fails_and_is_never_run(
+    registry: Registry, verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_trained_run(tmp_path / "runs" / NAME, xgboost_model_pkl=pickle.dumps(_Bomb()))
+    registry.registrations.register("all", str(tmp_path / "runs"))
+    _register(registry, RUN)
+    checks = _by_name(verifier.verify(NAME, RUN))
+    assert {checks[name].outcome for name in (CheckName.STRUCTURE, CheckName.TEST_PREDICTION)} == {Outcome.FAILED}
+    assert "mkdir" in checks[CheckName.STRUCTURE].detail
+    assert not (tmp_path / "pickle-ran").exists()
+
+
+@pytest.mark.parametrize("with_scaler", [True, False])
+def test_the_xgboost_model_of_a_run_predicts_as_xgboost_does(
+    registry: Registry, verifier: Verifier, tmp_path: Path, with_scaler: bool
+) -> None:
+    write_trained_run(tmp_path / "runs" / NAME, **({} if with_scaler else {"scalers_pkl": None}))
+    registry.registrations.register("all", str(tmp_path / "runs"))
+    _register(registry, RUN)
+    report = verifier.verify(NAME, RUN)
+    assert report.passed(), _failed(report)
+    check = _by_name(report)[CheckName.TEST_PREDICTION]
+    share = trained().classifier.predict_proba(np.zeros((1, 4)))[0, 1]  # the means, normalized; or zeros as they are
+    assert report.versions[0].confidence == pytest.approx(abs(share - THRESHOLD) * 2, abs=1e-6)
+    assert ("for the means of 4 features" if with_scaler else "for zeros as 4 features") in check.detail
+    assert "bots are given 'xgboost'" in _by_name(report)[CheckName.STRUCTURE].detail
+
+
+def test_a_run_whose_scaler_cannot_be_read_fails_as_nobody_knows_its_normalization(
+    registry: Registry, verifier: Verifier, tmp_path: Path
+) -> None:
+    write_trained_run(tmp_path / "runs" / NAME, scalers_pkl=b"joblib, perhaps")
+    registry.registrations.register("all", str(tmp_path / "runs"))
+    _register(registry, RUN)
+    assert _failed(verifier.verify(NAME, RUN)) == {CheckName.TEST_PREDICTION: "NORMALIZER_INVALID"}
 
 
 def test_a_pickle_beside_a_model_is_a_warning_and_does_not_run(

@@ -10,7 +10,7 @@ from mm_core.artifacts.layouts.version_directories import claim_directories, hol
 from mm_core.artifacts.tree import ListedFile
 from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, model_of
+from mm_core.domain.runs import LATEST, SCALERS, TRAINING_METADATA, RunId, model_of
 from mm_core.domain.versions import VersionLayout
 
 TELLING_ENDINGS = (".h5", ".pkl")
@@ -69,4 +69,6 @@ def _is_run(names: Collection[str]) -> bool:
 def _role_of(name: str) -> FileRole:
     if name == TRAINING_METADATA:
         return FileRole.TRAINING_METADATA
+    if name == SCALERS:
+        return FileRole.SCALERS
     return FileRole.RUN_MODEL if model_of(name) is not None else FileRole.OTHER

@@ -6,7 +6,8 @@ and decoders that know the shapes of pandas, NumPy and XGBoost turn nodes into v
 Nothing named in a file is ever imported, called, hashed or compared, and every step has a budget.
 """
 
+from mm_core.artifacts.pickles.scalers import Scaler, read_scaler
 from mm_core.artifacts.pickles.training_info import InfoValues, read_info
 from mm_core.artifacts.pickles.xgboost_model import read_model_json
 
-__all__ = ["InfoValues", "read_info", "read_model_json"]
+__all__ = ["InfoValues", "Scaler", "read_info", "read_model_json", "read_scaler"]

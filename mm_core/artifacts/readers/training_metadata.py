@@ -22,8 +22,11 @@ _NAMES = frozenset(
         "ensemble_weights",
         "trained_models",
         "prediction_threshold",
+        "served_model",
     }
 )
+_LISTS = frozenset({"feature_names", "classes"})
+"""Fields that are one list of names for all models; in any other form they are kept as they are."""
 
 
 def read_training_metadata(data: bytes, report: FileReport) -> RunMetadata:
@@ -37,7 +40,11 @@ def read_training_metadata(data: bytes, report: FileReport) -> RunMetadata:
         document = read_object(data, report)
     except UnreadableArtifact as error:
         raise UnreadableArtifact(CORRUPT, error.detail, _REMEDY, error.line) from error
-    extra: dict[str, Any] = {name: value for name, value in document.items() if name not in _NAMES}
+    extra: dict[str, Any] = {
+        name: value
+        for name, value in document.items()
+        if name not in _NAMES and not (name in _LISTS and isinstance(value, list))
+    }
     metrics, texts = _metrics(document, report)
     if texts:
         extra["performance_metrics"] = texts
@@ -46,8 +53,11 @@ def read_training_metadata(data: bytes, report: FileReport) -> RunMetadata:
         model_configs=_by_model(document, "model_configs", report),
         performance_metrics=metrics,
         ensemble_weights=_weights(document, report),
-        trained_models=_models(document.get("trained_models"), report),
+        trained_models=tuple(dict.fromkeys(_names_of(document, "trained_models", report))),
         prediction_threshold=_threshold(document.get("prediction_threshold"), report),
+        feature_names=_each_once(document, "feature_names", report),
+        classes=_each_once(document, "classes", report),
+        served_model=_served_model(document.get("served_model"), report),
         extra=extra,
     )
     for doubt in found.implausible_metrics:
@@ -133,17 +143,36 @@ def _weights(document: Mapping[str, Any], report: FileReport) -> dict[str, float
     return {model: weight for model, weight in weights.items() if weight is not None and weight >= 0}
 
 
-def _models(value: object, report: FileReport) -> tuple[str, ...]:
+def _names_of(document: Mapping[str, Any], name: str, report: FileReport) -> tuple[str, ...]:
+    value = document.get(name)
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(model, str) and model for model in value):
-        _left_out("'trained_models' is no list of names", report)
+    if not isinstance(value, list) or not all(isinstance(entry, str) and entry for entry in value):
+        _left_out(f"'{name}' is no list of names", report)
         return ()
-    return tuple(dict.fromkeys(value))
+    return tuple(value)
+
+
+def _each_once(document: Mapping[str, Any], name: str, report: FileReport) -> tuple[str, ...]:
+    names = _names_of(document, name, report) if isinstance(document.get(name), list) else ()
+    if len(set(names)) != len(names):
+        _left_out(f"'{name}' has a name twice", report)
+        return ()
+    return names
+
+
+def _served_model(value: object, report: FileReport) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value:
+        _left_out("'served_model' is no name of a model", report)
+        return None
+    return value
 
 
 def _threshold(value: object, report: FileReport) -> float | None:
     number = finite_or_none(value)
-    if number is None and value is not None:
-        _left_out("'prediction_threshold' is no finite number", report)
-    return number
+    if value is None or (number is not None and 0 <= number <= 1):
+        return number
+    _left_out(f"'prediction_threshold' is {str(value)[:40]}, no probability from 0 to 1", report)
+    return None

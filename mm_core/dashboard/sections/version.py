@@ -180,6 +180,8 @@ def _figures(held: KnownVersion) -> None:
         sharpe = run.best_sharpe
         metric_wall(
             Metric("Models", len(run.trained_models) or len(run.performance_metrics)),
+            Metric("Bots get", (held.files and held.files.run_model) or MISSING, "The model that they are given"),
+            Metric("Trees", booster.num_trees if booster is not None else MISSING, "Of the model that bots get"),
             Metric("Best Sharpe", f"{sharpe:.3f}" if sharpe is not None else MISSING, "Never a reason to promote"),
             Metric("Doubtful figures", len(run.implausible_metrics)),
             Metric("Size", size),

@@ -45,7 +45,8 @@ def check_structure(subject: Subject) -> Check:
                 name, "MODEL_FILE_MISSING", f"Failed to load model: no file of a model in the run '{place.directory}'.",
                 "Publish the run again, or deprecate it.", warnings=warnings,
             )  # fmt: skip
-        found = f"{len(models)} models: {', '.join(models[:SHOWN])}."
+        given = f"; bots are given '{version.run_model}'" if version.run_model is not None else ""
+        found = f"{len(models)} models: {', '.join(models[:SHOWN])}{given}."
     else:
         booster = version.booster
         found = f"{len(version.files)} files, the {len(REQUIRED)} required ones among them"

@@ -37,7 +37,7 @@ def check_registration(subject: Subject) -> Check:
         return fail(name, "MODEL_NOT_FOUND", f"Model not found: {subject.wrong}", USUAL_NAMES)
     if record is None:
         is_run = bool(subject.places) and subject.places[0].version.layout is VersionLayout.RUNS
-        kind = "…" if is_run else "lightgbm"
+        kind = ("…" if subject.places[0].version.model is None else "xgboost") if is_run else "lightgbm"
         where = f"Its directory exists, '{subject.places[0].directory}'." if subject.places else "It has no directory."
         return fail(
             name, "MODEL_NOT_FOUND", f"Model not found: {subject.title} is not registered. {where}",

@@ -13,6 +13,7 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
 from mm_core.artifacts.reading_pool import read_listed
 from mm_core.artifacts.tree import UNREADABLE
+from mm_core.artifacts.version_files import VersionReading
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
@@ -30,6 +31,7 @@ class Place:
     """A version in its directory: its files read just now, and as the last scan has them in service.
 
     ``directory`` is absolute, links resolved; ``registration`` is the registered model whose root it is below.
+    ``model_json`` is the text of a run's booster.
     """
 
     registration: str
@@ -37,6 +39,7 @@ class Place:
     directory: Path
     version: Version
     served: Version | None
+    model_json: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +142,11 @@ class VersionPlaces:
 
     def _read(self, directory: str, ways: Sequence[tuple[_Root, VersionFiles]]) -> Place:
         root, files = ways[0]
-        version = next(read for read in read_listed(root.path, [files], self._limits) if isinstance(read, Version))
-        served = (way.scan.versions.get(found.path) for way, found in ways if way.scan is not None)
-        return Place(
-            root.model.name, root.path, Path(directory), version, next((one for one in served if one is not None), None)
-        )
+        found = read_listed(root.path, [files], self._limits)
+        reading = next(read for read in found if isinstance(read, VersionReading))
+        scanned = (way.scan.versions.get(files.path) for way, files in ways if way.scan is not None)
+        served = next((one for one in scanned if one is not None), None)
+        return Place(root.model.name, root.path, Path(directory), reading.version, served, reading.model_json)
 
 
 def _is_about(finding: Finding, root: _Root, names: Collection[str], version: str) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mm_core.domain.files import FileRole
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
-from mm_core.domain.versions import ALL_FIVE, VersionLayout
-from mm_core.errors import ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
-from mm_core.prediction import ModelFormat, PredictingModel, Row
+from mm_core.domain.versions import ALL_FIVE, Version, VersionLayout
+from mm_core.errors import AmbiguousModel, ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
+from mm_core.prediction import PredictingModel, Row, features_of
+from mm_core.registry.deploy_checks import SEVERAL_MODELS, UNKNOWN_SCALER, without_model
+from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import MEND_FIRST, SHARED, SHOWN, Subject, fail, some
 
 Predict = Callable[[PredictingModel, Sequence[Row]], PredictionAnswer]
@@ -31,26 +36,25 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
     """Predict for one row, the means of the normalizer, and return the prediction's confidence beside the check."""
     name = CheckName.TEST_PREDICTION
     place = subject.place
-    if place is not None and place.version.layout is VersionLayout.RUNS:
-        what = "The models of training runs are listed and never loaded, so none was asked."
-        return Check(name, Outcome.SKIPPED, what, "Try it where it was trained, with what wrote it."), None
     version = place.version if place is not None else None
-    if place is None or version is None or version.model is None or version.normalizer is None or (
+    if version is not None and version.model is None:
+        reason = without_model(version.findings)
+        if reason is not None and reason.code == SEVERAL_MODELS:
+            return fail(name, AmbiguousModel.code or "", reason.detail, reason.remedy), None
+        if reason is not None:
+            return Check(name, Outcome.SKIPPED, reason.detail, "Try it where it was trained, with what wrote it."), None
+    if version is not None and version.can_predict and version.has_unread_scaler:
+        unread = next(one for one in version.findings if one.code == UNKNOWN_SCALER)
+        return fail(name, "NORMALIZER_INVALID", unread.detail, unread.remedy), None
+    is_run = version is not None and version.layout is VersionLayout.RUNS
+    if place is None or version is None or version.booster is None or not (version.normalizer or is_run) or (
         not version.can_predict
     ):  # fmt: skip
         return fail(name, "CANNOT_PREDICT", "There is nothing whole to predict with.", MEND_FIRST), None
-    normalizer, metadata = version.normalizer, version.metadata
-    model = PredictingModel(
-        place.directory / ALL_FIVE[FileRole.BOOSTER_TEXT],
-        version.model.sha256,
-        ModelFormat.LIGHTGBM_TEXT,
-        metadata.feature_names if metadata is not None else (),
-        normalizer,
-        metadata.classes if metadata is not None else (),
-    )
-    row = dict(zip(normalizer.feature_names, normalizer.mean, strict=True))
+    row, what = _row_of(version)
     try:
-        answer = predict(model, [row])
+        with _predicting(place, version) as model:
+            answer = predict(model, [row])
     except ModelManagerError as error:
         code = CODES.get(type(error), "CANNOT_PREDICT")
         return fail(name, code, error.detail, REMEDIES[code]), None
@@ -64,8 +68,37 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
             name, "NOT_FINITE", "The prediction for the means of the features is not a finite number.",
             REMEDIES["CANNOT_PREDICT"], warnings=warnings,
         ), None  # fmt: skip
-    detail = f"{said}, for the means of {len(normalizer.feature_names)} features."
+    detail = f"{said}, for {what} {len(row)} features."
     return Check(name, Outcome.PASSED, detail, warnings=warnings), prediction.confidence
+
+
+@contextmanager
+def _predicting(place: Place, version: Version) -> Iterator[PredictingModel]:
+    """Give the model of a version with the file that has its text: a run's is written for as long as it is asked."""
+    assert version.model is not None
+    with TemporaryDirectory(prefix="model-manager-verify-") as directory:
+        path = place.directory / ALL_FIVE[FileRole.BOOSTER_TEXT]
+        if place.model_json is not None:
+            path = Path(directory, "model.json")
+            path.write_bytes(place.model_json)
+        yield PredictingModel(
+            path,
+            version.model.sha256,
+            version.model.model_format,
+            version.declared_features,
+            version.normalizer,
+            version.declared_classes,
+            version.threshold,
+        )
+
+
+def _row_of(version: Version) -> tuple[Mapping[str, float], str]:
+    """Return the row that is asked about, and what it is: the means, or zeros where nothing is normalized."""
+    if version.normalizer is not None:
+        return dict(zip(version.normalizer.feature_names, version.normalizer.mean, strict=True)), "the means of"
+    assert version.booster is not None
+    names = features_of(version.booster.feature_names, version.declared_features, None).names
+    return dict.fromkeys(names, 0.0), "zeros as"
 
 
 def with_equal_confidences(check: Check, others: Sequence[str]) -> Check:

@@ -33,10 +33,15 @@ EXPECTED: dict[str, tuple[str, bool, dict[str, int]]] = {
     ),
     "models/20250724_150837": (
         "2025-07-24T15:08:37.000+00:00",
-        True,
-        {"implausible-metrics": 2, "weights-without-file": 1},
+        False,
+        {"implausible-metrics": 2, "weights-without-file": 1, "broken-pickle": 1},
     ),
-    "models/20250725_093000": ("2025-07-25T09:30:00.000+00:00", True, {"corrupt-metadata": 1}),
+    "models/20250725_093000": (
+        "2025-07-25T09:30:00.000+00:00",
+        True,
+        {"corrupt-metadata": 1, "no-model-for-bots": 1},
+    ),
+    "models/20250726_101500": ("2025-07-26T10:15:00.000+00:00", True, {}),
     "price-prediction/1.3.0": (
         "2025-10-09T21:09:18.536+00:00",
         True,
@@ -131,8 +136,25 @@ def test_the_run_of_the_golden_tree_is_read_value_for_value(scan: Scan) -> None:
     assert (run.trained_models, run.ensemble_weights["transformer"]) == (("lstm", "xgboost", "transformer"), 0.2)
     assert [(file.path.rpartition("/")[2], file.role.value) for file in version.files] == [
         ("lstm_model.h5", "run_model"),
-        ("scalers.pkl", "other"),
+        ("scalers.pkl", "scalers_pkl"),
         ("training_metadata.json", "training_metadata_json"),
         ("transformer_architecture.json", "other"),
         ("xgboost_model.pkl", "run_model"),
     ]
+
+
+def test_the_xgboost_model_of_a_run_of_the_golden_tree_is_what_bots_are_given(scan: Scan) -> None:
+    version = scan.versions["models/20250726_101500"]
+    assert version.model is not None
+    assert version.booster is not None
+    assert version.normalizer is not None
+    assert (str(version.model.model_format), version.model.source) == (
+        "xgboost-json",
+        "models/20250726_101500/xgboost_model.pkl",
+    )
+    assert (version.run_model, version.threshold) == ("xgboost", 0.52)
+    assert version.booster.feature_names == version.normalizer.feature_names == ("momentum_5d", "spread", "volume")
+    assert (version.booster.objective, version.booster.num_trees) == ("binary:logistic", 3)
+    assert version.booster.splits == (3, 3, 0)
+    assert version.normalizer.mean == pytest.approx((0.27985, -2.02055, 95.703), rel=1e-12)
+    assert version.normalizer.std == pytest.approx((1.9487034649, 0.4704981908, 21.4891348445), rel=1e-9)

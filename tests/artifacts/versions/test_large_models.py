@@ -29,12 +29,12 @@ from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.read_version import read_version
 from mm_core.store.blobs import BlobDirectory
 from mm_core.artifacts.stable_file import open_stable
-from mm_core.artifacts.read_version import identity_of
+from mm_core.artifacts.version_files import identity_of
 root, limits = Path(sys.argv[1]), ReadingLimits()
 (listed,) = list_groups(root, limits).versions
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 resource.setrlimit(resource.RLIMIT_AS, (taken + int(sys.argv[3]),) * 2)
-version = read_version(root, listed, limits)
+version = read_version(root, listed, limits).version
 (file,) = [file for file in listed.files if file.path.endswith("model.txt")]
 with open_stable(root, file.path, limits.model_bytes, identity_of(file)) as content:
     kept = BlobDirectory(Path(sys.argv[2])).put_file(content, version.model.sha256, ".txt")

@@ -85,7 +85,8 @@ def test_a_run_knows_its_files_by_what_they_are_for(tmp_path: Path) -> None:
     assert (run.model_name, run.version_id, run.number) == ("models", RUN, None)
     assert run.names_of(FileRole.RUN_MODEL) == ("lstm_model.h5", "xgboost_model.pkl")
     assert run.names_of(FileRole.TRAINING_METADATA) == ("training_metadata.json",)
-    assert run.names_of(FileRole.OTHER) == ("logs/lstm_model.h5", "scalers.pkl", "transformer_architecture.json")
+    assert run.names_of(FileRole.SCALERS) == ("scalers.pkl",)
+    assert run.names_of(FileRole.OTHER) == ("logs/lstm_model.h5", "transformer_architecture.json")
 
 
 def test_a_model_json_beside_a_model_txt_is_no_group(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ LIMITS = ReadingLimits()
 
 def _read(root: Path) -> Version:
     (found,) = list_groups(root, LIMITS).versions
-    return read_version(root, found, LIMITS)
+    return read_version(root, found, LIMITS).version
 
 
 def _codes(version: Version) -> list[str]:
@@ -238,7 +238,7 @@ def test_a_directory_without_the_prefix_is_a_finding_whatever_the_metadata_write
     for written in ("1.1.0", "v1.1.0"):
         root = write_version("1.1.0", model=f"m-{written[:1]}", metadata_json=metadata(written))
     for listed in list_groups(root, LIMITS).versions:
-        version = read_version(root, listed, LIMITS)
+        version = read_version(root, listed, LIMITS).version
         assert (_codes(version), version.name) == (["version-prefix"], "v1.1.0")
 
 
@@ -268,7 +268,7 @@ def test_importances_of_a_booster_without_names_are_compared_in_the_order_of_the
     assert _codes(_read(write_version(model_txt=_without_names(lightgbm_booster)))) == ["generic-feature-names"]
     other = "feature,importance\n" + "".join(f"{name},7\n" for name in FEATURES)
     root = write_version("v1.2.0", model_txt=_without_names(lightgbm_booster), feature_importance_csv=other)
-    version = read_version(root, list_groups(root, LIMITS).versions[1], LIMITS)
+    version = read_version(root, list_groups(root, LIMITS).versions[1], LIMITS).version
     assert _codes(version) == ["generic-feature-names", "importance-mismatch"]
 
 
@@ -358,7 +358,7 @@ def test_importance_by_gain_and_by_share_of_gain_belong_to_the_booster_too(
         rows = "".join(f"{name},{value}\n" for name, value in zip(FEATURES, importance, strict=True))
         root = write_version(f"v{number}.0.0", feature_importance_csv=f"feature,importance\n{rows}")
     found = list_groups(root, LIMITS).versions
-    assert [read_version(root, each, LIMITS).findings for each in found] == [(), ()]
+    assert [read_version(root, each, LIMITS).version.findings for each in found] == [(), ()]
 
 
 def test_only_directories_named_as_versions_that_hold_one_of_the_files_are_versions(tmp_path: Path) -> None:

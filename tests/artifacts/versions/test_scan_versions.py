@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import lightgbm
 import pytest
 
-from mm_core.artifacts import read_version as read_version_module
-from mm_core.artifacts import reading_defects, reading_pool, stable_file
+from mm_core.artifacts import reading_defects, reading_pool, stable_file, version_files
 from mm_core.artifacts.limits import VERSION_RULES, ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
 from mm_core.artifacts.opening import open_file
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.artifacts.tree import UNREADABLE
+from mm_core.artifacts.version_files import VersionReading
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.versions import Version
@@ -51,7 +51,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     original = reading_defects.read_version
 
-    def noted(root: Path, files: Any, *arguments: Any) -> Version:
+    def noted(root: Path, files: Any, *arguments: Any) -> VersionReading:
         read.append(files.path)
         return original(root, files, *arguments)
 
@@ -149,7 +149,7 @@ def _replaced_while_reading(monkeypatch: pytest.MonkeyPatch, target: Path, conte
             beside.replace(target)
         return data
 
-    monkeypatch.setattr(read_version_module, "read_stable", read)
+    monkeypatch.setattr(version_files, "read_stable", read)
 
 
 def test_files_of_two_trainings_are_never_paired_though_one_is_replaced_while_the_others_are_read(
@@ -220,7 +220,7 @@ def test_a_version_of_which_a_file_may_not_be_read_any_more_stays_and_says_so(
     def refuse(*_: object) -> bytes:
         raise UnreadableArtifact("unreadable", "The file cannot be opened (Permission denied).", "Make it readable.")
 
-    monkeypatch.setattr(read_version_module, "read_stable", refuse)
+    monkeypatch.setattr(version_files, "read_stable", refuse)
     version = scan_root(root, first).versions[PATH]
     assert (version.booster, version.normalizer) == (first.versions[PATH].booster, first.versions[PATH].normalizer)
     assert set(_codes(version)) == {"unreadable"}
@@ -281,7 +281,7 @@ def test_many_versions_read_by_children_equal_those_read_here(write_version: Wri
         assert replace(together.versions[path], read_at=version.read_at) == version
 
 
-def test_a_run_is_read_from_its_metadata_and_no_model_of_it_is_opened(
+def test_a_run_is_read_from_its_metadata_and_no_model_is_opened_but_that_of_xgboost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
@@ -299,10 +299,12 @@ def test_a_run_is_read_from_its_metadata_and_no_model_of_it_is_opened(
     assert [(finding.severity.value, finding.code) for finding in run.findings] == [
         ("warning", "implausible-metrics"),
         ("warning", "weights-without-file"),
+        ("error", "unsafe-pickle"),
     ]
+    assert not Path("/tmp/model-manager-was-here").exists()
     assert "'cnn'" in run.findings[1].detail
-    assert run.can_predict
-    assert opened == [str(root / RUN / "training_metadata.json")]
+    assert not run.can_predict
+    assert opened == [str(root / RUN / "training_metadata.json"), str(root / RUN / "xgboost_model.pkl")]
 
 
 @pytest.mark.parametrize(
@@ -313,11 +315,13 @@ def test_a_run_with_corrupt_metadata_or_without_is_listed_with_a_warning(
 ) -> None:
     file = _write_run(tmp_path) / RUN / "training_metadata.json"
     file.unlink()
+    (file.parent / "xgboost_model.pkl").unlink()
     if content is not None:
         file.write_text(content)
     run = scan_root(tmp_path).versions[RUN]
-    assert [(finding.severity.value, finding.code) for finding in run.findings] == [("warning", code)]
-    assert (run.run, run.can_predict, len(run.files)) == (None, True, 2 + (content is not None))
+    found = [(finding.severity.value, finding.code) for finding in run.findings]
+    assert found == [("warning", code), ("info", "no-model-for-bots")]
+    assert (run.run, run.can_predict, len(run.files)) == (None, True, 1 + (content is not None))
 
 
 def test_a_look_at_what_changed_leaves_versions_to_a_listing_and_their_groups_apart(
