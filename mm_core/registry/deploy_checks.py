@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from mm_core.domain.findings import Severity
-from mm_core.errors import AmbiguousVersion, CannotPredict, VersionNotFound
+from collections.abc import Sequence
+from pathlib import Path
+
+from mm_core.domain.findings import Finding, Severity
+from mm_core.errors import AmbiguousVersion, CannotPredict, InvalidNormalizer, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import StoreView
 
 MISSING_FILES = frozenset({"model-file-missing", "normalizer-missing", "metadata-missing"})
+NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length"})
 SHARED_MODEL = "duplicate-model-file"
 
 
@@ -44,7 +48,7 @@ def check_predicts(
 ) -> None:
     """Let a version pass that can predict, one that is forced with a note, and one of which no root tells anything.
 
-    Raises `CannotPredict` with every reason, and `BadRequest` for force without a note.
+    Raises `CannotPredict` or `InvalidNormalizer` with every reason, and `BadRequest` for force without a note.
     """
     if force:
         author.require_note(f"{name} {version} is deployed though it may not predict")
@@ -70,6 +74,9 @@ def check_predicts(
         )
     errors = [one for one in roots.findings(view, names, version) if one.severity is Severity.ERROR]
     if errors:
+        invalid = invalid_normalizer(f"{name} {version}", places[0], errors)
+        if invalid is not None:
+            raise invalid
         missing = [one.file for one in errors if one.code in MISSING_FILES]
         lost = f" Missing: {', '.join(missing)}." if missing else ""
         raise CannotPredict(
@@ -78,6 +85,16 @@ def check_predicts(
             [one.sentence for one in errors],
             is_missing=bool(missing),
         )
+
+
+def invalid_normalizer(title: str, directory: Path, errors: Sequence[Finding]) -> InvalidNormalizer | None:
+    """Return the answer about a version whose normalizer alone is wrong; None where more is, or nothing."""
+    if not errors or any(one.code not in NORMALIZER_CODES for one in errors):
+        return None
+    return InvalidNormalizer(
+        f"{errors[0].detail} That is the normalizer of {title} in '{directory}'. {errors[0].remedy}",
+        [one.sentence for one in errors],
+    )
 
 
 def shared_models(roots: VersionRoots, view: StoreView, name: str, version: str) -> list[str]:

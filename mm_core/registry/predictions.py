@@ -16,13 +16,13 @@ from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import (
     AmbiguousVersion,
     CannotPredict,
-    InvalidNormalizer,
     ModelManagerError,
     VersionNotFound,
     VersionUnavailable,
 )
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
+from mm_core.registry.deploy_checks import invalid_normalizer
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
 from mm_core.registry.version_payloads import VersionPayloads
@@ -34,8 +34,6 @@ MOST_VOTES = 100
 
 WAITING_SHADOWS = 4
 """Questions that wait for the shadows; beyond that they are not asked, since their votes are for comparison alone."""
-
-NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length"})
 
 log = structlog.get_logger("mm_core.predictions")
 
@@ -178,12 +176,9 @@ def _require_runs(record: VersionRecord) -> None:
 
 def _cannot_predict(held: HeldVersion) -> ModelManagerError:
     errors, missing = errors_of(held)
-    wrong = [one for one in errors if one.code in NORMALIZER_CODES]
-    if wrong and len(wrong) == len(errors):
-        return InvalidNormalizer(
-            f"Invalid normalizer of {held.title} in '{held.directory}': {wrong[0].sentence}",
-            [one.sentence for one in wrong],
-        )
+    invalid = invalid_normalizer(held.title, held.directory, errors)
+    if invalid is not None:
+        return invalid
     lost = f" Missing: {', '.join(missing)}." if missing else ""
     first = errors[0].sentence if errors else "It was not read whole: refresh the model."
     return CannotPredict(

@@ -12,9 +12,17 @@ from mm_core.artifacts.stable_file import open_stable
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, VersionLayout
-from mm_core.errors import ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
+from mm_core.errors import (
+    InvalidNormalizer,
+    ModelManagerError,
+    ModelUnusable,
+    UnreadableArtifact,
+    VersionNotFound,
+    VersionUnavailable,
+)
 from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
 from mm_core.prediction import features_of
+from mm_core.registry.deploy_checks import invalid_normalizer
 from mm_core.registry.lifecycle_lookups import checked_version
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
@@ -40,7 +48,8 @@ class VersionPayloads:
     def handle(self, name: str, version: str, caller_tier: Tier | None = None) -> PayloadHandle:
         """Return the payload of a version, built now if no process has built it yet.
 
-        Raises `VersionNotFound`, and `VersionUnavailable` with every reason where its files have errors.
+        Raises `VersionNotFound`, and `VersionUnavailable` or `InvalidNormalizer` with every reason where its files have
+        errors.
         """
         view = self._store.view()
         revision, resolved = self._resolved
@@ -76,7 +85,7 @@ class VersionPayloads:
         for family in view.lifecycle.families():
             for record in view.lifecycle.records(family.name):
                 if record.status.runs:
-                    with suppress(VersionNotFound, VersionUnavailable):  # bots are told the same
+                    with suppress(VersionNotFound, VersionUnavailable, InvalidNormalizer):  # bots are told the same
                         self.handle(family.name, record.model_version)
 
     def keys(self, view: StoreView) -> Iterator[str]:
@@ -134,7 +143,7 @@ class VersionPayloads:
 
 
 def parts_of(held: HeldVersion) -> VersionPayloadParts:
-    """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none."""
+    """Return what the payload of a version is made of; raise what `unavailable` returns for none."""
     version = held.version
     if not held.can_predict or version.booster is None or version.normalizer is None or version.model is None:
         raise unavailable(held)
@@ -156,8 +165,8 @@ def parts_of(held: HeldVersion) -> VersionPayloadParts:
     )
 
 
-def unavailable(held: HeldVersion) -> VersionUnavailable:
-    """Return why bots cannot be given the model of a version."""
+def unavailable(held: HeldVersion) -> ModelManagerError:
+    """Return why bots cannot be given the model of a version: `VersionUnavailable`, or `InvalidNormalizer`."""
     if held.version.layout is VersionLayout.RUNS:
         sentence = "it is a training run, whose models are listed and never loaded"
         return VersionUnavailable(
@@ -165,6 +174,9 @@ def unavailable(held: HeldVersion) -> VersionUnavailable:
             [sentence],
         )
     errors, missing = errors_of(held)
+    invalid = invalid_normalizer(held.title, held.directory, errors)
+    if invalid is not None:
+        return invalid
     lost = f" Missing: {', '.join(missing)}." if missing else ""
     first = errors[0].sentence if errors else "It was not read whole: refresh the model."
     return VersionUnavailable(

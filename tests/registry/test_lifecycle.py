@@ -18,6 +18,7 @@ from mm_core.errors import (
     CannotPredict,
     IllegalMove,
     InvalidName,
+    InvalidNormalizer,
     InvalidVersion,
     NothingToUpdate,
     RevisionConflict,
@@ -29,6 +30,9 @@ from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
+
+__all__ = ["lightgbm_booster", "write_version"]
 
 NAME = "sentiment-fusion"
 FIELDS: dict[str, Any] = {
@@ -439,6 +443,34 @@ def test_a_version_whose_files_are_damaged_is_not_deployed(
         make(status=Status.DEPLOYED)
     assert raised.value.code == "CANNOT_PREDICT"
     assert lifecycle.move(lifecycle.record(NAME, "v1.0.0"), Status.SHADOW, ANN).status is Status.SHADOW
+
+
+def test_a_version_whose_normalizer_is_invalid_is_not_deployed_and_the_feature_is_named(
+    registry: Registry, lifecycle: Lifecycle, make: Make, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    broken = {"momentum_5d": {"mean": "x", "std": 1}}
+    write_version("v2.0.0")
+    registry.registrations.register("all", str(write_version("v1.0.0", normalizer_json=broken)))
+    record, _ = make(status=Status.VALIDATED), make("v2.0.0", Status.VALIDATED)
+    deploys: tuple[Callable[[], object], ...] = (
+        lambda: lifecycle.move(record, Status.DEPLOYED, ANN),
+        lambda: lifecycle.carry_out(lifecycle.plan_move(record, Status.DEPLOYED), ANN),
+        lambda: lifecycle.register({**FIELDS, "status": "deployed"}, ANN, update=True),
+        lambda: lifecycle.enable_ab_test(NAME, "v1.0.0", "v2.0.0", ANN),
+    )
+    for deploy in deploys:
+        with pytest.raises(InvalidNormalizer, match=r"^Invalid normalizer format for feature 'mom") as raised:
+            deploy()
+        error = raised.value
+        assert (error.status, error.code) == (422, "NORMALIZER_INVALID")
+        assert "Detected: {'mean': 'x', 'std': 1}" in error.detail
+        assert 'Accepted are {"feature": {"mean": 0.0, "std": 1.0}}, or lists' in error.detail
+        assert str(tmp_path / "root" / NAME / "v1.0.0") in error.detail
+        assert any("normalizer.json" in problem for problem in error.problems)
+        assert set(_statuses(lifecycle).values()) == {Status.VALIDATED}
+    (problem,) = lifecycle.plan_move(record, Status.DEPLOYED).problems
+    assert "momentum_5d" in problem
+    assert lifecycle.move(record, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
 
 
 @pytest.mark.parametrize("is_seen", [True, False])
