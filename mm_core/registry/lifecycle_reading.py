@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -120,6 +122,18 @@ class LifecycleReader:
                 stands = f"is {record.status} ({record.status.stage})" if record.status.runs else "is pinned"
                 return f"{record.title} {stands} in the registry."
         return None
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Keep every change of a version out within the block: what `reason_to_keep` says there stays so.
+
+        Raises `StoreBusy` and what else keeps a writer out; a registry in which nothing is has nothing to keep out.
+        """
+        if not self._store.view().revision:
+            yield
+            return
+        with self._store.transaction():
+            yield
 
     def status_for_stage(self, record: VersionRecord, stage: Stage) -> Status:
         """Return the status that a version has to take for a stage."""

@@ -642,6 +642,16 @@ def test_what_a_file_does_not_tell_of_a_registered_version_stays(lifecycle: Life
     assert lifecycle.import_file(NAME, _file(models=models), given, ANN).records[0].tier_requirement is Tier.FREE
 
 
+def test_what_is_active_in_a_file_and_has_an_invalid_normalizer_is_not_deployed_and_the_warning_says_why(
+    registry: Registry, lifecycle: Lifecycle, write_version: WriteVersion
+) -> None:
+    registry.registrations.register("all", str(write_version(normalizer_json={"momentum_5d": {"mean": "x"}})))
+    done = lifecycle.import_file(NAME, _file(), BESIDE, ANN)
+    assert [one.status for one in done.records] == [Status.VALIDATED, Status.VALIDATED]
+    (warning,) = done.warnings
+    assert "was not deployed: Invalid normalizer format for feature 'momentum_5d'" in warning
+
+
 def test_odd_entries_are_told_and_the_rest_is_imported(lifecycle: Lifecycle) -> None:
     models = [*REGISTRY_FILE["models"], {"model_version": "latest"}, 7, REGISTRY_FILE["models"][0]]
     text = _file(models=models).replace(b"0.538", b"NaN")
