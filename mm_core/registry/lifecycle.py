@@ -62,6 +62,9 @@ class Lifecycle(LifecycleReader):
     ) -> Registered:
         """Register the version in ``document``; one that is ``deployed`` takes the place of its sibling at once.
 
+        One that runs from then on needs what a move to its status needs: a note, and for ``deployed`` files that can
+        predict, unless ``force``.
+
         With ``update``, the scores and the status that ``document`` has are set where the version is there already.
         Raises `InvalidVersion` with every problem, `AlreadyExists`, `VersionNotFound` where registered roots hold other
         versions of the family and not this one, `AmbiguousVersion` where they hold it twice, and as `move`; nothing is
@@ -74,6 +77,8 @@ class Lifecycle(LifecycleReader):
         if known is not None:
             return self._registered_again(view, known, document, author, update=update, force=force)
         check_held(self._roots, view, new.model_name, new.model_version)
+        if new.status.runs:
+            author.require_note(f"{new.model_name} {new.model_version} becomes {new.status}")
         if new.status is Status.DEPLOYED:
             check_predicts(self._roots, view, new.model_name, new.model_version, author, force=force)
         with self._store.transaction() as transaction:

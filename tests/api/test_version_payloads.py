@@ -53,7 +53,8 @@ def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
 
 
 def _register(client: Client, version: str, status: str = "validated", **fields: Any) -> None:
-    _json(client.post("/api/versions", json={**FIELDS, "model_version": version, "status": status, **fields}))
+    about = {"model_version": version, "status": status, "note": "because", **fields}
+    _json(client.post("/api/versions", json={**FIELDS, **about}))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mm_core.domain.deployments import deployments
 from mm_core.domain.lifecycle import Action, Stage, Status, Tier
 from mm_core.domain.version_records import VersionRecord, replayed
 from mm_core.errors import (
@@ -95,6 +96,33 @@ def test_a_registration_has_every_field_and_default_of_the_guide(lifecycle: Life
     assert (event.actor, event.action, event.before, event.after, event.note) == (
         "ann", Action.REGISTER, None, Status.TRAINING, ANN.note
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [Status.DEPLOYED, Status.SHADOW])
+def test_a_version_that_runs_from_its_registration_on_needs_a_reason_like_every_deployment(
+    registry: Registry, lifecycle: Lifecycle, make: Make, status: Status
+) -> None:
+    make("v0.9.0", Status.DEPLOYED)
+    before = registry.view().revision
+    for update in (False, True):
+        with pytest.raises(BadRequest, match=rf"v1\.0\.0 becomes {status}: a note is needed"):
+            lifecycle.register({**FIELDS, "status": str(status)}, Author("ann"), update=update)
+    assert registry.view().revision == before
+    lifecycle.register({**FIELDS, "status": str(status)}, Author("ann", "it won in the backtest"))
+    (event,) = [one for one in lifecycle.history(NAME) if one.version == "v1.0.0"]
+    assert (event.actor, event.before, event.after, event.note) == ("ann", None, status, "it won in the backtest")
+    if status is Status.DEPLOYED:
+        assert _statuses(lifecycle) == {"v0.9.0": Status.SHADOW, "v1.0.0": Status.DEPLOYED}
+        *_, first, second = deployments(lifecycle.history(NAME))
+        assert (first.version, first.ended_by, first.ended_why) == (
+            "v0.9.0", "ann", "v1.0.0 was deployed: it won in the backtest"
+        )  # fmt: skip
+        assert (second.version, second.by, second.why) == ("v1.0.0", "ann", "it won in the backtest")
+
+
+@pytest.mark.parametrize("status", [Status.TRAINING, Status.VALIDATED, Status.DEPRECATED])
+def test_a_version_that_does_not_run_is_registered_without_a_reason(lifecycle: Lifecycle, status: Status) -> None:
+    assert lifecycle.register({**FIELDS, "status": str(status)}, Author("ann")).record.status is status
 
 
 @pytest.mark.parametrize("again", ["v1.0.0", "1.0.0"])
