@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
 from mm_core.domain.versions import Version
+from mm_core.registry.lifecycle_lookups import damaged_registration, readable_records
 from mm_core.store import StoreView
 
 
@@ -65,13 +66,10 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
 
     A directory that several registrations reach is one; a version in two directories is there twice.
     """
-    families = view.lifecycle.families()
-    canonical = {alias: family.name for family in families for alias in family.aliases}
-    records = {
-        (record.model_name, record.model_version): record
-        for family in families
-        for record in view.lifecycle.records(family.name)
-    }
+    damaged = view.lifecycle.damaged()
+    readable = list(readable_records(view))
+    canonical = {alias: family.name for family, _ in readable for alias in family.aliases}
+    records = {(family.name, record.model_version): record for family, of_one in readable for record in of_one}
     found: dict[str, KnownVersion] = {}
     for model in view.models():
         scan = view.scan(model.name)
@@ -84,6 +82,10 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
                 continue
             own = version.model_name or model.name
             family_name = canonical.get(own, own)
+            if family_name in damaged:
+                version = replace(
+                    version, findings=(*version.findings, damaged_registration(path, damaged[family_name]))
+                )
             shared = tuple(one for one in scan.twins if f"{one.file}/".startswith(f"{path}/"))
             found[place] = KnownVersion(
                 family_name, version.name, version, records.get((family_name, version.name)),

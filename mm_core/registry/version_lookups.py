@@ -13,9 +13,16 @@ from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.version_records import Family, VersionRecord
 from mm_core.domain.versions import Version
-from mm_core.errors import ModelNotFound, VersionNotFound, VersionUnavailable
+from mm_core.errors import ModelNotFound, StoreCorrupt, VersionNotFound, VersionUnavailable
 from mm_core.registry.deploy_checks import MISSING_FILES
-from mm_core.registry.lifecycle_lookups import SHOWN, checked_version, find_family, is_seen
+from mm_core.registry.lifecycle_lookups import (
+    SHOWN,
+    checked_version,
+    damaged_registration,
+    find_family,
+    is_seen,
+    require_whole,
+)
 from mm_core.store import StoreView
 
 
@@ -24,6 +31,7 @@ class HeldVersion:
     """A version that a registered root holds: the registration, and its record if it has one.
 
     ``family`` are its name and the other names that stand for it, ``shared`` what is wrong with it beside others.
+    ``is_known`` is False where nobody can read what is registered of its family.
     """
 
     model: RegisteredModel
@@ -31,6 +39,7 @@ class HeldVersion:
     family: Family
     record: VersionRecord | None
     shared: tuple[Finding, ...] = ()
+    is_known: bool = True
 
     @property
     def directory(self) -> Path:
@@ -77,6 +86,7 @@ def versions_of(view: StoreView, name: str, caller_tier: Tier | None = None) -> 
     held = _held(view, name)
     family = find_family(view, name)
     if not held and family is None and view.model(name) is None:
+        require_whole(view)
         known = ", ".join([family.name for family in view.lifecycle.families()[:SHOWN]]) or "none yet"
         raise ModelNotFound(
             f"No registered root holds versions of '{name[:128]}', and none is registered (known: {known}). "
@@ -87,7 +97,11 @@ def versions_of(view: StoreView, name: str, caller_tier: Tier | None = None) -> 
         here = {one.record.model_id for one in held if one.record is not None}
         records = view.lifecycle.records(family.name)
         listed += [ListedVersion(None, record) for record in records if record.model_id not in here]
-    listed = [one for one in listed if is_visible(one.record, caller_tier)]
+    listed = [
+        one
+        for one in listed
+        if is_visible(one.record, caller_tier) and (caller_tier is None or one.held is None or one.held.is_known)
+    ]
     return tuple(sorted(listed, key=_age, reverse=True))
 
 
@@ -104,6 +118,8 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
     if found:
         return tuple(found.values())
     family = find_family(view, name)
+    if family is None:
+        require_whole(view)
     record = view.lifecycle.record(family.name, canonical) if family is not None else None
     if record is not None and is_visible(record, caller_tier):
         raise VersionNotFound(
@@ -180,6 +196,7 @@ def _scanned(
 ) -> Iterator[HeldVersion]:
     families: dict[str, Family] = {}
     records: dict[str, Mapping[str, VersionRecord]] = {}
+    damaged: dict[str, str] = {}
     for model in view.models():
         scan = view.scan(model.name) if registration in (None, model.name) else None
         if scan is None:
@@ -190,11 +207,19 @@ def _scanned(
             if (names is not None and own not in names) or version not in (None, found.name):
                 continue
             if own not in families:
-                families[own] = find_family(view, own) or Family(own)
-                records[own] = _records(view, families[own].name, version)
+                try:
+                    families[own] = find_family(view, own) or Family(own)
+                    records[own] = _records(view, families[own].name, version)
+                except StoreCorrupt as error:
+                    if names is not None:
+                        raise
+                    families[own], records[own], damaged[own] = Family(own), {}, error.detail
             shared = _shared(scan) if shared is None else shared
             of_others = tuple(shared.get(found.path, ()))
-            yield HeldVersion(model, found, families[own], records[own].get(found.name), of_others)
+            if own in damaged:
+                of_others += (damaged_registration(found.path, damaged[own]),)
+            record = records[own].get(found.name)
+            yield HeldVersion(model, found, families[own], record, of_others, own not in damaged)
 
 
 def _records(view: StoreView, family: str, version: str | None) -> Mapping[str, VersionRecord]:

@@ -23,7 +23,7 @@ from mm_core.errors import (
 from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
 from mm_core.prediction import features_of
 from mm_core.registry.deploy_checks import invalid_normalizer
-from mm_core.registry.lifecycle_lookups import checked_version
+from mm_core.registry.lifecycle_lookups import checked_version, readable_records
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
@@ -82,8 +82,8 @@ class VersionPayloads:
     def prepare_running(self) -> None:
         """Make the payloads of all versions that are deployed or a shadow, where they can be."""
         view = self._store.view()
-        for family in view.lifecycle.families():
-            for record in view.lifecycle.records(family.name):
+        for family, records in readable_records(view):
+            for record in records:
                 if record.status.runs:
                     with suppress(VersionNotFound, VersionUnavailable, InvalidNormalizer):  # bots are told the same
                         self.handle(family.name, record.model_version)
