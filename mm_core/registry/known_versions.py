@@ -11,6 +11,7 @@ from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
 from mm_core.domain.versions import Version
 from mm_core.registry.lifecycle_lookups import damaged_registration, readable_records
+from mm_core.registry.shared_models import shared_elsewhere
 from mm_core.store import StoreView
 
 
@@ -70,6 +71,7 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
     readable = list(readable_records(view))
     canonical = {alias: family.name for family, _ in readable for alias in family.aliases}
     records = {(family.name, record.model_version): record for family, of_one in readable for record in of_one}
+    elsewhere = shared_elsewhere(view)
     found: dict[str, KnownVersion] = {}
     for model in view.models():
         scan = view.scan(model.name)
@@ -87,6 +89,8 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
                     version, findings=(*version.findings, damaged_registration(path, damaged[family_name]))
                 )
             shared = tuple(one for one in scan.twins if f"{one.file}/".startswith(f"{path}/"))
+            if (model.name, path) in elsewhere:
+                shared += (elsewhere[model.name, path],)
             found[place] = KnownVersion(
                 family_name, version.name, version, records.get((family_name, version.name)),
                 (*version.findings, *shared), model.name, model.root_path, path in latest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mm_core.domain.groups import Group, Scan
@@ -26,7 +26,7 @@ from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.verification import Verifier
-from mm_core.registry.version_lookups import HeldVersion, only_held
+from mm_core.registry.version_lookups import HeldVersion, ListedVersion, only_held, versions_of, with_shared_models
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
@@ -76,7 +76,16 @@ class Registry:
 
     def held_version(self, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
         """Return a version that a registered root holds; raise `VersionNotFound` and `VersionUnavailable`."""
-        return only_held(self.view(), name, version, caller_tier)
+        view = self.view()
+        (held,) = with_shared_models(view, [only_held(view, name, version, caller_tier)])
+        return held
+
+    def versions_of(self, name: str, caller_tier: Tier | None = None) -> tuple[ListedVersion, ...]:
+        """Return all versions that a name stands for and a caller sees, the newest first; raise `ModelNotFound`."""
+        view = self.view()
+        listed = versions_of(view, name, caller_tier)
+        held = iter(with_shared_models(view, [one.held for one in listed if one.held is not None]))
+        return tuple(one if one.held is None else replace(one, held=next(held)) for one in listed)
 
     def versions(self) -> tuple[KnownVersion, ...]:
         """Return every version that registered roots hold or that people registered, as `known_versions`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
@@ -23,6 +23,7 @@ from mm_core.registry.lifecycle_lookups import (
     is_seen,
     require_whole,
 )
+from mm_core.registry.shared_models import shared_elsewhere
 from mm_core.store import StoreView
 
 
@@ -141,6 +142,13 @@ def only_held(view: StoreView, name: str, version: str, caller_tier: Tier | None
         places = [str(one.directory) for one in held]
         raise VersionUnavailable(several_directories(held), places, "AMBIGUOUS_VERSION")
     return held[0]
+
+
+def with_shared_models(view: StoreView, held: Iterable[HeldVersion]) -> list[HeldVersion]:
+    """Return the same versions, each with what it shares with versions below other roots."""
+    elsewhere = shared_elsewhere(view)
+    findings = [(one, elsewhere.get((one.model.name, one.version.path))) for one in held]
+    return [one if found is None else replace(one, shared=(*one.shared, found)) for one, found in findings]
 
 
 def all_held(view: StoreView) -> Iterator[HeldVersion]:

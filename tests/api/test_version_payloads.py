@@ -262,6 +262,32 @@ def test_a_root_that_is_registered_twice_holds_its_versions_once(held: Client, t
     assert held.get(PULL).status_code == 200
 
 
+def test_the_same_model_below_two_roots_is_told_of_both_versions_wherever_they_are_shown(
+    held: Client, registry: Registry, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    (tmp_path / "root").rename(tmp_path / "first")
+    _json(held.delete("/api/models/models"))
+    second = write_version("v1.0.0", model="early-signal", metadata_json=metadata("v1.0.0"))
+    for name, root in (("a", tmp_path / "first"), ("b", second), ("again", second)):
+        registry.registrations.register(name, str(root))
+    places = {NAME: tmp_path / "first" / NAME / "v1.1.0", "early-signal": second / "early-signal" / "v1.0.0"}
+    for model, other in ((NAME, "early-signal"), ("early-signal", NAME)):
+        (item,) = _json(held.get(f"/api/models/{model}/versions"))["items"]
+        said = f"{model}/{item['version_id']}/model.txt: '{places[other]}' has the same model, byte for byte."
+        (warning,) = item["warnings"]
+        assert warning.startswith(said)
+        assert item["payload_ready"], "a warning keeps nobody from it"
+        (finding,) = _json(held.get(f"/api/models/{model}/versions/{item['version_id']}"))["findings"]
+        assert (finding["code"], finding["severity"]) == ("duplicate-model-file", "warning")
+        (known,) = [one for one in registry.versions() if one.family == model]
+        assert [one.code for one in known.findings] == ["duplicate-model-file"]
+        fields = {**FIELDS, "model_name": model, "model_version": item["version_id"]}
+        assert any(one.startswith(said) for one in _json(held.post("/api/versions", json=fields))["warnings"])
+    registry.registrations.delete("a")
+    (item,) = _json(held.get("/api/models/early-signal/versions"))["items"]
+    assert item["warnings"] == [], "one directory that two registrations reach shares nothing with itself"
+
+
 def test_a_training_run_is_listed_and_looked_at_and_has_no_payload(
     client: Client, registry: Registry, tmp_path: Path
 ) -> None:
