@@ -64,7 +64,7 @@ def add_lifecycle_routes(app: Bottle, registry: Registry, cache: BoundedCache, w
 
     @app.get("/api/versions")
     def list_versions() -> HTTPResponse:
-        return document_answer(versions_document(lifecycle.list(_asked_filter())), cache)
+        return document_answer(versions_document(lifecycle.list(_asked_filter()), lifecycle.damaged()), cache)
 
     @app.post("/api/versions")
     def register_version() -> HTTPResponse:

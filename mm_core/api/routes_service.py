@@ -51,6 +51,7 @@ def add_service_routes(
             "models": len(view.models()),
             "models_without_scan": out_of_service,
             "models_with_older_scan": [model.name for model in view.models() if model.refresh_error is not None],
+            "damaged_families": list(view.lifecycle.damaged()),
             "workers": workers(),
             "payloads_waiting": registry.publisher.waiting,
             "findings": sum(findings.values()),

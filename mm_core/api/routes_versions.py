@@ -13,7 +13,6 @@ from mm_core.api.queries import asked_caller_tier
 from mm_core.errors import PredictorBusy
 from mm_core.payloads import BoundedCache
 from mm_core.registry import Registry
-from mm_core.registry.known_versions import versions_of
 from mm_core.registry.predictions import prediction_document
 from mm_core.registry.version_documents import held_version_document, listed_versions_document
 
@@ -33,7 +32,7 @@ def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache, thr
 
     @app.get("/api/models/<model_name>/versions")
     def versions(model_name: str) -> HTTPResponse:
-        listed = versions_of(registry.view(), model_name, asked_caller_tier())
+        listed = registry.versions_of(model_name, asked_caller_tier())
         return document_answer(listed_versions_document(model_name, listed), cache)
 
     @app.get("/api/models/<model_name>/versions/<version>")

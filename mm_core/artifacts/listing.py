@@ -11,12 +11,14 @@ from pathlib import Path
 
 from mm_core.artifacts.latest import find_latest
 from mm_core.artifacts.layouts import LAYOUTS, GroupFiles, Layout, Listed, Siblings, VersionFiles, version_key
+from mm_core.artifacts.layouts.timestamped_runs import is_beside_runs
+from mm_core.artifacts.layouts.version_directories import holds_groups
 from mm_core.artifacts.limits import READING_RULES, VERSION_RULES, ReadingLimits
 from mm_core.artifacts.tree import UNREADABLE, ListedFile, is_listed_name, list_tree, listed_file
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.runs import LATEST, POINTER
-from mm_core.domain.versions import Version
+from mm_core.domain.versions import Version, VersionLayout
 from mm_core.errors import InvalidRoot
 
 Known = Group | Version
@@ -184,6 +186,7 @@ def look_again(root: Path, previous: Scan, paths: Collection[str], limits: Readi
         VersionFiles(version.layout, version.model_name, version.version_id, version.path, version.files)
         for version in previous.versions.values()
     )
+    places = {os.path.dirname(one.path) for one in versions if one.layout is VersionLayout.RUNS}
     names_of_inode = Counter(file.inode for known in known_by_key(previous).values() for file in known.files)
     for path in sorted(paths):
         relative = os.path.relpath(path, root)
@@ -209,6 +212,8 @@ def look_again(root: Path, previous: Scan, paths: Collection[str], limits: Readi
                 return None
         files = _regular_files(root, folder, siblings.names) if _holds_no_link(root, folders) else None
         if files is None or any(names_of_inode[file.inode] > 1 for file in files):
+            return None
+        if is_beside_runs(folder, places) and not holds_groups([file.name for file in files]):
             return None
         groups.update({found.group_key: found for found in layout.claim(files).groups})
     if not groups and not versions:

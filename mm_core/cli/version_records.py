@@ -103,9 +103,12 @@ def list_versions(
     """List registered versions, the newest first."""
     wanted = VersionFilter(name, status, model_type, objective, tier, caller_tier, limit)
     with errors_as_sentences(as_json):
-        records = context.obj.registry.lifecycle.list(wanted)
+        lifecycle = context.obj.registry.lifecycle
+        records, damaged = lifecycle.list(wanted), lifecycle.damaged()
+    for family, detail in damaged.items():
+        typer.echo(f"warning: The versions of {family} cannot be listed. {detail}", err=True)
     if as_json:
-        print_json(versions_document(records))
+        print_json(versions_document(records, damaged))
         return
     rows = [
         (
@@ -212,7 +215,7 @@ def import_registry(
             name, _content(file), beside, author(actor, note or f"imported from {file.name}")
         )
     if as_json:
-        print_json({**versions_document(done.records), "warnings": done.warnings})
+        print_json({**versions_document(done.records, {}), "warnings": done.warnings})
         return
     for warning in done.warnings:
         typer.echo(f"warning: {warning}", err=True)

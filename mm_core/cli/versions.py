@@ -109,7 +109,7 @@ def delete(
     with _answered(as_json):
         plan = versions.plan_delete(root, version, _kept_by_registry(context, root), next_latest=move_latest)
         _warn_of_an_empty_registry(context.obj)
-        _carry_out(plan, f"Are you sure you want to delete version {version}?", yes, dry_run, as_json)
+        _carry_out(context, plan, f"Are you sure you want to delete version {version}?", yes, dry_run, as_json)
 
 
 @versions_commands.command()
@@ -129,7 +129,7 @@ def cleanup(
             return
         _warn_of_an_empty_registry(context.obj)
         what = f"{len(plan.removals)} versions" + (" and what is left over" if plan.leftovers else "")
-        _carry_out(plan, f"Are you sure you want to delete {what}?", yes, dry_run, as_json)
+        _carry_out(context, plan, f"Are you sure you want to delete {what}?", yes, dry_run, as_json)
 
 
 @versions_commands.command()
@@ -207,7 +207,9 @@ def _warn_of_an_empty_registry(session: Session) -> None:
         )
 
 
-def _carry_out(plan: versions.RemovalPlan, question: str, yes: bool, dry_run: bool, as_json: bool) -> None:
+def _carry_out(
+    context: typer.Context, plan: versions.RemovalPlan, question: str, yes: bool, dry_run: bool, as_json: bool
+) -> None:
     """Show a plan, ask, and do it; what stays although it was planned ends with 1."""
     if not as_json:
         print_text("\n".join(plan_lines(plan)))
@@ -219,7 +221,7 @@ def _carry_out(plan: versions.RemovalPlan, question: str, yes: bool, dry_run: bo
         return
     if not yes:
         typer.confirm(f"{question} (y/N)", default=False, show_default=False, abort=True, err=True)
-    removed = versions.execute(plan)
+    removed = versions.execute(plan, context.obj.registry.lifecycle.settled)
     if as_json:
         print_json({**plan_document(plan), **removed_document(removed)})
     else:

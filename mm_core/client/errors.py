@@ -22,7 +22,7 @@ class PayloadNotFound(PayloadError):
     @property
     def is_withdrawal(self) -> bool:
         """Whether the server itself has it no more: an outage later must not bring a copy back."""
-        return self.status == 404 and self.detail != ""
+        return self.status in {404, 422} and self.detail != ""
 
 
 class RequestRefused(PayloadError):

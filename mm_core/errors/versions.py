@@ -195,7 +195,7 @@ class PredictionFailed(ModelManagerError):
 
 
 class PredictorBusy(ModelManagerError):
-    """Too many predictions wait already, or the model rests after it ended the process that predicts."""
+    """Too many predictions wait already, or the model rests after it ended the process, or questions as large do."""
 
     status = 503
     title = "Predictor busy"

@@ -62,8 +62,11 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    crashes: int
+    """``losses`` in a row of the process that predicts; ``rows`` of the smallest question among them."""
+
+    losses: int
     until: float
+    rows: int = 0
 
 
 class ChildPool:
@@ -76,27 +79,36 @@ class ChildPool:
         self._places = tuple(self._free)
         self._waiting = 0
         self._closed = False
-        self._rests: OrderedDict[str, _Rest] = OrderedDict()
+        self._crashed: OrderedDict[str, _Rest] = OrderedDict()
+        self._slow: OrderedDict[str, _Rest] = OrderedDict()
         self.starts = 0
         """Children started so far."""
 
-    def ask(self, model: str, document: bytes, block: bytes | memoryview) -> tuple[bytes, bytearray]:
-        """Return a child's answer to a question about ``model``, a digest.
+    def ask(self, model: str, document: bytes, block: bytes | memoryview, rows: int = 0) -> tuple[bytes, bytearray]:
+        """Return a child's answer to a question of ``rows`` about ``model``, a digest.
 
-        Raises `PredictorBusy` where too many wait, or wait too long, and where the model rests after it ended children;
-        `PredictionFailed` where the child ends without an answer, or takes too long and is ended.
+        Raises `PredictorBusy` where too many wait, or wait too long, where the model rests after it ended children, and
+        where questions as large as this one were too slow; `PredictionFailed` where the child ends without an answer,
+        or takes too long and is ended.
         """
         self._check_rest(model)
+        self._check_slowness(model, rows)
         place = self._take(model)
         try:
             answer = self._ask_at(place, document, block)
         except ChildLost as lost:
-            self._note_crash(model)
+            if lost.late:
+                self._note_loss(self._slow, model, rows)
+            else:
+                self._note_loss(self._crashed, model)
             raise self._failed(lost) from None
         finally:
             self._give_back(place, model)
         with self._turns:
-            self._rests.pop(model, None)
+            self._crashed.pop(model, None)
+            slow = self._slow.get(model)
+            if slow is not None and rows >= slow.rows:
+                del self._slow[model]
         return answer
 
     def close(self) -> None:
@@ -136,12 +148,12 @@ class ChildPool:
             try:
                 child = Child(CHILD_MODULE, ChildLimits(limits.memory_bytes, limits.niceness, limits.idle_seconds))
             except ChildLost as lost:
-                self._note_crash(_START)
+                self._note_loss(self._crashed, _START)
                 raise PredictionFailed(
                     f"The process that predicts does not start: {lost}. Look at the machine."
                 ) from None
             with self._turns:
-                self._rests.pop(_START, None)
+                self._crashed.pop(_START, None)
                 self.starts += 1
                 place.child = child
                 closed = self._closed
@@ -180,27 +192,41 @@ class ChildPool:
 
     def _check_rest(self, model: str) -> None:
         with self._turns:
-            rest = self._rests.get(model)
+            rest = self._crashed.get(model)
         seconds = 0.0 if rest is None else rest.until - time.monotonic()
         if rest is None or seconds <= 0:
             return
         if model == _START:
             raise PredictorBusy(
-                f"The process that predicts did not start {rest.crashes} times in a row. Ask again in {seconds:.0f} s."
+                f"The process that predicts did not start {rest.losses} times in a row. Ask again in {seconds:.0f} s."
             )
         raise PredictorBusy(
-            f"The model ended the process that predicts {rest.crashes} times in a row and rests. Ask again in "
+            f"The model ended the process that predicts {rest.losses} times in a row and rests. Ask again in "
             f"{seconds:.0f} s, or with fewer rows; if it goes on, train the model again."
         )
 
-    def _note_crash(self, model: str) -> None:
+    def _check_slowness(self, model: str, rows: int) -> None:
+        """Raise `PredictorBusy` for a question that is no smaller than one that was too slow just now."""
         with self._turns:
-            before = self._rests.pop(model, None)
-            crashes = 1 if before is None else before.crashes + 1
-            rest = min(FIRST_REST * 2 ** (crashes - 2), LONGEST_REST) if crashes > 1 else 0.0
-            self._rests[model] = _Rest(crashes, time.monotonic() + rest)
-            while len(self._rests) > MOST_RESTING:
-                self._rests.popitem(last=False)
+            rest = self._slow.get(model)
+        seconds = 0.0 if rest is None else rest.until - time.monotonic()
+        if rest is None or seconds <= 0 or rows < rest.rows:
+            return
+        what = f"{rest.rows:,} row{'s' if rest.rows != 1 else ''}" if rest.rows else "Loading the model"
+        raise PredictorBusy(
+            f"{what} took longer than {self._limits.seconds:g} s {rest.losses} times in a row. Ask with fewer rows, or "
+            f"again in {seconds:.0f} s; if that is too few, train a smaller model."
+        )
+
+    def _note_loss(self, rests: OrderedDict[str, _Rest], model: str, rows: int = 0) -> None:
+        with self._turns:
+            before = rests.pop(model, None)
+            losses = 1 if before is None else before.losses + 1
+            rest = min(FIRST_REST * 2 ** (losses - 2), LONGEST_REST) if losses > 1 else 0.0
+            smallest = rows if before is None else min(rows, before.rows)
+            rests[model] = _Rest(losses, time.monotonic() + rest, smallest)
+            while len(rests) > MOST_RESTING:
+                rests.popitem(last=False)
 
     def _failed(self, lost: ChildLost) -> PredictionFailed:
         if lost.late:

@@ -148,7 +148,9 @@ class Predictor:
         )
 
     def _ask(self, question: Question, numbers: array[float] | bytes) -> tuple[Reply, bytearray]:
-        document, block = self._pool.ask(question.sha256, strict_json.encode(question), memoryview(numbers))
+        document, block = self._pool.ask(
+            question.sha256, strict_json.encode(question), memoryview(numbers), question.rows
+        )
         try:
             reply = strict_json.decode_as(document, Reply)
         except strict_json.NotJson as error:

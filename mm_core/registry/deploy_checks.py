@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import AmbiguousVersion, CannotPredict, VersionNotFound
+from mm_core.errors import AmbiguousVersion, CannotPredict, InvalidNormalizer, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
 from mm_core.registry.version_roots import VersionRoots
@@ -21,6 +22,7 @@ WITHOUT_MODEL = frozenset({"no-model-for-bots", SEVERAL_MODELS})
 """Findings of runs that are whole and have no model, or not one alone, that bots could be given."""
 
 UNKNOWN_SCALER = "scaler-not-read"
+NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length", UNKNOWN_SCALER})
 
 
 def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
@@ -54,7 +56,7 @@ def check_predicts(
 ) -> None:
     """Let a version pass that can predict, one that is forced with a note, and one of which no root tells anything.
 
-    Raises `CannotPredict` with every reason, and `BadRequest` for force without a note.
+    Raises `CannotPredict` or `InvalidNormalizer` with every reason, and `BadRequest` for force without a note.
     """
     if force:
         author.require_note(f"{name} {version} is deployed though it may not predict")
@@ -82,6 +84,9 @@ def check_predicts(
     errors = [one for one in findings if one.severity is Severity.ERROR]
     errors = errors or [one for one in findings if one.code in (*WITHOUT_MODEL, UNKNOWN_SCALER)]
     if errors:
+        invalid = invalid_normalizer(f"{name} {version}", places[0], errors)
+        if invalid is not None:
+            raise invalid
         missing = [one.file for one in errors if one.code in MISSING_FILES]
         lost = f" Missing: {', '.join(missing)}." if missing else ""
         sentences = [one.sentence for one in errors]
@@ -106,6 +111,16 @@ def way_to_deploy(record: VersionRecord) -> str:
 def without_model(findings: Sequence[Finding]) -> Finding | None:
     """Return why a whole run has no model for bots, None where it has one and for what is not whole."""
     return next((one for one in findings if one.code in WITHOUT_MODEL), None)
+
+
+def invalid_normalizer(title: str, directory: Path, errors: Sequence[Finding]) -> InvalidNormalizer | None:
+    """Return the answer about a version whose normalizer alone is wrong; None where more is, or nothing."""
+    if not errors or any(one.code not in NORMALIZER_CODES for one in errors):
+        return None
+    return InvalidNormalizer(
+        f"{errors[0].detail} That is the normalizer of {title} in '{directory}'. {errors[0].remedy}",
+        [one.sentence for one in errors],
+    )
 
 
 def shared_models(roots: VersionRoots, view: StoreView, name: str, version: str) -> list[str]:

@@ -12,8 +12,8 @@ from mm_core.domain.lifecycle import Status, Tier
 from mm_core.domain.version_records import VersionRecord
 from mm_core.domain.versions import Version
 from mm_core.errors import ModelNotFound
-from mm_core.registry.lifecycle_lookups import SHOWN, find_family
-from mm_core.registry.version_lookups import HeldVersion, all_held, held_of, is_visible
+from mm_core.registry.lifecycle_lookups import SHOWN, find_family, readable_records, require_whole
+from mm_core.registry.version_lookups import HeldVersion, all_held, held_of, is_visible, with_shared_models
 from mm_core.store import StoreView
 
 
@@ -84,6 +84,11 @@ class KnownVersion:
         """Whether the root's ``latest`` names it."""
         return self.held is not None and self.held.is_latest
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody can tell what is registered of it."""
+        return self.held is None or self.held.is_known
+
     def count(self, severity: Severity) -> int:
         """Return how many findings of a severity there are."""
         return sum(finding.severity is severity for finding in self.findings)
@@ -99,9 +104,9 @@ def known_versions(view: StoreView) -> tuple[KnownVersion, ...]:
 
     A directory that several registrations reach is one; a version in two directories is there twice.
     """
-    families = view.lifecycle.families()
-    records = (record for family in families for record in view.lifecycle.records(family.name))
-    return tuple(sorted(_newest_first(all_held(view), records), key=lambda one: one.family))
+    records = (record for _, of_one in readable_records(view) for record in of_one)
+    held = with_shared_models(view, all_held(view))
+    return tuple(sorted(_newest_first(held, records), key=lambda one: one.family))
 
 
 def versions_of(view: StoreView, name: str, caller_tier: Tier | None = None) -> tuple[KnownVersion, ...]:
@@ -113,13 +118,15 @@ def versions_of(view: StoreView, name: str, caller_tier: Tier | None = None) -> 
     held = held_of(view, name)
     family = find_family(view, name)
     if not held and family is None and view.model(name) is None:
+        require_whole(view)
         known = ", ".join([family.name for family in view.lifecycle.families()[:SHOWN]]) or "none yet"
         raise ModelNotFound(
             f"No registered root holds versions of '{name[:128]}', and none is registered (known: {known}). "
             "Register the root with POST /api/models, or check the name."
         )
     records = view.lifecycle.records(family.name) if family is not None else ()
-    return tuple(one for one in _newest_first(held, records) if is_visible(one.record, caller_tier))
+    listed = _newest_first(with_shared_models(view, held), records)
+    return tuple(one for one in listed if is_visible(one.record, caller_tier) and (caller_tier is None or one.is_known))
 
 
 def _newest_first(held: Iterable[HeldVersion], records: Iterable[VersionRecord]) -> list[KnownVersion]:

@@ -62,6 +62,9 @@ class Lifecycle(LifecycleReader):
     ) -> Registered:
         """Register the version in ``document``; one that is ``deployed`` takes the place of its sibling at once.
 
+        One that runs from then on needs what a move to its status needs: a note, and for ``deployed`` files that can
+        predict, unless ``force``.
+
         With ``update``, the scores and the status that ``document`` has are set where the version is there already.
         Raises `InvalidVersion` with every problem, `AlreadyExists`, `VersionNotFound` where registered roots hold other
         versions of the family and not this one, `AmbiguousVersion` where they hold it twice, and as `move`; nothing is
@@ -74,6 +77,8 @@ class Lifecycle(LifecycleReader):
         if known is not None:
             return self._registered_again(view, known, document, author, update=update, force=force)
         check_held(self._roots, view, new.model_name, new.model_version)
+        if new.status.runs:
+            author.require_note(f"{new.model_name} {new.model_version} becomes {new.status}")
         if new.status is Status.DEPLOYED:
             check_predicts(self._roots, view, new.model_name, new.model_version, author, force=force)
         with self._store.transaction() as transaction:
@@ -82,6 +87,8 @@ class Lifecycle(LifecycleReader):
             known = transaction.lifecycle.record(new.model_name, new.model_version)
             if known is not None:
                 raise _exists(transaction, known)  # registered by somebody else just now
+            if new.status is Status.DEPLOYED:
+                check_predicts(self._roots, transaction, new.model_name, new.model_version, author, force=force)
             record = created(transaction, new, author, now_stamp())
             return Registered(record, True, self._warnings(view, record))
 
@@ -106,7 +113,7 @@ class Lifecycle(LifecycleReader):
 
         def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
             if "status" in changes:
-                self._check_again(transaction, record, known, status, author, force=force)
+                self._check_move(known, status, author, force=force, view=transaction)
             return updated(transaction, known, changes, author, now)
 
         return self._change(record, guard, change)
@@ -132,7 +139,7 @@ class Lifecycle(LifecycleReader):
         self._check_move(record, status, author, force=force)
 
         def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
-            self._check_again(transaction, record, known, status, author, force=force)
+            self._check_move(known, status, author, force=force, view=transaction)
             return moved(transaction, known, status, author, now, demote_to)
 
         return self._change(record, guard, change)
@@ -146,6 +153,7 @@ class Lifecycle(LifecycleReader):
         self._check_move(plan.record, plan.status, author, force=force)
 
         def change(transaction: StoreTransaction, known: VersionRecord, now: str) -> VersionRecord:
+            self._check_move(known, plan.status, author, force=force, view=transaction)
             check_replaces(transaction, plan)
             return moved(transaction, known, plan.status, author, now, plan.demote_to)
 
@@ -169,7 +177,7 @@ class Lifecycle(LifecycleReader):
         with self._store.transaction() as transaction:
             now = now_stamp()
             known = as_it_is_now(transaction, first, None)
-            self._check_again(transaction, first, known, Status.DEPLOYED, author, force=force)
+            self._check_move(known, Status.DEPLOYED, author, force=force, view=transaction)
             moved(transaction, known, Status.DEPLOYED, author, now, Status.SHADOW)
             moved(transaction, as_it_is_now(transaction, second, None), Status.SHADOW, author, now, Status.SHADOW)
             (found,) = ab_tests(transaction, first.model_name)
@@ -250,7 +258,11 @@ class Lifecycle(LifecycleReader):
     def _check_move(
         self, record: VersionRecord, status: Status, author: Author, *, force: bool, view: StoreView | None = None
     ) -> None:
-        """Raise what keeps a version from a status, as far as it can be told before the transaction."""
+        """Raise what keeps a version from a status.
+
+        It is asked before a transaction, so that what is refused keeps no writer waiting, and within, where nobody can
+        change any more what it depends on.
+        """
         if status is record.status:
             return
         author.require_note(f"{record.title} becomes {status}")
@@ -258,20 +270,6 @@ class Lifecycle(LifecycleReader):
         if status is Status.DEPLOYED:
             view = view or self._store.view()
             check_predicts(self._roots, view, record.model_name, record.model_version, author, force=force)
-
-    def _check_again(
-        self,
-        transaction: StoreTransaction,
-        record: VersionRecord,
-        known: VersionRecord,
-        status: Status,
-        author: Author,
-        *,
-        force: bool,
-    ) -> None:
-        """Raise as `_check_move` where somebody moved the version since ``record`` was read, which was checked."""
-        if known.status is not record.status:
-            self._check_move(known, status, author, force=force, view=transaction)
 
     def _change(
         self,

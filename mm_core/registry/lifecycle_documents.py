@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,9 +19,12 @@ def version_document(record: VersionRecord) -> dict[str, Any]:
     return {**document, "stage": record.status.stage}
 
 
-def versions_document(records: Sequence[VersionRecord]) -> dict[str, Any]:
-    """Return a list of versions."""
-    return {"items": [version_document(record) for record in records]}
+def versions_document(records: Sequence[VersionRecord], damaged: Mapping[str, str]) -> dict[str, Any]:
+    """Return a list of versions; ``damaged`` says by family what keeps others from being listed."""
+    return {
+        "items": [version_document(record) for record in records],
+        "damaged": [{"model_name": name, "detail": detail} for name, detail in damaged.items()],
+    }
 
 
 def registered_document(done: Registered) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.lifecycle import ModelType, Objective, Status, Tier
 from mm_core.domain.version_records import FAMILY_NAME, Family, VersionRecord, version_id
 from mm_core.domain.versions import VersionNumber
-from mm_core.errors import BadRequest, VersionNotFound
+from mm_core.errors import BadRequest, StoreCorrupt, VersionNotFound
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import StoreView
 
@@ -67,10 +68,38 @@ def find_family(view: StoreView, name: str) -> Family | None:
     return next((family for family in view.lifecycle.families() if name in family.aliases), None)
 
 
+def require_whole(view: StoreView) -> None:
+    """Raise `StoreCorrupt` where a family cannot be read: what is not found may be there."""
+    damaged = view.lifecycle.damaged()
+    if damaged:
+        raise StoreCorrupt(f"The versions of {', '.join(list(damaged)[:SHOWN])} cannot be read. {_first(damaged)}")
+
+
+def readable_records(view: StoreView) -> Iterator[tuple[Family, tuple[VersionRecord, ...]]]:
+    """Yield each family with its records, but for those that cannot be read, which `damaged` names."""
+    for family in view.lifecycle.families():
+        try:
+            records = view.lifecycle.records(family.name)
+        except StoreCorrupt:
+            continue
+        yield family, records
+
+
+def damaged_registration(path: str, detail: str) -> Finding:
+    """Return the finding of a version of which nobody can tell what is registered."""
+    remedy = "Until then nobody is given it: it may be another one that is deployed."
+    return Finding(Severity.ERROR, "registration-damaged", path, detail, remedy)
+
+
+def _first(damaged: Mapping[str, str]) -> str:
+    return next(iter(damaged.values()))
+
+
 def require_family(view: StoreView, name: str) -> Family:
-    """Return the family of a name; raise `VersionNotFound`."""
+    """Return the family of a name; raise `VersionNotFound`, `StoreCorrupt` where a damaged one may have that name."""
     family = find_family(view, name)
     if family is None:
+        require_whole(view)
         known = ", ".join(family.name for family in view.lifecycle.families()[:SHOWN]) or "none yet"
         raise VersionNotFound(
             f"Model not found: no version of '{name[:255]}' is registered (known: {known}). "
@@ -109,6 +138,8 @@ def require_record(
             f"Model not found: {name} {canonical} is not there for the tier '{caller_tier}'. "
             "List what is: GET /api/versions?caller_tier=."
         )
+    if family is None:
+        require_whole(view)
     known = [record.model_version for record in view.lifecycle.records(family.name)] if family is not None else []
     listed = f" (registered: {', '.join(known[:SHOWN])})" if known else ""
     paths = roots.paths(view, names_of(view, name)).get(canonical, ()) if FAMILY_NAME.fullmatch(name) else ()
@@ -138,11 +169,12 @@ def require_deployed(view: StoreView, name: str, caller_tier: Tier | None = None
 
 def listed_records(view: StoreView, wanted: VersionFilter) -> tuple[VersionRecord, ...]:
     """Return the records that a filter takes, the newest registration first."""
-    families = view.lifecycle.families()
-    if wanted.model_name is not None:
+    if wanted.model_name is None:
+        found = [record for _, records in readable_records(view) for record in records if wanted.takes(record)]
+    else:
         named = find_family(view, wanted.model_name)
-        families = (named,) if named is not None else ()
-    found = [record for family in families for record in view.lifecycle.records(family.name) if wanted.takes(record)]
+        records = view.lifecycle.records(named.name) if named is not None else ()
+        found = [record for record in records if wanted.takes(record)]
     found.sort(key=lambda record: (record.model_name, record.model_version))
     found.sort(key=lambda record: record.created_at, reverse=True)
     return tuple(found[: wanted.limit])
@@ -150,9 +182,11 @@ def listed_records(view: StoreView, wanted: VersionFilter) -> tuple[VersionRecor
 
 def ab_tests(view: StoreView, name: str | None = None) -> Iterator[AbTest]:
     """Yield what is deployed beside at least one shadow, of one family or of all."""
-    families = (require_family(view, name),) if name is not None else view.lifecycle.families()
-    for family in families:
-        records = view.lifecycle.records(family.name)
+    if name is None:
+        of_families = [records for _, records in readable_records(view)]
+    else:
+        of_families = [view.lifecycle.records(require_family(view, name).name)]
+    for records in of_families:
         challengers = tuple(record for record in records if record.status is Status.SHADOW)
         for champion in records:
             if champion.status is Status.DEPLOYED and challengers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from mm_core.registry.lifecycle_lookups import (
     require_deployed,
     require_family,
     require_record,
+    require_whole,
 )
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore
@@ -47,7 +50,10 @@ class LifecycleReader:
 
     def record_by_id(self, model_id: str, caller_tier: Tier | None = None) -> VersionRecord:
         """Return the record that has an id; raise `VersionNotFound`."""
-        record = self._store.view().lifecycle.record_by_id(model_id)
+        view = self._store.view()
+        record = view.lifecycle.record_by_id(model_id)
+        if record is None:
+            require_whole(view)
         if record is None or not is_seen(record, caller_tier):
             raise VersionNotFound(
                 f"Model not found: no version has the id '{model_id[:80]}'. List them with GET /api/versions."
@@ -55,8 +61,12 @@ class LifecycleReader:
         return record
 
     def list(self, wanted: VersionFilter) -> tuple[VersionRecord, ...]:
-        """Return the records that a filter takes, the newest registration first."""
+        """Return the records that a filter takes, the newest registration first; `damaged` names what is left out."""
         return listed_records(self._store.view(), wanted)
+
+    def damaged(self) -> Mapping[str, str]:
+        """Return what is wrong with each family that cannot be read, by name: what, where and what to do."""
+        return self._store.view().lifecycle.damaged()
 
     def history(self, name: str, caller_tier: Tier | None = None) -> tuple[VersionEvent, ...]:
         """Return what happened to a family and the versions that a caller sees, oldest first.
@@ -111,6 +121,7 @@ class LifecycleReader:
         if version is None:
             return None
         view = self._store.view()
+        require_whole(view)
         for family in view.lifecycle.families():
             record = view.lifecycle.record(family.name, version)
             if record is None or not (record.status.runs or record.pinned):
@@ -120,6 +131,18 @@ class LifecycleReader:
                 stands = f"is {record.status} ({record.status.stage})" if record.status.runs else "is pinned"
                 return f"{record.title} {stands} in the registry."
         return None
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Keep every change of a version out within the block: what `reason_to_keep` says there stays so.
+
+        Raises `StoreBusy` and what else keeps a writer out; a registry in which nothing is has nothing to keep out.
+        """
+        if not self._store.view().revision:
+            yield
+            return
+        with self._store.transaction():
+            yield
 
     def status_for_stage(self, record: VersionRecord, stage: Stage) -> Status:
         """Return the status that a version has to take for a stage."""

@@ -17,14 +17,19 @@ from mm_core.errors import (
     AmbiguousModel,
     AmbiguousVersion,
     CannotPredict,
-    InvalidNormalizer,
     ModelManagerError,
     VersionNotFound,
     VersionUnavailable,
 )
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
-from mm_core.registry.deploy_checks import SEVERAL_MODELS, UNKNOWN_SCALER, way_to_deploy, without_model
+from mm_core.registry.deploy_checks import (
+    SEVERAL_MODELS,
+    UNKNOWN_SCALER,
+    invalid_normalizer,
+    way_to_deploy,
+    without_model,
+)
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
 from mm_core.registry.version_payloads import VersionPayloads, scaler_warnings
@@ -36,8 +41,6 @@ MOST_VOTES = 100
 
 WAITING_SHADOWS = 4
 """Questions that wait for the shadows; beyond that they are not asked, since their votes are for comparison alone."""
-
-NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length", "scaler-not-read"})
 
 log = structlog.get_logger("mm_core.predictions")
 
@@ -185,12 +188,9 @@ def _cannot_predict(held: HeldVersion) -> ModelManagerError:
     if lacking is not None and lacking.code == SEVERAL_MODELS:
         return AmbiguousModel(f"{held.title} cannot predict. {lacking.sentence}", [lacking.sentence])
     errors = errors or [one for one in held.findings if one is lacking or one.code == UNKNOWN_SCALER]
-    wrong = [one for one in errors if one.code in NORMALIZER_CODES]
-    if wrong and len(wrong) == len(errors):
-        return InvalidNormalizer(
-            f"Invalid normalizer of {held.title} in '{held.directory}': {wrong[0].sentence}",
-            [one.sentence for one in wrong],
-        )
+    invalid = invalid_normalizer(held.title, held.directory, errors)
+    if invalid is not None:
+        return invalid
     lost = f" Missing: {', '.join(missing)}." if missing else ""
     first = errors[0].sentence if errors else "It was not read whole: refresh the model."
     return CannotPredict(

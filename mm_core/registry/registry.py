@@ -14,7 +14,7 @@ from mm_core.registry.backups import Backups
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
-from mm_core.registry.known_versions import KnownVersion, known_versions
+from mm_core.registry.known_versions import KnownVersion, known_versions, versions_of
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
@@ -26,7 +26,7 @@ from mm_core.registry.publishing import Publisher
 from mm_core.registry.registration import Registrations
 from mm_core.registry.run_roots import RunRoots
 from mm_core.registry.verification import Verifier
-from mm_core.registry.version_lookups import HeldVersion, only_held
+from mm_core.registry.version_lookups import HeldVersion, only_held, with_shared_models
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.watching import Watcher
 from mm_core.store import RegistryStore, StoreView
@@ -76,7 +76,13 @@ class Registry:
 
     def held_version(self, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
         """Return a version that a registered root holds; raise `VersionNotFound` and `VersionUnavailable`."""
-        return only_held(self.view(), name, version, caller_tier)
+        view = self.view()
+        (held,) = with_shared_models(view, [only_held(view, name, version, caller_tier)])
+        return held
+
+    def versions_of(self, name: str, caller_tier: Tier | None = None) -> tuple[KnownVersion, ...]:
+        """Return all versions that a name stands for and a caller sees, the newest first; raise `ModelNotFound`."""
+        return versions_of(self.view(), name, caller_tier)
 
     def versions(self) -> tuple[KnownVersion, ...]:
         """Return every version that registered roots hold or that people registered, as `known_versions`."""

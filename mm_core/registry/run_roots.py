@@ -64,7 +64,7 @@ class RunRoots:
         Raises as `versions.execute`; nothing was removed then.
         """
         known = self._known(plan.root)
-        removed = versions.execute(plan)
+        removed = versions.execute(plan, self._lifecycle.settled)
         unread = {}
         for name in known.registrations:
             try:

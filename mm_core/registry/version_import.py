@@ -10,7 +10,7 @@ from mm_core.artifacts.readers.model_registry_json import RegistryEntry, read_mo
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.lifecycle import Action, ModelType, Status
 from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_version
-from mm_core.errors import BadRequest, CannotPredict, UnreadableArtifact
+from mm_core.errors import BadRequest, CannotPredict, InvalidNormalizer, UnreadableArtifact
 from mm_core.registry.deploy_checks import check_one_directory, check_predicts
 from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
 from mm_core.registry.lifecycle_lookups import find_family
@@ -44,16 +44,16 @@ def imported_registry(
     warnings = [finding.sentence for finding in report.findings()]
     documents = [_document(name, entry, beside) for entry in file.entries]
     new = [parse_new_version(document) for document in documents]
-    for version in new:
-        check_one_directory(roots, store.view(), name, version.model_version)
     deployable = file.active
-    if deployable is not None:
-        try:
-            check_predicts(roots, store.view(), name, deployable, author, force=False)
-        except CannotPredict as error:
-            warnings.append(f"{deployable} is active in the file and was not deployed: {error.detail}")
-            deployable = None
     with store.transaction() as transaction:
+        for version in new:
+            check_one_directory(roots, transaction, name, version.model_version)
+        if deployable is not None:
+            try:
+                check_predicts(roots, transaction, name, deployable, author, force=False)
+            except (CannotPredict, InvalidNormalizer) as error:
+                warnings.append(f"{deployable} is active in the file and was not deployed: {error.detail}")
+                deployable = None
         found = []
         for version, document, entry in zip(new, documents, file.entries, strict=True):
             status = Status.DEPLOYED if entry.version == deployable else Status.VALIDATED

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
@@ -15,7 +15,15 @@ from mm_core.domain.version_records import Family, VersionRecord
 from mm_core.domain.versions import Version
 from mm_core.errors import VersionNotFound, VersionUnavailable
 from mm_core.registry.deploy_checks import MISSING_FILES
-from mm_core.registry.lifecycle_lookups import SHOWN, checked_version, find_family, is_seen
+from mm_core.registry.lifecycle_lookups import (
+    SHOWN,
+    checked_version,
+    damaged_registration,
+    find_family,
+    is_seen,
+    require_whole,
+)
+from mm_core.registry.shared_models import shared_elsewhere
 from mm_core.registry.version_roots import versions_below
 from mm_core.store import StoreView
 
@@ -25,7 +33,8 @@ class HeldVersion:
     """A version that a registered root holds: the registration, and its record if it has one.
 
     ``family`` are its name and the other names that stand for it, ``shared`` what is wrong with it beside others, and
-    ``is_latest`` tells that the root's ``latest`` names it.
+    ``is_latest`` tells that the root's ``latest`` names it. ``is_known`` is False where nobody can read what is
+    registered of its family.
     """
 
     model: RegisteredModel
@@ -34,6 +43,7 @@ class HeldVersion:
     record: VersionRecord | None
     shared: tuple[Finding, ...] = ()
     is_latest: bool = False
+    is_known: bool = True
 
     @property
     def directory(self) -> Path:
@@ -75,6 +85,8 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
     if found:
         return tuple(found.values())
     family = find_family(view, name)
+    if family is None:
+        require_whole(view)
     record = view.lifecycle.record(family.name, canonical) if family is not None else None
     if record is not None and is_visible(record, caller_tier):
         raise VersionNotFound(
@@ -96,6 +108,13 @@ def only_held(view: StoreView, name: str, version: str, caller_tier: Tier | None
         places = [str(one.directory) for one in held]
         raise VersionUnavailable(several_directories(held), places, "AMBIGUOUS_VERSION")
     return held[0]
+
+
+def with_shared_models(view: StoreView, held: Iterable[HeldVersion]) -> list[HeldVersion]:
+    """Return the same versions, each with what it shares with versions below other roots."""
+    elsewhere = shared_elsewhere(view)
+    findings = [(one, elsewhere.get((one.model.name, one.version.path))) for one in held]
+    return [one if found is None else replace(one, shared=(*one.shared, found)) for one, found in findings]
 
 
 def all_held(view: StoreView) -> Iterator[HeldVersion]:
@@ -144,9 +163,14 @@ def _joined(
     registrations: Collection[str] | None = None,
     version: str | None = None,
 ) -> Iterator[HeldVersion]:
-    """Yield what roots hold beside what is registered of it; each family is looked up once."""
+    """Yield what roots hold beside what is registered of it; each family is looked up once.
+
+    Where ``names`` ask for a family that is damaged, `StoreCorrupt` is raised; among all, its versions have a finding.
+    """
     families: dict[str, Family] = {}
+    damaged: Mapping[str, str] = {}
     if names is None:
+        damaged = view.lifecycle.damaged()
         families = {called: family for family in view.lifecycle.families() for called in (family.name, *family.aliases)}
     records: dict[str, Mapping[str, VersionRecord]] = {}
     latest: Collection[str] = ()
@@ -160,10 +184,13 @@ def _joined(
         family = families.get(own)
         if family is None:
             family = families[own] = (find_family(view, own) if names is not None else None) or Family(own)
-        if family.name not in records:
+        shared, trouble = scan.twins_by_path.get(found.path, ()), damaged.get(family.name)
+        if trouble is not None:
+            shared, records[family.name] = (*shared, damaged_registration(found.path, trouble)), {}
+        elif family.name not in records:
             records[family.name] = _records(view, family.name, version)
-        record, shared = records[family.name].get(found.name), scan.twins_by_path.get(found.path, ())
-        yield HeldVersion(model, found, family, record, shared, found.path in latest)
+        record = records[family.name].get(found.name)
+        yield HeldVersion(model, found, family, record, shared, found.path in latest, trouble is None)
 
 
 def _records(view: StoreView, family: str, version: str | None) -> Mapping[str, VersionRecord]:

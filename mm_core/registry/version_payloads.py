@@ -14,11 +14,19 @@ from mm_core.artifacts.version_files import identity_of
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, Version, VersionLayout
-from mm_core.errors import AmbiguousModel, ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
+from mm_core.errors import (
+    AmbiguousModel,
+    InvalidNormalizer,
+    ModelManagerError,
+    ModelUnusable,
+    UnreadableArtifact,
+    VersionNotFound,
+    VersionUnavailable,
+)
 from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
 from mm_core.prediction import features_of
-from mm_core.registry.deploy_checks import SEVERAL_MODELS, without_model
-from mm_core.registry.lifecycle_lookups import checked_version
+from mm_core.registry.deploy_checks import SEVERAL_MODELS, invalid_normalizer, without_model
+from mm_core.registry.lifecycle_lookups import checked_version, readable_records
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
@@ -41,7 +49,8 @@ class VersionPayloads:
     def handle(self, name: str, version: str, caller_tier: Tier | None = None) -> PayloadHandle:
         """Return the payload of a version, built now if no process has built it yet.
 
-        Raises `VersionNotFound`, and `VersionUnavailable` with every reason where its files have errors.
+        Raises `VersionNotFound`, and `VersionUnavailable` or `InvalidNormalizer` with every reason where its files have
+        errors.
         """
         view = self._store.view()
         revision, resolved = self._resolved
@@ -74,10 +83,11 @@ class VersionPayloads:
     def prepare_running(self) -> None:
         """Make the payloads of all versions that are deployed or a shadow, where they can be."""
         view = self._store.view()
-        for family in view.lifecycle.families():
-            for record in view.lifecycle.records(family.name):
+        for family, records in readable_records(view):
+            for record in records:
                 if record.status.runs:
-                    with suppress(VersionNotFound, VersionUnavailable, AmbiguousModel):  # bots are told the same
+                    # bots are told the same
+                    with suppress(VersionNotFound, VersionUnavailable, AmbiguousModel, InvalidNormalizer):
                         self.handle(family.name, record.model_version)
 
     def keys(self, view: StoreView) -> Iterator[str]:
@@ -147,7 +157,7 @@ class VersionPayloads:
 
 
 def parts_of(held: HeldVersion) -> VersionPayloadParts:
-    """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none."""
+    """Return what the payload of a version is made of; raise what `unavailable` returns for none."""
     version = held.version
     is_run = version.layout is VersionLayout.RUNS
     if not held.can_predict or version.booster is None or version.model is None or not (version.normalizer or is_run):
@@ -173,14 +183,20 @@ def scaler_warnings(version: Version) -> tuple[str, ...]:
     return tuple(one.sentence for one in version.findings if one.code in ("scaler-not-read", "scaler-missing"))
 
 
-def unavailable(held: HeldVersion) -> VersionUnavailable | AmbiguousModel:
-    """Return why bots cannot be given the model of a version."""
+def unavailable(held: HeldVersion) -> ModelManagerError:
+    """Return why bots cannot be given a version's model.
+
+    That is `VersionUnavailable`, `AmbiguousModel` or `InvalidNormalizer`.
+    """
     errors, missing = errors_of(held)
     reason = without_model(held.findings) if not errors else None
     if reason is not None:
         if reason.code == SEVERAL_MODELS:
             return AmbiguousModel(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
         return VersionUnavailable(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
+    invalid = invalid_normalizer(held.title, held.directory, errors)
+    if invalid is not None:
+        return invalid
     lost = f" Missing: {', '.join(missing)}." if missing else ""
     first = errors[0].sentence if errors else "It was not read whole: refresh the model."
     return VersionUnavailable(

@@ -11,6 +11,7 @@ from mm_core.domain.findings import Finding
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.versions import Version
+from mm_core.registry.shared_models import shared_elsewhere
 from mm_core.store import StoreView
 
 
@@ -39,9 +40,11 @@ class ScannedRoots:
 
     def findings(self, view: StoreView, names: Collection[str], version: str) -> tuple[Finding, ...]:
         """Return what the last scan found wrong with the files of a version; of several, the first registration's."""
-        for _, scan, found in versions_below(view, names):
+        for model, scan, found in versions_below(view, names):
             if found.name == version:
-                return (*found.findings, *scan.twins_by_path.get(found.path, ()))
+                shared = scan.twins_by_path.get(found.path, ())
+                elsewhere = shared_elsewhere(view).get((model.name, found.path))
+                return (*found.findings, *shared, *([elsewhere] if elsewhere is not None else []))
         return ()
 
 

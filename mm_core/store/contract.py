@@ -14,6 +14,7 @@ at all. Callers may rely on these rules on every backend:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,17 @@ class LifecycleView(Protocol):
     """
 
     def families(self) -> tuple[Family, ...]:
-        """Return every family in the order of the names."""
+        """Return every family in the order of the names.
+
+        A view leaves those out of which nothing can be read; a transaction raises `StoreCorrupt` for the first, since
+        it may have a name that is to be given.
+        """
+
+    def damaged(self) -> Mapping[str, str]:
+        """Return what is wrong with each family that cannot be read whole, events aside, by name: what, and what to do.
+
+        Whoever reads such a family by its name gets `StoreCorrupt`.
+        """
 
     def family(self, name: str) -> Family | None:
         """Return a family by its own name, None when there is none; other names are not looked at."""
@@ -58,7 +69,7 @@ class LifecycleView(Protocol):
         """Return a family's records in the order of their versions as text."""
 
     def record_by_id(self, model_id: str) -> VersionRecord | None:
-        """Return the record that has an id, None when there is none; every family is looked at."""
+        """Return the record that has an id, None when there is none; every family that can be read is looked at."""
 
     def events(self, name: str) -> tuple[VersionEvent, ...]:
         """Return a family's events, oldest first; none is ever taken away or changed."""

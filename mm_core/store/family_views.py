@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from mm_core.domain.version_records import Family, VersionEvent, VersionRecord
@@ -25,9 +26,23 @@ class FamilyView:
         self._newest = newest
 
     def families(self) -> tuple[Family, ...]:
-        """Return every family in the order of the names."""
-        found = (self.family(name) for name in self._families)
+        """Return every family in the order of the names, but for those of which the index is damaged."""
+        found = []
+        for name in self._families:
+            with suppress(StoreCorrupt):
+                found.append(self.family(name))
         return tuple(family for family in found if family is not None)
+
+    def damaged(self) -> dict[str, str]:
+        """Return what is wrong with each family of which the index or a record cannot be read, a sentence each."""
+        found = {}
+        for name in self._families:
+            try:
+                self.family(name)
+                self.records(name)
+            except StoreCorrupt as error:
+                found[name] = error.detail
+        return found
 
     def family(self, name: str) -> Family | None:
         """Return a family by its own name."""
@@ -45,9 +60,10 @@ class FamilyView:
     def record_by_id(self, model_id: str) -> VersionRecord | None:
         """Return the record that has an id."""
         for family in self.families():
-            for record in self.records(family.name):
-                if record.model_id == model_id:
-                    return record
+            with suppress(StoreCorrupt):
+                for record in self.records(family.name):
+                    if record.model_id == model_id:
+                        return record
         return None
 
     def events(self, name: str) -> tuple[VersionEvent, ...]:
@@ -82,8 +98,9 @@ class FamilyTransaction(FamilyView):
         self._moved: dict[str, str] = {}
 
     def families(self) -> tuple[Family, ...]:
-        """Return every family in the order of the names, changes included."""
-        found = {family.name: family for family in super().families()} | self._changed
+        """Return every family in the order of the names, changes included; raise `StoreCorrupt` for a damaged one."""
+        known = (super(FamilyTransaction, self).family(name) for name in self._families)
+        found = {family.name: family for family in known if family is not None} | self._changed
         return tuple(found[name] for name in sorted(found))
 
     def family(self, name: str) -> Family | None:

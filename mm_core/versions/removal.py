@@ -6,8 +6,8 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,9 @@ from mm_core.versions.plans import (
     reason_to_stay,
 )
 
+Settled = Callable[[], AbstractContextManager[None]]
+"""Begins a block in which what protects versions does not change."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -42,11 +45,12 @@ class Removed:
     freed_bytes: int
 
 
-def execute(plan: RemovalPlan) -> Removed:
+def execute(plan: RemovalPlan, settled: Settled = nullcontext) -> Removed:
     """Carry out a plan; each version is looked at again, and stays if anything speaks for it by now.
 
     Who protects versions is asked once more when they are in the trash, as a version may be deployed between question
-    and move; what must stay then is put back.
+    and move; what must stay then is put back. That is asked within ``settled``: whoever deploys a version meanwhile
+    has finished before, or finds it gone.
 
     A version goes as a whole: it is renamed into the trash of its root before its first file is removed. Raises
     `RootNotManaged`, `RootBusy`, and `RootNotWritten` where nothing could be moved.
@@ -72,7 +76,7 @@ def execute(plan: RemovalPlan) -> Removed:
                     trashed[target] = removal.size_bytes
                 else:
                     stayed.append(Protected(removal.version, reason))
-            for target, reason in _late_reasons(plan, gone, place, trash).items():
+            for target, reason in _late_reasons(plan, settled, gone, place, trash).items():
                 stayed.append(Protected(gone.pop(target).version, reason))
                 del trashed[target]
             trashed |= _move_leftovers(plan.leftovers, root, place, trash)
@@ -139,15 +143,19 @@ def _reasons(plan: RemovalPlan, root: Path) -> tuple[dict[str, str | None], str 
     return reasons, follower
 
 
-def _late_reasons(plan: RemovalPlan, moved: Mapping[str, Removal], place: int, trash: int) -> dict[str, str]:
+def _late_reasons(
+    plan: RemovalPlan, settled: Settled, moved: Mapping[str, Removal], place: int, trash: int
+) -> dict[str, str]:
     """Return why some of what was moved has to stay after all, by its name in the trash; it is back in its place then.
 
     Where that cannot be told, everything is put back.
     """
-    if plan.protect is None:
+    protect = plan.protect
+    if protect is None or not moved:
         return {}
     try:
-        reasons = {target: plan.protect(removal.version) for target, removal in moved.items()}
+        with settled():
+            reasons = {target: protect(removal.version) for target, removal in moved.items()}
     except BaseException:
         for target, removal in moved.items():
             _put_back(target, removal.version, place, trash)

@@ -47,7 +47,8 @@ def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
 
 
 def _register(client: Client, version: str = "v1.1.0", status: str = "deployed", **fields: Any) -> None:
-    _json(client.post("/api/versions", json={**FIELDS, "model_version": version, "status": status, **fields}))
+    about = {"model_version": version, "status": status, "note": "because", **fields}
+    _json(client.post("/api/versions", json={**FIELDS, **about}))
 
 
 @pytest.fixture
@@ -253,7 +254,7 @@ def test_no_token_is_needed_and_other_sites_and_media_types_are_refused(
     client = Client(create_app(registry, settings))
     registry.registrations.register("models", str(write_version()))
     token = {"Authorization": "Bearer secret"}
-    body = {**FIELDS, "model_version": "v1.1.0", "status": "deployed"}
+    body = {**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "because"}
     assert client.post("/api/versions", json=body).status_code == 401
     assert client.post("/api/versions", json=body, headers=token).status_code == 200
     try:
@@ -305,7 +306,7 @@ def test_a_real_server_predicts_in_a_child_survives_its_crash_and_takes_it_along
 ) -> None:
     server = start_server(WORKERS=workers)
     register(server, write_version(), "models")
-    body = {**FIELDS, "model_version": "v1.1.0", "status": "deployed"}
+    body = {**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "because"}
     assert httpx.post(server.url + "/api/versions", json=body).status_code == 200
 
     def predict() -> httpx.Response:

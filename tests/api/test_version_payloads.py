@@ -53,7 +53,8 @@ def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
 
 
 def _register(client: Client, version: str, status: str = "validated", **fields: Any) -> None:
-    _json(client.post("/api/versions", json={**FIELDS, "model_version": version, "status": status, **fields}))
+    about = {"model_version": version, "status": status, "note": "because", **fields}
+    _json(client.post("/api/versions", json={**FIELDS, **about}))
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_normalizer_in_another_order_than_the_model_is_never_given(
 ) -> None:
     turned = {"feature_names": FEATURES[::-1], "mean": [3.0, 2.0, 1.0, 0.0], "std": [8.0, 4.0, 2.0, 1.0]}
     registry.registrations.register("models", str(write_version(normalizer_json=turned)))
-    assert "not those of the booster in their order" in _json(client.get(PULL), 404)["problems"][0]
+    assert "not those of the booster in their order" in _json(client.get(PULL), 422)["problems"][0]
 
 
 def test_a_pull_is_conditional_compressed_and_named_by_the_digest_of_its_content(held: Client) -> None:
@@ -213,22 +214,29 @@ def test_callers_see_and_pull_what_is_for_their_tier(held: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "code", "named"),
+    ("files", "status", "code", "named"),
     [
-        ({"normalizer_json": None}, "MODEL_FILE_MISSING", "normalizer.json"),
-        ({"model_txt": None}, "MODEL_FILE_MISSING", "model.txt"),
-        ({"model_txt": "tree\nversion=v4\n"}, "CANNOT_PREDICT", "model.txt"),
-        ({"normalizer_json": {"momentum_5d": {"mean": "x", "std": 1}}}, "CANNOT_PREDICT", "normalizer.json"),
+        ({"normalizer_json": None}, 404, "MODEL_FILE_MISSING", "normalizer.json"),
+        ({"model_txt": None}, 404, "MODEL_FILE_MISSING", "model.txt"),
+        ({"model_txt": "tree\nversion=v4\n"}, 404, "CANNOT_PREDICT", "model.txt"),
+        ({"normalizer_json": {"momentum_5d": {"mean": "x", "std": 1}}}, 422, "NORMALIZER_INVALID", "normalizer.json"),
+        ({"normalizer_json": {"a": 1}, "model_txt": None}, 404, "MODEL_FILE_MISSING", "model.txt"),
     ],
 )
 def test_a_version_with_errors_is_listed_and_not_given_with_every_reason(
-    client: Client, registry: Registry, write_version: WriteVersion, files: dict[str, Any], code: str, named: str
+    client: Client,
+    registry: Registry,
+    write_version: WriteVersion,
+    files: dict[str, Any],
+    status: int,
+    code: str,
+    named: str,
 ) -> None:
     registry.registrations.register("models", str(write_version(**files)))
-    problem = _json(client.get(PULL), 404)
+    problem = _json(client.get(PULL), status)
     assert problem["code"] == code
     assert any(named in one for one in problem["problems"])
-    assert problem["problems"][0] in problem["detail"]
+    assert problem["problems"][0].split(": ", 1)[1][:70] in problem["detail"]
     (item,) = _json(client.get(VERSIONS))["items"]
     assert item["payload_ready"] is False
     assert any(named in one for one in item["warnings"])
@@ -252,6 +260,32 @@ def test_a_root_that_is_registered_twice_holds_its_versions_once(held: Client, t
     assert held.post("/api/models", json=body).status_code == 200
     assert len(_json(held.get(VERSIONS))["items"]) == 1
     assert held.get(PULL).status_code == 200
+
+
+def test_the_same_model_below_two_roots_is_told_of_both_versions_wherever_they_are_shown(
+    held: Client, registry: Registry, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    (tmp_path / "root").rename(tmp_path / "first")
+    _json(held.delete("/api/models/models"))
+    second = write_version("v1.0.0", model="early-signal", metadata_json=metadata("v1.0.0"))
+    for name, root in (("a", tmp_path / "first"), ("b", second), ("again", second)):
+        registry.registrations.register(name, str(root))
+    places = {NAME: tmp_path / "first" / NAME / "v1.1.0", "early-signal": second / "early-signal" / "v1.0.0"}
+    for model, other in ((NAME, "early-signal"), ("early-signal", NAME)):
+        (item,) = _json(held.get(f"/api/models/{model}/versions"))["items"]
+        said = f"{model}/{item['version_id']}/model.txt: '{places[other]}' has the same model, byte for byte."
+        (warning,) = item["warnings"]
+        assert warning.startswith(said)
+        assert item["payload_ready"], "a warning keeps nobody from it"
+        (finding,) = _json(held.get(f"/api/models/{model}/versions/{item['version_id']}"))["findings"]
+        assert (finding["code"], finding["severity"]) == ("duplicate-model-file", "warning")
+        (known,) = [one for one in registry.versions() if one.family == model]
+        assert [one.code for one in known.findings] == ["duplicate-model-file"]
+        fields = {**FIELDS, "model_name": model, "model_version": item["version_id"]}
+        assert any(one.startswith(said) for one in _json(held.post("/api/versions", json=fields))["warnings"])
+    registry.registrations.delete("a")
+    (item,) = _json(held.get("/api/models/early-signal/versions"))["items"]
+    assert item["warnings"] == [], "one directory that two registrations reach shares nothing with itself"
 
 
 def test_a_training_run_is_listed_and_looked_at_and_has_no_payload(

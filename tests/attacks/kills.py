@@ -122,7 +122,7 @@ def _begin(place: Path) -> None:
         registry.registrations.register(f"of{name}", str(place / "roots" / name))
         version = {"model_name": FAMILY, "model_version": VERSIONS[name], "model_type": "xgboost", "status": "deployed"}
         told = {"objective": "price_prediction", "target_variable": "t", "prediction_horizon": "1d"}
-        registry.lifecycle.register({**version, **told}, Author("beginning"))
+        registry.lifecycle.register({**version, **told}, Author("beginning", "to begin with"))
 
 
 def _write_group(root: Path, key: str, factors: int) -> None:

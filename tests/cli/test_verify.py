@@ -20,7 +20,8 @@ def root(run: Run, write_version: WriteVersion) -> Path:
     """A registered root with a deployed version."""
     root = write_version()
     assert run("register", "all", str(root)).exit_code == 0
-    assert run("lifecycle", "register", NAME, "v1.1.0", *FIELDS, "--status", "deployed").exit_code == 0
+    deployed = ("--status", "deployed", "--note", "because")
+    assert run("lifecycle", "register", NAME, "v1.1.0", *FIELDS, *deployed).exit_code == 0
     return root
 
 

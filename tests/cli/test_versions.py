@@ -218,9 +218,9 @@ def test_what_stays_although_it_was_planned_ends_with_one(
 ) -> None:
     real = versions.execute
 
-    def late(plan: versions.RemovalPlan) -> versions.Removed:
+    def late(plan: versions.RemovalPlan, *settled: Any) -> versions.Removed:
         versions.pin(root, OLD)
-        return real(plan)
+        return real(plan, *settled)
 
     monkeypatch.setattr(versions, "execute", late)
     result = run("cleanup", "--keep", "1", "--yes")
@@ -258,9 +258,9 @@ def test_a_version_that_is_deployed_after_it_was_planned_stays(
 ) -> None:
     real = versions.execute
 
-    def late(plan: versions.RemovalPlan) -> versions.Removed:
+    def late(plan: versions.RemovalPlan, *settled: Any) -> versions.Removed:
         _stands(session, "lstm", OLD, "deployed")
-        return real(plan)
+        return real(plan, *settled)
 
     monkeypatch.setattr(versions, "execute", late)
     result = run("cleanup", "--keep", "1", "--yes")

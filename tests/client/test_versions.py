@@ -161,8 +161,9 @@ def test_a_body_that_is_not_the_one_of_its_etag_is_fetched_again(
     assert (len(server.asked), len(waits)) == (2, 1)
 
 
+@pytest.mark.parametrize("status", [404, 422])
 def test_the_last_good_copy_of_a_version_stands_in_and_a_withdrawn_one_never_does(
-    client: PayloadClient, server: VersionServer
+    client: PayloadClient, server: VersionServer, status: int
 ) -> None:
     client.version("m", "v1.1.0")
     server.script.append(Answer(500))
@@ -170,7 +171,7 @@ def test_the_last_good_copy_of_a_version_stands_in_and_a_withdrawn_one_never_doe
     assert stale.stale
     assert stale.model == MODEL
     assert client.local_version("m", "v1.1.0").stale
-    server.script.append(problem(404, "It has no model that bots can be given."))
+    server.script.append(problem(status, "It has no model that bots can be given."))
     with pytest.raises(PayloadNotFound):
         client.version("m", "v1.1.0")
     server.stop()

@@ -471,3 +471,21 @@ def test_a_version_in_two_directories_can_be_told_apart(
         f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/1.0.0)",
         f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/v1.0.0)",
     ]
+
+
+@pytest.mark.parametrize("name", ["versions", "lifecycle"])
+def test_a_family_that_cannot_be_read_is_named_with_the_remedy_and_the_others_are_shown(
+    name: str, version_state: Registry, open_page: OpenPage
+) -> None:
+    record = _record("v1.0.0")
+    fields = ("model_type", "objective", "target_variable", "prediction_horizon")
+    about = {field: getattr(record, field) for field in fields}
+    version_state.lifecycle.register({**about, "model_name": "broken", "model_version": "v1.0.0"}, ANN)
+    for path in (load_settings().data_dir / "lifecycle" / "broken" / "current").glob("index-*.json"):
+        path.write_bytes(b"{")
+    page = open_page(name)
+    assert not page.exception
+    (error,) = page.error
+    assert "broken" in error.value
+    assert "doctor --repair" in error.value.replace("\\", "")
+    assert FAMILY in _said(page) or FAMILY in page.selectbox[0].options

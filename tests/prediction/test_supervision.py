@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mm_core.child_processes import ChildLost
 from mm_core.errors import InvalidRows, ModelUnusable, PredictionFailed, PredictorBusy
 from mm_core.prediction import ModelFormat, PredictingModel, PredictionLimits, pool
 from tests.prediction.conftest import MakePredictor
@@ -125,6 +126,56 @@ def test_a_model_that_goes_on_ending_the_child_rests_and_others_go_on(
     with pytest.raises(PredictionFailed):
         predictor.predict(model, ROWS[:DIE])
     assert len(predictor.predict(model, ROWS[:1]).predictions) == 1  # the first crash in a row has no rest
+
+
+def test_a_question_that_takes_too_long_rests_its_model_for_questions_as_large_alone(
+    make_predictor: MakePredictor, model: PredictingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(pool, "time", clock)
+    monkeypatch.setattr(pool, "FIRST_REST", 1000.0)
+    monkeypatch.setattr(pool, "LONGEST_REST", 1000.0)
+    predictor = make_predictor(obedient=True, seconds=2.0)
+    predictor.predict(model, ROWS[:1])
+    for _ in range(2):
+        with pytest.raises(PredictionFailed, match="took longer"):
+            predictor.predict(model, ROWS[:SLEEP])
+        assert len(predictor.predict(model, ROWS[: SLEEP - 1]).predictions) == SLEEP - 1, "others are not concerned"
+    for rows in (SLEEP, SLEEP + 1):
+        with pytest.raises(PredictorBusy, match=f"{SLEEP} rows took longer than 2 s 2 times in a row.*fewer rows"):
+            predictor.predict(model, ROWS[:rows])
+    clock.moved += 1001
+    for rows in (SLEEP + 1, SLEEP + 2):
+        assert len(predictor.predict(model, ROWS[:rows]).predictions) == rows
+
+
+@pytest.mark.parametrize(("rows", "what"), [(1, "1 row took longer"), (0, "Loading the model took longer")])
+def test_a_model_that_is_slow_with_one_row_or_to_load_rests_for_all(
+    monkeypatch: pytest.MonkeyPatch, rows: int, what: str
+) -> None:
+    class Late:
+        is_alive = True
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def ask(self, *_: object) -> None:
+            raise ChildLost("its time was over", late=True)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(pool, "Child", Late)
+    children = pool.ChildPool(PredictionLimits())
+    for asked in (5000, rows):
+        with pytest.raises(PredictionFailed, match="took longer"):
+            children.ask("model", b"", b"", asked)
+    for asked in (1, 5000):
+        with pytest.raises(PredictorBusy, match=what):
+            children.ask("model", b"", b"", asked)
+    with pytest.raises(PredictionFailed):
+        children.ask("another model", b"", b"", 1)
+    children.close()
 
 
 def test_a_child_that_does_not_start_is_a_sentence_and_is_not_tried_at_once(

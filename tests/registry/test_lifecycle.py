@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mm_core.domain.deployments import deployments
 from mm_core.domain.lifecycle import Action, Stage, Status, Tier
 from mm_core.domain.version_records import VersionRecord, replayed
 from mm_core.errors import (
@@ -18,6 +19,7 @@ from mm_core.errors import (
     CannotPredict,
     IllegalMove,
     InvalidName,
+    InvalidNormalizer,
     InvalidVersion,
     NothingToUpdate,
     RevisionConflict,
@@ -29,6 +31,9 @@ from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, VersionFilter, parse_moment
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
+
+__all__ = ["lightgbm_booster", "write_version"]
 
 NAME = "sentiment-fusion"
 FIELDS: dict[str, Any] = {
@@ -91,6 +96,33 @@ def test_a_registration_has_every_field_and_default_of_the_guide(lifecycle: Life
     assert (event.actor, event.action, event.before, event.after, event.note) == (
         "ann", Action.REGISTER, None, Status.TRAINING, ANN.note
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [Status.DEPLOYED, Status.SHADOW])
+def test_a_version_that_runs_from_its_registration_on_needs_a_reason_like_every_deployment(
+    registry: Registry, lifecycle: Lifecycle, make: Make, status: Status
+) -> None:
+    make("v0.9.0", Status.DEPLOYED)
+    before = registry.view().revision
+    for update in (False, True):
+        with pytest.raises(BadRequest, match=rf"v1\.0\.0 becomes {status}: a note is needed"):
+            lifecycle.register({**FIELDS, "status": str(status)}, Author("ann"), update=update)
+    assert registry.view().revision == before
+    lifecycle.register({**FIELDS, "status": str(status)}, Author("ann", "it won in the backtest"))
+    (event,) = [one for one in lifecycle.history(NAME) if one.version == "v1.0.0"]
+    assert (event.actor, event.before, event.after, event.note) == ("ann", None, status, "it won in the backtest")
+    if status is Status.DEPLOYED:
+        assert _statuses(lifecycle) == {"v0.9.0": Status.SHADOW, "v1.0.0": Status.DEPLOYED}
+        *_, first, second = deployments(lifecycle.history(NAME))
+        assert (first.version, first.ended_by, first.ended_why) == (
+            "v0.9.0", "ann", "v1.0.0 was deployed: it won in the backtest"
+        )  # fmt: skip
+        assert (second.version, second.by, second.why) == ("v1.0.0", "ann", "it won in the backtest")
+
+
+@pytest.mark.parametrize("status", [Status.TRAINING, Status.VALIDATED, Status.DEPRECATED])
+def test_a_version_that_does_not_run_is_registered_without_a_reason(lifecycle: Lifecycle, status: Status) -> None:
+    assert lifecycle.register({**FIELDS, "status": str(status)}, Author("ann")).record.status is status
 
 
 @pytest.mark.parametrize("again", ["v1.0.0", "1.0.0"])
@@ -443,6 +475,34 @@ def test_a_version_whose_files_are_damaged_is_not_deployed(
     assert lifecycle.move(lifecycle.record(NAME, "v1.0.0"), Status.SHADOW, ANN).status is Status.SHADOW
 
 
+def test_a_version_whose_normalizer_is_invalid_is_not_deployed_and_the_feature_is_named(
+    registry: Registry, lifecycle: Lifecycle, make: Make, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    broken = {"momentum_5d": {"mean": "x", "std": 1}}
+    write_version("v2.0.0")
+    registry.registrations.register("all", str(write_version("v1.0.0", normalizer_json=broken)))
+    record, _ = make(status=Status.VALIDATED), make("v2.0.0", Status.VALIDATED)
+    deploys: tuple[Callable[[], object], ...] = (
+        lambda: lifecycle.move(record, Status.DEPLOYED, ANN),
+        lambda: lifecycle.carry_out(lifecycle.plan_move(record, Status.DEPLOYED), ANN),
+        lambda: lifecycle.register({**FIELDS, "status": "deployed"}, ANN, update=True),
+        lambda: lifecycle.enable_ab_test(NAME, "v1.0.0", "v2.0.0", ANN),
+    )
+    for deploy in deploys:
+        with pytest.raises(InvalidNormalizer, match=r"^Invalid normalizer format for feature 'mom") as raised:
+            deploy()
+        error = raised.value
+        assert (error.status, error.code) == (422, "NORMALIZER_INVALID")
+        assert "Detected: {'mean': 'x', 'std': 1}" in error.detail
+        assert 'Accepted are {"feature": {"mean": 0.0, "std": 1.0}}, or lists' in error.detail
+        assert str(tmp_path / "root" / NAME / "v1.0.0") in error.detail
+        assert any("normalizer.json" in problem for problem in error.problems)
+        assert set(_statuses(lifecycle).values()) == {Status.VALIDATED}
+    (problem,) = lifecycle.plan_move(record, Status.DEPLOYED).problems
+    assert "momentum_5d" in problem
+    assert lifecycle.move(record, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
+
+
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_a_version_whose_directory_is_gone_is_not_deployed_whether_or_not_a_scan_saw_it_go(
     registry: Registry, lifecycle: Lifecycle, make: Make, tmp_path: Path, is_seen: bool
@@ -618,6 +678,16 @@ def test_what_a_file_does_not_tell_of_a_registered_version_stays(lifecycle: Life
     assert record.created_at == before.created_at
     given = {**BESIDE, "model_type": "ensemble", "tier_requirement": "free"}
     assert lifecycle.import_file(NAME, _file(models=models), given, ANN).records[0].tier_requirement is Tier.FREE
+
+
+def test_what_is_active_in_a_file_and_has_an_invalid_normalizer_is_not_deployed_and_the_warning_says_why(
+    registry: Registry, lifecycle: Lifecycle, write_version: WriteVersion
+) -> None:
+    registry.registrations.register("all", str(write_version(normalizer_json={"momentum_5d": {"mean": "x"}})))
+    done = lifecycle.import_file(NAME, _file(), BESIDE, ANN)
+    assert [one.status for one in done.records] == [Status.VALIDATED, Status.VALIDATED]
+    (warning,) = done.warnings
+    assert "was not deployed: Invalid normalizer format for feature 'momentum_5d'" in warning
 
 
 def test_odd_entries_are_told_and_the_rest_is_imported(lifecycle: Lifecycle) -> None:

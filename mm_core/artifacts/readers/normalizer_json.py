@@ -147,7 +147,7 @@ def _report_form(report: FileReport, form: str) -> None:
 def _refuse_feature(name: str, entry: object) -> NoReturn:
     _refuse(
         "normalizer-invalid",
-        f"Invalid normalizer format for feature '{name[:60]}': {str(entry)[:80]}. Accepted are {ACCEPTED}.",
+        f"Invalid normalizer format for feature '{name[:60]}'. Detected: {str(entry)[:80]}. Accepted are {ACCEPTED}.",
     )
 
 

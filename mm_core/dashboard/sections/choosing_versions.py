@@ -43,7 +43,10 @@ def all_versions(registry: Registry) -> tuple[KnownVersion, ...]:
     """Return every version, or say how to get one and end the page."""
     with errors_as_sentences():
         found = registry.versions()
+        damaged = registry.lifecycle.damaged()
         registered = registry.view().models()
+    for name, detail in damaged.items():
+        st.error(f"What is registered of **{plain(name)}** cannot be read. {plain(detail)}")
     if not found and not registered:
         nothing_registered()
         st.stop()

@@ -42,6 +42,9 @@ def open_family(registry: Registry) -> OpenFamily:
     """Let a reader choose a family, or say how to get one and end the page."""
     with errors_as_sentences():
         families = {family.name: family for family in registry.view().lifecycle.families()}
+        damaged = registry.lifecycle.damaged()
+    for name, detail in damaged.items():
+        st.error(f"What is registered of **{plain(name)}** cannot be read. {plain(detail)}")
     if not families:
         how_to_register(all_versions(registry)[0])
         st.stop()

@@ -12,7 +12,7 @@ from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import Verification, VerificationReport
 from mm_core.domain.version_records import FAMILY_NAME, VersionRecord, version_id
 from mm_core.prediction import Predictor
-from mm_core.registry.lifecycle_lookups import find_family, names_of, require_family
+from mm_core.registry.lifecycle_lookups import find_family, names_of, require_family, require_whole
 from mm_core.registry.verification.files import check_permissions, check_structure
 from mm_core.registry.verification.names import check_path, check_registration
 from mm_core.registry.verification.places import VersionPlaces
@@ -55,6 +55,8 @@ class Verifier:
         """
         view = self._store.view()
         places = VersionPlaces(view, self._limits, self._allowed_roots)
+        if name is None:
+            require_whole(view)
         families = (require_family(view, name),) if name is not None else view.lifecycle.families()
         records = [record for family in families for record in view.lifecycle.records(family.name)]
         wanted = [record for record in records if record.status is not Status.DEPRECATED]

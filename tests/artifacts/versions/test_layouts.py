@@ -68,8 +68,30 @@ def test_bug_a_directory_of_15_characters_that_is_no_date_hides_no_run(tmp_path:
 
 
 def test_the_model_of_a_run_is_no_symbol_and_one_below_a_folder_of_that_name_is(tmp_path: Path) -> None:
-    listing = _listing(tmp_path, f"{RUN}/xgboost_model.pkl", "xgboost/AAPL_model.pkl", "random_forest_model.pkl")
-    assert _found(listing) == (["AAPL", "random_forest"], [RUN])
+    listing = _listing(tmp_path, f"{RUN}/xgboost_model.pkl", "xgboost/AAPL_model.pkl", "cnn/AAPL_model.h5")
+    assert _found(listing) == (["AAPL"], [RUN])
+    assert listing.findings == ()
+
+
+def test_loose_models_beside_runs_and_of_their_ensemble_are_no_symbols_and_each_is_told(tmp_path: Path) -> None:
+    loose = ("ensemble/xgboost_model.json", "random_forest_model.pkl", "xgboost_model.json", "cnn_model.onnx")
+    listing = _listing(tmp_path, f"m/{RUN}/lstm_model.h5", "m/lstm_model.h5", *(f"m/{path}" for path in loose))
+    assert _found(listing) == ([], [f"m/{RUN}"])
+    assert _codes(listing) == [("loose-run-model", f"m/{path}") for path in sorted((*loose, "lstm_model.h5"))]
+
+
+def test_where_no_run_is_beside_it_or_its_companions_are_a_model_is_a_groups(tmp_path: Path) -> None:
+    listing = _listing(
+        tmp_path,
+        f"m/{RUN}/lstm_model.h5",
+        "m/BTCUSDT_r_model.json",
+        "m/BTCUSDT_r_factors.txt",
+        "m/ETHUSDT_r_factors.txt",
+        "m/sub/random_forest_model.pkl",
+        "other/ensemble/xgboost_model.json",
+    )
+    assert _found(listing) == (["BTCUSDT_r", "ETHUSDT_r", "random_forest", "xgboost"], [f"m/{RUN}"])
+    assert listing.findings == ()
 
 
 def test_a_run_knows_its_files_by_what_they_are_for(tmp_path: Path) -> None:

@@ -337,6 +337,10 @@ def test_a_look_at_what_changed_leaves_versions_to_a_listing_and_their_groups_ap
     assert [files.path for files in found.versions] == [RUN, PATH]
     for path in (f"{RUN}/xgboost_model.pkl", f"{PATH}/model.txt", "sentiment-fusion", "latest", "latest.txt", RUN):
         assert look_again(root, scan, [str(root / path)], LIMITS) is None, path
+    for path in ("xgboost_model.pkl", "ensemble/xgboost_model.json"):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(b"x")
+        assert look_again(root, scan, [str(root / path)], LIMITS) is None, path
     for path in ("m/v9.0.0/AAPL_r_model.json", "latest/xgboost_model.pkl"):
         assert look_again(root, scan, [str(root / path)], LIMITS) is None, path
 
