@@ -103,7 +103,16 @@ def version_parameters(files: Version) -> dict[str, str]:
 
 
 def feature_names(files: Version) -> tuple[str, ...]:
-    """Return the features of a version in its order: of the booster, else of the normalizer, else of the metadata."""
+    """Return the features of a version in its order: of the booster, else of the normalizer, else of the metadata.
+
+    A booster without names, and one that writes them otherwise, has those on which the other files agree.
+    """
+    booster = files.booster
+    others = {owner.feature_names for owner in (files.normalizer, files.metadata) if owner and owner.feature_names}
+    if booster is not None and len(others) == 1:
+        (names,) = others
+        if booster.may_be_called(names):
+            return names
     for owner in (files.booster, files.normalizer, files.metadata):
         if owner is not None and owner.feature_names:
             return owner.feature_names
@@ -126,7 +135,7 @@ def importance_of(files: Version) -> tuple[FeatureImportance, ...]:
     shares: Mapping[str, float] = {}
     names: Sequence[str] = ()
     if files.booster is not None:
-        names = files.booster.feature_names
+        names = feature_names(files)
         splits = dict(zip(names, files.booster.splits, strict=True))
         total = sum(files.booster.gain)
         shares = {name: gain / total if total else 0.0 for name, gain in zip(names, files.booster.gain, strict=True)}
