@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.readers.version_metadata import WITHOUT_CLASSES
@@ -124,9 +124,9 @@ class VersionChecks:
             self._error("normalizer-length", f"The numbers of features differ: {listed}.")
         elif normalizer is not None and names and normalizer.feature_names != names:
             self._error("normalizer-invalid", "The normalizer's features are not those of the metadata in their order.")
-        elif normalizer is not None and booster is not None and not _are_names_of(booster, normalizer.feature_names):
+        elif normalizer is not None and booster is not None and not booster.may_be_called(normalizer.feature_names):
             self._error("normalizer-invalid", "The normalizer's features are not those of the booster in their order.")
-        if booster is not None and _has_no_names(booster):
+        if booster is not None and booster.has_no_names:
             self._warn(
                 "generic-feature-names",
                 "model.txt",
@@ -177,7 +177,7 @@ class VersionChecks:
         """Find declared importances that are not the booster's; ``names`` are what other files call its features."""
         if booster is None:
             return
-        names = names if _are_names_of(booster, names) else booster.feature_names
+        names = names if booster.may_be_called(names) else booster.feature_names
         declared = {
             "feature_importance.csv": table,
             "metadata.json": metadata.feature_importance if metadata is not None else {},
@@ -299,18 +299,6 @@ def _classes_of(booster: BoosterText) -> int | None:
     if objective in ("multiclass", "multiclassova"):
         return booster.num_class
     return 2 if objective in ("binary", "cross_entropy", "cross_entropy_lambda") else None
-
-
-def _has_no_names(booster: BoosterText) -> bool:
-    return all(name == f"Column_{place}" for place, name in enumerate(booster.feature_names))
-
-
-def _are_names_of(booster: BoosterText, names: Iterable[str]) -> bool:
-    """Return whether a booster's features may be called that; LightGBM writes no spaces."""
-    names = tuple(names)
-    if _has_no_names(booster):
-        return len(names) == len(booster.feature_names)
-    return booster.feature_names == tuple(name.replace(" ", "_") for name in names)
 
 
 def _are_importances_of(booster: BoosterText, names: tuple[str, ...], declared: Mapping[str, float]) -> bool:

@@ -24,9 +24,21 @@ PROGRESS_AFTER_SECONDS = 1.0
 
 
 def print_json(document: Any) -> None:
-    """Print a document as strict JSON."""
-    sys.stdout.buffer.write(strict_json.encode_for_people(document))
+    """Print a document as strict JSON; what is no Unicode, as names on disk may be, is written as escapes."""
+    try:
+        text = strict_json.encode_for_people(document)
+    except UnicodeEncodeError:
+        text = strict_json.encode_for_people(_in_unicode(strict_json.plain(document)))
+    sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
+
+
+def _in_unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_in_unicode(name): _in_unicode(member) for name, member in value.items()}
+    return [_in_unicode(member) for member in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

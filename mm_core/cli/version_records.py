@@ -20,6 +20,9 @@ OptionalNote = Annotated[str, typer.Option("--note", help="Why; kept in the hist
 Score = Annotated[float | None, typer.Option(help="At most six decimals are kept.")]
 Type = Annotated[ModelType | None, typer.Option("--type", help="Only such algorithms.")]
 
+LARGEST_REGISTRY_FILE = 64 << 20
+"""Bytes: what is larger is no model-registry.json."""
+
 lifecycle_commands = typer.Typer(
     help="Register versions of models, promote and retire them, and ask who was deployed when.", no_args_is_help=True
 )
@@ -245,6 +248,10 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with file.open("rb") as content:
+            data = content.read(LARGEST_REGISTRY_FILE + 1)
     except OSError as error:
         raise BadRequest(f"'{file}' cannot be read ({error.strerror}). Name a model-registry.json.") from error
+    if len(data) > LARGEST_REGISTRY_FILE:
+        raise BadRequest(f"'{file}' has more than {LARGEST_REGISTRY_FILE >> 20} MiB. Name a model-registry.json.")
+    return data

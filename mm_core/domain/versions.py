@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -106,6 +106,18 @@ class BoosterText:
     def is_degenerate(self) -> bool:
         """Whether no tree splits or no split gains anything, so that every prediction is the same."""
         return not any(self.splits) or not any(self.gain)
+
+    @property
+    def has_no_names(self) -> bool:
+        """Whether it was trained without names of features: LightGBM numbers the columns then."""
+        return all(name == f"Column_{place}" for place, name in enumerate(self.feature_names))
+
+    def may_be_called(self, names: Iterable[str]) -> bool:
+        """Return whether its features, in their order, may have these names; LightGBM writes no spaces."""
+        names = tuple(names)
+        if self.has_no_names:
+            return len(names) == len(self.feature_names)
+        return self.feature_names == tuple(name.replace(" ", "_") for name in names)
 
 
 @dataclass(frozen=True, slots=True)

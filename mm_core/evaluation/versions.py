@@ -103,22 +103,25 @@ def version_parameters(files: Version) -> dict[str, str]:
 
 
 def feature_names(files: Version) -> tuple[str, ...]:
-    """Return the features of a version in its order: of the booster, else of the normalizer, else of the metadata."""
-    if files.booster is not None and files.booster.feature_names:
-        return _names_of_columns(files, files.booster)
-    for owner in (files.normalizer, files.metadata):
-        if owner is not None and owner.feature_names:
-            return owner.feature_names
-    return ()
+    """Return the features of a version in its order: of the booster, else of the normalizer, else of the metadata.
+
+    A booster without names, and one that writes them otherwise, has those on which the other files agree.
+    """
+    booster = files.booster
+    normalized = files.normalizer.feature_names if files.normalizer is not None else ()
+    others = {names for names in (normalized, files.declared_features) if names}
+    if booster is not None and len(others) == 1:
+        (names,) = others
+        if booster.may_be_called(names) or _are_columns_of_a_run(files, booster, names):
+            return names
+    trained = booster.feature_names if booster is not None else ()
+    return trained or normalized or files.declared_features
 
 
-def _names_of_columns(files: Version, booster: BoosterText) -> tuple[str, ...]:
-    """Return the features of a booster; those of a run are called as its rows are where the booster has no names."""
-    if files.layout is VersionLayout.RUNS and booster.feature_names[0] == "f0":
-        declared = files.normalizer.feature_names if files.normalizer is not None else files.declared_features
-        if len(declared) == len(booster.feature_names):
-            return declared
-    return booster.feature_names
+def _are_columns_of_a_run(files: Version, booster: BoosterText, names: Sequence[str]) -> bool:
+    """Return whether the booster of a run numbers its columns, as XGBoost does, and there are as many names."""
+    numbers = tuple(f"f{place}" for place in range(len(names)))
+    return files.layout is VersionLayout.RUNS and booster.feature_names == numbers
 
 
 @dataclass(frozen=True, slots=True)

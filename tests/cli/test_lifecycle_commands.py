@@ -185,6 +185,12 @@ def test_who_runs_a_command_is_kept(run: Run) -> None:
     assert event["actor"] == getpass.getuser()
 
 
+def test_a_registry_file_without_an_end_is_refused(run: Run) -> None:
+    result = run("lifecycle", "import", NAME, "/dev/zero", *FIELDS[2:])
+    assert result.exit_code == 1
+    assert "more than 64 MiB" in result.stderr
+
+
 def test_a_registry_file_is_imported_with_its_oddities_told(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "model-registry.json"
     entry = {"model_version": "v1.1.0", "algorithm": "LightGBM", "is_active": False, "deployment_status": "active"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -308,6 +309,16 @@ def test_documents_have_the_fields_that_programs_know(run: Run, root: Path) -> N
     assert _document(run("unpin", NEW, "--json")) == {"version": NEW, "pinned": False}
     moved = _document(run("latest", NEW, "--json"))
     assert moved == {"current_version": NEW, "source": "link", "problem": None}
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", NEW), ("load", NEW)])
+def test_a_file_whose_name_is_no_utf_8_is_written_into_documents_with_escapes(
+    run: Run, root: Path, command: tuple[str, ...]
+) -> None:
+    Path(os.fsdecode(os.fsencode(root / NEW) + b"/\xff_model.h5")).write_bytes(b"x")
+    result = run(*command, "--json")
+    assert result.exit_code == 0
+    assert "\\\\udcff_model.h5" in result.stdout
 
 
 def test_a_directory_is_published_as_the_latest(run: Run, root: Path, tmp_path: Path) -> None:

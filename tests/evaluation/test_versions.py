@@ -20,6 +20,7 @@ from mm_core.domain.versions import (
     VersionNumber,
 )
 from mm_core.evaluation.versions import (
+    feature_names,
     feature_shifts,
     generalization_gap,
     importance_of,
@@ -68,6 +69,31 @@ def test_importance_is_a_share_of_all_gain_the_largest_first() -> None:
     version = _version(booster=_booster(("a", "b", "c"), (1, 5, 0), (1.0, 3.0, 0.0)), importance={"b": 5.0, "x": 2.0})
     found = [(one.feature, one.splits, one.gain_share, one.declared) for one in importance_of(version)]
     assert found == [("b", 5, 0.75, 5.0), ("a", 1, 0.25, None), ("x", None, None, 2.0), ("c", 0, 0.0, None)]
+
+
+@pytest.mark.parametrize("own", [("Column_0", "Column_1"), ("spread_of_day", "volume")])
+def test_columns_have_the_names_of_the_other_files_where_the_booster_writes_none_or_others(
+    own: tuple[str, ...],
+) -> None:
+    names = ("spread of day", "volume")
+    files = _version(
+        booster=_booster(own, (1, 5), (1.0, 3.0)),
+        normalizer=Normalizer(names, (0.5, 1.5), (1.0, 2.0)),
+        importance={"spread of day": 1.0, "volume": 5.0},
+    )
+    assert feature_names(files) == names
+    found = [(one.feature, one.splits, one.declared) for one in importance_of(files)]
+    assert found == [("volume", 5, 5.0), ("spread of day", 1, 1.0)]
+    assert [one.means for one in feature_shifts(files, files)] == [(0.5, 0.5), (1.5, 1.5)]
+
+
+def test_columns_keep_the_boosters_names_where_the_other_files_disagree() -> None:
+    files = _version(
+        booster=_booster(("Column_0", "Column_1"), (1, 5), (1.0, 3.0)),
+        normalizer=Normalizer(("a", "b"), (0.5, 1.5), (1.0, 2.0)),
+        metadata=VersionMetadata(feature_names=("b", "a")),
+    )
+    assert feature_names(files) == ("Column_0", "Column_1")
 
 
 def test_a_booster_without_any_gain_has_shares_of_nothing() -> None:
