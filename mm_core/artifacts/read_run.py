@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from mm_core.artifacts.pickles import Scaler, read_scaler
 from mm_core.artifacts.read_group import model_json_of
-from mm_core.artifacts.readers.model_facts import booster_facts
+from mm_core.artifacts.readers.model_facts import BoosterFacts, booster_facts
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.training_metadata import read_training_metadata, report_weights_without_file
@@ -19,7 +19,7 @@ from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.runs import PICKLE, XGBOOST_JSON, RunMetadata, model_of
-from mm_core.domain.versions import BoosterText, ModelContent, Normalizer
+from mm_core.domain.versions import ModelContent, Normalizer
 from mm_core.errors import UnreadableArtifact
 
 SNIFFED_BYTES = 64 << 10
@@ -37,7 +37,7 @@ class Found:
 
     file: ModelFile
     text: bytes
-    booster: BoosterText
+    facts: BoosterFacts
 
     @property
     def content(self) -> ModelContent:
@@ -60,14 +60,15 @@ class RunReader(VersionFilesReader):
         scaler = self._scaler(name)
         normalizer: Normalizer | None = None
         if found is not None:
-            normalizer = checks.fitting(found.file.path, found.booster, scaler, run)
+            checks.rounds(found.file.path, found.facts.rounds, found.facts.best_rounds)
+            normalizer = checks.fitting(found.file.path, found.facts.booster, scaler, run)
         if self.is_torn():
             found = None
         version = replace(
             version_of(self.listed, self.findings),
             run=run,
             model=found.content if found is not None else None,
-            booster=found.booster if found is not None else None,
+            booster=found.facts.booster if found is not None else None,
             normalizer=normalizer,
         )
         return VersionReading(version, found.text if found is not None else None)
@@ -97,7 +98,7 @@ class RunReader(VersionFilesReader):
                 return None
             text = model_json_of(self.bytes_of(file), is_pickle=form == PICKLE)
             read_booster(text, report)
-            booster = booster_facts(text)
+            facts = booster_facts(text)
         except UnreadableArtifact as error:
             if is_named or error.code == STILL_BEING_WRITTEN:
                 self.refuse(file.role, report, error)
@@ -106,10 +107,10 @@ class RunReader(VersionFilesReader):
                 self.findings += report.findings()
             return None
         self.findings += report.findings()
-        return Found(file, text, booster)
+        return Found(file, text, facts)
 
     def _mentions(self, file: ModelFile, word: bytes) -> bool:
-        with open_stable(self.root, file.path, self.limits.bytes_for(file.role), identity_of(file)) as content:
+        with open_stable(self.root, file.path, file.size_bytes, identity_of(file)) as content:
             return word in content.read(SNIFFED_BYTES)
 
     def _scaler(self, name: str | None) -> Scaler | None:

@@ -13,6 +13,7 @@ from mm_core.domain.versions import BoosterText, Normalizer
 
 ONE_TRAINING = "Take the files of one training run."
 MOST_NAMED = 10
+STOPPED_EARLY = "stopped-early"
 
 
 class RunChecks:
@@ -105,6 +106,17 @@ class RunChecks:
                 "Fit it with a DataFrame: columns in another order give wrong predictions without a sign of it.",
             )
         return Normalizer(names or trained, scaler.centre, scaler.scale)
+
+    def rounds(self, path: str, rounds: int, best: int | None) -> None:
+        """Find a training that stopped early: what its wrapper predicts is not what all rounds of its booster do."""
+        if best is not None:
+            self._warn(
+                STOPPED_EARLY,
+                path,
+                f"The training stopped early: XGBClassifier and its kin predict with the first {best} of {rounds} "
+                "rounds, Booster.predict and this registry with all.",
+                f"Save booster[:{best}] to have the first ones alone, or predict with iteration_range=(0, {best}).",
+            )
 
     def _without_model(self) -> None:
         names = [file.path.rpartition("/")[2] for file in self._listed.files if file.role is FileRole.RUN_MODEL]

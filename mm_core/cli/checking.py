@@ -64,7 +64,7 @@ def _version_document(version: Version, missing: Iterable[Finding]) -> dict[str,
         "layout": version.layout,
         "created_at": version.created_at,
         "size_bytes": version.size_bytes,
-        "can_predict": version.can_predict,
+        "can_predict": version.can_predict and version.model is not None and not version.has_unread_scaler,
         "findings": [finding_document(finding) for finding in findings],
     }
 

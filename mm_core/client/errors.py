@@ -11,6 +11,11 @@ class PayloadError(Exception):
         self.status, self.detail = status, detail
         self.retry_in = retry_in  # seconds at least; None where another attempt would end the same way
 
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether the server itself has it no more, or not one alone: an outage later must not bring a copy back."""
+        return self.status in {404, 409, 422} and self.detail != ""
+
 
 class ServerAway(PayloadError):
     """The server gave no usable answer, and no local copy may stand in."""
@@ -18,11 +23,6 @@ class ServerAway(PayloadError):
 
 class PayloadNotFound(PayloadError):
     """The server knows no such payload, or cannot serve it; ``detail`` says why."""
-
-    @property
-    def is_withdrawal(self) -> bool:
-        """Whether the server itself has it no more: an outage later must not bring a copy back."""
-        return self.status in {404, 422} and self.detail != ""
 
 
 class RequestRefused(PayloadError):

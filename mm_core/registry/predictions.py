@@ -32,7 +32,7 @@ from mm_core.registry.deploy_checks import (
 )
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
-from mm_core.registry.version_payloads import VersionPayloads, scaler_warnings
+from mm_core.registry.version_payloads import VersionPayloads, run_warnings
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore, StoreView
 
@@ -121,7 +121,7 @@ class Predictions:
     ) -> VersionPrediction:
         model = self._predicting(held)
         answer = predictor.predict(model, rows)
-        answer = replace(answer, warnings=(*answer.warnings, *scaler_warnings(held.version)))
+        answer = replace(answer, warnings=(*answer.warnings, *run_warnings(held.version)))
         return VersionPrediction(record, model.sha256, answer)
 
     def _predicting(self, held: HeldVersion) -> PredictingModel:

@@ -31,6 +31,9 @@ from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBo
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
 
+TOLD_TO_BOTS = frozenset({"scaler-not-read", "scaler-missing", "stopped-early"})
+"""Findings of runs that predictions depend on."""
+
 Asked = tuple[str, str, Tier | None]
 
 
@@ -174,13 +177,13 @@ def parts_of(held: HeldVersion) -> VersionPayloadParts:
         version.model,
         features.names,
         features.normalizer,
-        (*features.warnings, *scaler_warnings(version)),
+        (*features.warnings, *run_warnings(version)),
     )
 
 
-def scaler_warnings(version: Version) -> tuple[str, ...]:
-    """Return what bots have to know of a run without a normalizer."""
-    return tuple(one.sentence for one in version.findings if one.code in ("scaler-not-read", "scaler-missing"))
+def run_warnings(version: Version) -> tuple[str, ...]:
+    """Return what bots have to know of a run: that it has no normalizer, or that not all of its rounds were meant."""
+    return tuple(one.sentence for one in version.findings if one.code in TOLD_TO_BOTS)
 
 
 def unavailable(held: HeldVersion) -> ModelManagerError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -114,3 +115,24 @@ def test_a_scale_that_nobody_can_divide_by_is_refused(value: float) -> None:
     scaler.scale_[1] = value
     with pytest.raises(UnreadableArtifact):
         read_scaler(pickle.dumps(scaler), "xgboost")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_damaged_scaler_is_a_value_or_a_refusal_whatever_the_damage(protocol: int) -> None:
+    generator = random.Random(protocol)
+    honest = pickle.dumps({"xgboost": trained().scaler, "lstm": trained(False).scaler}, protocol=protocol)
+    refused = 0
+    for _ in range(700):
+        damaged = bytearray(honest)
+        for _ in range(generator.choice((1, 1, 2, 8))):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        cut = bytes(damaged[: generator.choice((len(damaged), generator.randrange(1, len(damaged))))])
+        try:
+            scaler = read_scaler(cut, "xgboost")
+        except UnreadableArtifact:
+            refused += 1
+            continue
+        assert len(scaler.centre) == len(scaler.scale) > 0
+        assert all(one >= 1e-12 and one < float("inf") for one in scaler.scale)
+        assert len(set(scaler.feature_names)) in (0, len(scaler.centre))
+    assert refused > 300

@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from mm_core.cli.app import app
+from tests.artifacts.runs.training import write_trained_run
 from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, metadata, write_version
 
 __all__ = ["lightgbm_booster", "write_version"]
@@ -189,6 +190,17 @@ def test_check_is_as_strict_as_it_is_asked_to_be(
 ) -> None:
     root = str(write_version(**files))
     assert tuple(run("check", root, *option).exit_code for option in ((), ("--strict",), ("--strict-all",))) == codes
+
+
+@pytest.mark.parametrize(
+    ("files", "can"),
+    [({}, True), ({"xgboost_model_pkl": None}, False), ({"scalers_pkl": b"joblib, perhaps"}, False)],
+)
+def test_check_says_which_runs_can_predict(run: Run, tmp_path: Path, files: dict[str, bytes | None], can: bool) -> None:
+    write_trained_run(tmp_path / "runs", **files)
+    result = run("check", str(tmp_path / "runs"), "--json")
+    (version,) = json.loads(result.stdout)["versions"]
+    assert (result.exit_code, version["layout"], version["can_predict"]) == (0, "runs", can)
 
 
 def test_check_names_the_files_that_strict_all_asks_for(run: Run, write_version: WriteVersion) -> None:

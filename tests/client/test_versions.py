@@ -222,6 +222,18 @@ def test_an_answer_that_does_not_say_what_is_deployed_is_refused(
         client.deployed("m")
 
 
+def test_a_run_that_has_several_models_by_now_leaves_no_copy_to_stand_in(
+    client: PayloadClient, server: VersionServer
+) -> None:
+    client.version("m", "v1.1.0")
+    server.script.append(problem(409, "The run has 2 models that bots could be given."))
+    with pytest.raises(RequestRefused, match="2 models"):
+        client.version("m", "v1.1.0")
+    server.stop()
+    with pytest.raises(ServerAway):
+        client.version("m", "v1.1.0")
+
+
 def test_a_refusal_is_told_and_names_that_would_change_the_path_are_refused(
     client: PayloadClient, server: VersionServer
 ) -> None:

@@ -167,6 +167,9 @@ def test_numbers_of_numpy_are_numbers_and_those_that_are_not_finite_null(managed
         ({"trained_models": "lstm"}, "'trained_models' is no list of names"),
         ({"timestamp": "yesterday"}, "'timestamp' is no time"),
         ({"note": "\ud800"}, "no Unicode"),
+        ({"prediction_threshold": 1.7}, "'prediction_threshold' is 1.7, no probability"),
+        ({"feature_names": ["a", "a"]}, "'feature_names' has a name twice"),
+        ({"served_model": 3}, "'served_model' is no name"),
     ],
 )
 def test_metadata_that_nobody_could_read_is_refused_before_it_is_written(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,11 +76,16 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
 def _predicting(place: Place, version: Version) -> Iterator[PredictingModel]:
     """Give the model of a version with the file that has its text: a run's is written for as long as it is asked."""
     assert version.model is not None
-    with TemporaryDirectory(prefix="model-manager-verify-") as directory:
+    with ExitStack() as stack:
         path = place.directory / ALL_FIVE[FileRole.BOOSTER_TEXT]
         if place.model_json is not None:
-            path = Path(directory, "model.json")
-            path.write_bytes(place.model_json)
+            try:
+                path = Path(stack.enter_context(TemporaryDirectory(prefix="model-manager-verify-")), "model.json")
+                path.write_bytes(place.model_json)
+            except OSError as error:
+                raise PredictionFailed(
+                    f"The model cannot be written to ask it ({error}). Make room in TMPDIR."
+                ) from error
         yield PredictingModel(
             path,
             version.model.sha256,

@@ -335,3 +335,68 @@ def test_reading_a_run_loads_neither_xgboost_nor_scikit_learn(tmp_path: Path) ->
 def test_the_trained_classifier_of_these_tests_is_worth_a_comparison() -> None:
     model: Trained = trained()
     assert model.expected.std() > 0.2
+
+
+def _data() -> xgboost.DMatrix:
+    rows = trained().rows
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    return xgboost.DMatrix(scaled, (scaled[:, 0] + scaled[:, 1] > 0).astype(int), feature_names=list(FEATURES))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "outputs"),
+    [
+        ({"booster": "dart", "rate_drop": 0.3, "objective": "binary:logistic"}, 1),
+        ({"objective": "multi:softprob", "num_class": 3}, 3),
+        ({"objective": "reg:squarederror", "num_parallel_tree": 3, "subsample": 0.5}, 1),
+        ({"booster": "gblinear", "objective": "reg:squarederror"}, 1),
+    ],
+)
+def test_facts_of_every_kind_of_booster_are_those_of_xgboost(
+    tmp_path: Path, parameters: dict[str, Any], outputs: int
+) -> None:
+    booster = xgboost.train({**parameters, "nthread": 1}, _data(), 4)
+    write_trained_run(tmp_path, xgboost_model_pkl=pickle.dumps(booster))
+    version = _read(tmp_path)
+    facts = version.booster
+    assert facts is not None
+    assert (facts.objective, facts.num_class) == (parameters["objective"], outputs)
+    gain = dict(zip(facts.feature_names, facts.gain, strict=True))
+    if parameters.get("booster") == "gblinear":
+        weights = {name: abs(weight) for name, weight in booster.get_score(importance_type="weight").items()}
+        assert gain == pytest.approx(weights, rel=1e-6)
+        assert (facts.num_trees, sum(facts.splits), _codes(version)) == (0, 0, [])
+        return
+    splits = {name: count for name, count in zip(facts.feature_names, facts.splits, strict=True) if count}
+    assert splits == booster.get_score(importance_type="weight")
+    assert {name: gain[name] for name in splits} == pytest.approx(
+        booster.get_score(importance_type="total_gain"), rel=1e-5
+    )
+    assert facts.num_trees == len(booster.get_dump())
+    assert _codes(version) == []
+
+
+def test_a_training_that_stopped_early_says_how_many_rounds_its_wrapper_uses(tmp_path: Path) -> None:
+    generator = np.random.default_rng(4)
+    scaled = generator.normal(size=(300, 4))
+    labels = generator.integers(0, 2, size=300)
+    classifier = xgboost.XGBClassifier(n_estimators=40, early_stopping_rounds=5, n_jobs=1, max_depth=4)
+    named = pd.DataFrame(scaled, columns=FEATURES)
+    classifier.fit(named[:200], labels[:200], eval_set=[(named[200:], labels[200:])], verbose=False)
+    booster = classifier.get_booster()
+    best, rounds = classifier.best_iteration + 1, booster.num_boosted_rounds()
+    assert best < rounds
+    write_trained_run(tmp_path, xgboost_model_pkl=pickle.dumps(classifier))
+    (finding,) = _read(tmp_path).findings
+    assert (finding.code, f"the first {best} of {rounds} rounds" in finding.detail) == ("stopped-early", True)
+    mine = booster.predict(xgboost.DMatrix(named), iteration_range=(0, best))
+    assert mine.tobytes() == np.ascontiguousarray(classifier.predict_proba(named)[:, 1]).tobytes(), "the remedy holds"
+    write_trained_run(tmp_path / "again", xgboost_model_pkl=pickle.dumps(booster[:best]))
+    assert _read(tmp_path / "again").findings == ()
+
+
+def test_a_pickle_of_another_framework_is_listed_however_large_it_is(tmp_path: Path) -> None:
+    write_trained_run(tmp_path, random_forest_model_pkl=b"x" * 200_000)
+    limits = ReadingLimits(model_bytes=100_000)
+    version = scan_root(tmp_path, limits=limits).versions[RUN]
+    assert (version.can_predict, _codes(version)) == (True, [])

@@ -118,6 +118,26 @@ def test_a_value_of_another_kind_is_left_out_and_reported() -> None:
     )
 
 
+def test_names_for_bots_are_lists_of_names_and_anything_else_under_their_name_is_kept_as_it_is() -> None:
+    found, findings = _read({"feature_names": ["a", "b"], "classes": ["DOWN", "UP"], "served_model": "xgboost"})
+    assert (found.feature_names, found.classes, found.served_model) == (("a", "b"), ("DOWN", "UP"), "xgboost")
+    assert (found.extra, findings) == ({}, [])
+    by_model = {"feature_names": {"lstm": ["a"]}, "classes": "two"}
+    found, findings = _read(by_model)
+    assert (found.feature_names, found.classes, found.extra, findings) == ((), (), by_model, [])
+    found, findings = _read({"feature_names": ["a", 3], "classes": ["UP", "UP"], "served_model": ["xgboost"]})
+    assert (found.feature_names, found.classes, found.served_model) == ((), (), None)
+    assert [detail.split("'")[1] for _, detail in findings] == ["feature_names", "classes", "served_model"]
+
+
+@pytest.mark.parametrize("threshold", [1.0000001, -0.5, 1e300, True, "0.5", [0.5]])
+def test_a_threshold_outside_of_a_probability_is_left_out_with_a_finding(threshold: object) -> None:
+    found, findings = _read({"prediction_threshold": threshold})
+    assert found.prediction_threshold is None
+    assert [code for code, _ in findings] == ["corrupt-metadata"]
+    assert "no probability from 0 to 1" in findings[0][1]
+
+
 def test_nan_and_numbers_beyond_floats_become_none_with_a_finding() -> None:
     text = json.dumps(_metrics(sharpe_ratio=float("nan"))).encode()
     found, findings = _read(text)
