@@ -59,7 +59,7 @@ KINDS = {"random_forest": "ensemble", "xgboost": "gradient_boosting", "lightgbm"
 
 def publish_runs(bars: pd.DataFrame, root: Path, runs: int = RUNS) -> list[str]:
     """Train and publish ``runs`` runs below ``root``, remove those that were there, and return the new names."""
-    versions.init(root)
+    versions.init(root, with_copies=True)
     table = all_factors(bars)
     table["return"] = forward_return(bars, HORIZON)
     table["known_at"] = pd.Series(bars.index, index=bars.index).shift(-HORIZON - 1)

@@ -8,6 +8,7 @@ from mm_core.dashboard.page import begin
 from mm_core.dashboard.sections import versions
 from mm_core.dashboard.sections.choosing_versions import all_versions
 from mm_core.dashboard.sections.cleanup import cleanup
+from mm_core.dashboard.sections.registering_versions import register_version
 from mm_core.dashboard.show import draw_open_tab
 
 registry = begin("Versions")
@@ -23,5 +24,6 @@ sides = {
     "Over time": partial(versions.over_time, shown),
     "Disk use": partial(versions.disk_use, shown),
     "Cleanup": partial(cleanup, registry),
+    "Register": partial(register_version, registry, everything),
 }
 draw_open_tab(sides, key="show")

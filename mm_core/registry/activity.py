@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.version_records import VersionEvent
 from mm_core.domain.versions import Version
+from mm_core.errors import StoreCorrupt
 from mm_core.store import StoreView
 
 
@@ -36,13 +38,23 @@ def events_since(view: StoreView, since: datetime) -> tuple[Event, ...]:
         for deleted in view.deleted_models()
         if _is_since(deleted.at, since)
     ]
-    events += [
-        Event(event.at, family.name, None, _version_sentence(event))
-        for family in view.lifecycle.families()
-        for event in reversed(view.lifecycle.events(family.name))
-        if _is_since(event.at, since)
-    ]
+    events += _version_events(view, since)
     return tuple(sorted(events, key=lambda event: event.at, reverse=True))
+
+
+def _version_events(view: StoreView, since: datetime) -> Iterator[Event]:
+    """Yield what happened to versions; of families to which nothing did, no event is read.
+
+    Those whose events cannot be read are left out: health and lists name them.
+    """
+    for family in view.lifecycle.families():
+        latest = view.lifecycle.changed_at(family.name)
+        if latest is not None and not _is_since(latest, since):
+            continue
+        with suppress(StoreCorrupt):
+            for event in reversed(view.lifecycle.events(family.name)):
+                if _is_since(event.at, since):
+                    yield Event(event.at, family.name, None, _version_sentence(event))
 
 
 def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iterator[Event]:

@@ -71,6 +71,12 @@ class LifecycleView(Protocol):
     def record_by_id(self, model_id: str) -> VersionRecord | None:
         """Return the record that has an id, None when there is none; every family that can be read is looked at."""
 
+    def changed_at(self, name: str) -> str | None:
+        """Return the latest time of any event of a family without reading these; None where it is not known.
+
+        In a transaction, what it changed itself counts for nothing.
+        """
+
     def events(self, name: str) -> tuple[VersionEvent, ...]:
         """Return a family's events, oldest first; none is ever taken away or changed."""
 

@@ -45,13 +45,17 @@ class FamilyGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FamilyIndex:
-    """Where a family's versions and events are; ``events`` is the file of the newest ones."""
+    """Where a family's versions and events are; ``events`` is the file of the newest ones.
+
+    ``changed_at`` is the latest time of any event; None in files of earlier versions, which do not tell it.
+    """
 
     family: Family
     count: int = 1
     versions: int = 0
     shards: Mapping[int, str] = field(default_factory=dict)
     events: str | None = None
+    changed_at: str | None = None
 
     @property
     def files(self) -> set[str]:
@@ -136,6 +140,7 @@ class FamilyFiles:
             "versions": old.versions + new,
             "shards": {str(number): file for number, file in files.items()},
             "events": newest,
+            "changed_at": self._latest(before, events),
         }
         return self._write(family.name, "index", "family", [document])
 
@@ -175,6 +180,21 @@ class FamilyFiles:
             wanted = {path.name for path in named if path.parent == directory}
             clear_of(directory, wanted)
             clear_of(self._copies.of(directory), wanted)
+
+    def _latest(self, before: FamilyIndex | None, events: Sequence[VersionEvent]) -> str | None:
+        """Return the latest time of all events, None where it cannot be told.
+
+        Clocks are set back, so the newest event need not have it. Stamps are of one form, and order as text.
+        """
+        known: Iterable[str] = ()
+        if before is not None and before.changed_at is not None:
+            known = [before.changed_at]
+        elif before is not None:
+            try:
+                known = [event.at for event in self.events(before)]
+            except (StoreCorrupt, FamilyGone):  # it stays unknown, and keeps nothing from being stored
+                return None
+        return max([*known, *(event.at for event in events)], default=None)
 
     def _appended(self, name: str, newest: str | None, events: Sequence[VersionEvent]) -> str:
         """Write ``events`` behind the newest ones; return the file that holds the newest then."""
@@ -236,6 +256,7 @@ def _index_value(name: str, documents: list[dict[str, Any]], path: Path) -> Fami
         document["versions"],
         {int(number): file for number, file in document["shards"].items()},
         document["events"],
+        document.get("changed_at"),
     )
 
 

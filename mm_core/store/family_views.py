@@ -66,6 +66,10 @@ class FamilyView:
                         return record
         return None
 
+    def changed_at(self, name: str) -> str | None:
+        """Return the latest time of any event of a family, None where the index does not tell it."""
+        return self._of(name, lambda index: index.changed_at)
+
     def events(self, name: str) -> tuple[VersionEvent, ...]:
         """Return a family's events, oldest first."""
         return self._of(name, self._files.events) or ()

@@ -128,9 +128,29 @@ def check_state(files: StateFiles) -> tuple[State, set[str]]:
 def _check_family(families: FamilyFiles, name: str, file: str) -> None:
     index = families.index(name, file)
     records = list(families.records(index))
-    families.events(index)
+    events = families.events(index)
     if {record.model_name for record in records} != {name} or len(records) != index.versions:
         raise StoreCorrupt(f"The versions of '{name}' are not those that its index tells of.")
+    by_events: dict[str, tuple[str, bool]] = {}
+    for event in events:
+        if event.version:
+            status, pinned = by_events.get(event.version, ("not registered", False))
+            told = event.changes.get("pinned")
+            after = status if event.after is None else str(event.after)
+            by_events[event.version] = after, pinned if told is None else bool(told.after)
+    by_records = {record.model_version: (str(record.status), record.pinned) for record in records}
+    for version in sorted({*by_records, *by_events}):
+        if by_records.get(version) != by_events.get(version):
+            raise StoreCorrupt(
+                f"{name} {version} is {_standing(by_records.get(version))} in its record and "
+                f"{_standing(by_events.get(version))} by its events: one of the two was changed alone."
+            )
+
+
+def _standing(found: tuple[str, bool] | None) -> str:
+    """Return where a version stands, and whether it is pinned, as a sentence has it."""
+    status, pinned = found or ("not registered", False)
+    return f"'{status}'{' and pinned' if pinned else ''}"
 
 
 def put_files(staged: Path, data_dir: Path) -> None:

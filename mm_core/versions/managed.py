@@ -7,10 +7,11 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mm_core import strict_json
 from mm_core.errors import InvalidRoot, RootBusy, RootNotManaged, RootNotWritten
@@ -20,7 +21,10 @@ LOCK = ".model-manager-root.lock"
 TEMPORARY = ".tmp-"
 """How names begin of what was never finished."""
 
-FORMAT = 1
+FORMAT = 2
+UNBOUND = 1
+"""The format of markers that name no directory: those of data that comes with a program, and of earlier versions."""
+
 LOCK_SECONDS = 60.0
 
 
@@ -38,11 +42,13 @@ def real_root(root: str | os.PathLike[str]) -> Path:
     return path
 
 
-def init(directory: str | os.PathLike[str]) -> Path:
+def init(directory: str | os.PathLike[str], *, with_copies: bool = False) -> Path:
     """Make a directory a managed root and return its path without links; a managed one stays as it is.
 
-    The directory is made where it is missing. What is in it stays. Raises `InvalidRoot` for a directory that cannot be
-    meant for runs alone, `RootNotWritten` where it cannot be written.
+    The directory is made where it is missing. What is in it stays. The marker names the directory, by path and by
+    device and inode: a copy elsewhere is no managed root until it is given over itself, but for a root that was made
+    ``with_copies``, as data that comes with a program. Raises `InvalidRoot` for a directory that cannot be meant for
+    runs alone, `RootNotWritten` where it cannot be written.
     """
     try:
         os.makedirs(directory, exist_ok=True)
@@ -51,8 +57,14 @@ def init(directory: str | os.PathLike[str]) -> Path:
     path = real_root(directory)
     if path == Path(path.anchor) or path == Path.home().resolve():
         raise InvalidRoot(f"'{path}' cannot be given over for runs alone. Make a directory for them below it.")
-    if not os.path.lexists(path / MARKER):
-        document = {"format": FORMAT, "kind": "runs", "created_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    known = _marker(path) if os.path.lexists(path / MARKER) else {}
+    wanted = UNBOUND if with_copies else FORMAT
+    if known.get("format") != wanted or not (with_copies or _is_of(known, path)):
+        created_at = known.get("created_at") or datetime.now(UTC).isoformat(timespec="seconds")
+        document = {"format": wanted, "kind": "runs", "created_at": created_at}
+        if not with_copies:
+            status = os.stat(path)
+            document |= {"path": _spelt(path), "device": status.st_dev, "inode": status.st_ino}
         replace_durably(path / MARKER, strict_json.encode_for_people(document))
     return require_managed(path)
 
@@ -60,6 +72,34 @@ def init(directory: str | os.PathLike[str]) -> Path:
 def require_managed(root: str | os.PathLike[str]) -> Path:
     """Return a managed root by its path without links; raise `RootNotManaged` for any other directory."""
     path = real_root(root)
+    document = _marker(path)
+    if document["format"] != UNBOUND and not _is_of(document, path):
+        raise RootNotManaged(
+            f"'{path}' is read only here: its '{MARKER}' was made for '{str(document.get('path'))[:1000]}', so it is a "
+            "copy, or was moved to another file system. If its runs may be published, moved and removed by these "
+            f"commands, run: python -m mm_core init '{path}'"
+        )
+    return path
+
+
+def _is_of(document: Mapping[str, Any], path: Path) -> bool:
+    """Return whether a marker was made for this directory: in the place that it names, or the same one elsewhere.
+
+    Numbers of devices change when a machine starts anew, numbers of inodes when files are restored: one of the two is
+    enough, and a copy elsewhere has neither.
+    """
+    if document.get("path") == _spelt(path):
+        return True
+    status = os.stat(path)
+    return (document.get("device"), document.get("inode")) == (status.st_dev, status.st_ino)
+
+
+def _spelt(path: Path) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _marker(path: Path) -> dict[str, Any]:
+    """Return what `init` wrote into a directory; raise `RootNotManaged` where it is nothing of the kind."""
     try:
         descriptor = os.open(path / MARKER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
@@ -75,12 +115,12 @@ def require_managed(root: str | os.PathLike[str]) -> Path:
             "`python -m mm_core init` again."
         ) from error
     number = document.get("format") if isinstance(document, dict) else None
-    if number != FORMAT:
+    if not isinstance(document, dict) or number not in (UNBOUND, FORMAT):
         raise RootNotManaged(
             f"'{path / MARKER}' has format {number!r}, this version knows {FORMAT}. Use the version of Model Manager "
             "that made it a managed root."
         )
-    return path
+    return document
 
 
 @contextmanager

@@ -12,13 +12,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mm_core import versions
-from mm_core.domain.lifecycle import Status
+from mm_core.domain.lifecycle import ModelType, Status
 from mm_core.registry import Registry
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.artifacts.runs.training import FEATURES, RUN, about, trained, write_trained_run
-from tests.artifacts.versions.conftest import WriteVersion
+from tests.artifacts.versions.conftest import WriteVersion, metadata
 from tests.dashboard.conftest import OpenPage
 from tests.dashboard.version_states import (
     ANN,
@@ -489,3 +489,163 @@ def test_a_family_that_cannot_be_read_is_named_with_the_remedy_and_the_others_ar
     assert "broken" in error.value
     assert "doctor --repair" in error.value.replace("\\", "")
     assert FAMILY in _said(page) or FAMILY in page.selectbox[0].options
+
+
+def _act(page: AppTest, button: str, who: str, why: str) -> None:
+    page.text_input(key=f"{button.split('_')[0]}_who").set_value(who)
+    page.text_input(key=f"{button.split('_')[0]}_note").set_value(why)
+    page.button(key=button).click().run()
+    assert not page.exception
+
+
+def test_a_version_is_pinned_and_unpinned_behind_a_dialog_that_asks_who_and_why(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    assert page.button(key="pin").label == "Pin …"
+    page.button(key="pin").click().run()
+    assert "no cleanup takes it until somebody takes the pin off" in _said(page)
+    _act(page, "pin_now", "ann", " ")
+    assert "Say who you are and why" in _said(page)
+    assert not _record("v1.1.0").pinned
+    _act(page, "pin_now", "ann", "the audit needs it")
+    assert _record("v1.1.0").pinned
+    last = version_state.lifecycle.history(FAMILY)[-1]
+    assert (last.actor, str(last.action), last.note) == ("ann", "pin", "the audit needs it")
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    assert page.button(key="pin").label == "Unpin …"
+    page.button(key="pin").click().run()
+    assert "the next cleanup may delete its files" in _said(page)
+    _act(page, "pin_now", "bob", "the audit is over")
+    assert not _record("v1.1.0").pinned
+
+
+def test_a_promotion_whose_plan_somebody_overtook_is_refused_and_loses_nothing(
+    version_state: Registry, open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v2.0.0")
+    version_state.registrations.refresh("fusion")
+    register(version_state, "v2.0.0", Status.VALIDATED)
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    assert f"{FAMILY} v1.0.0** is demoted by this" in _said(page)
+    version_state.lifecycle.move(_record("v2.0.0"), Status.DEPLOYED, Author("cai", "was faster"))
+    before = version_state.lifecycle.history(FAMILY)
+    _act(page, "move_now", "ann", "better")
+    (error,) = page.error
+    assert "v2.0.0 is deployed by now, not sentiment-fusion v1.0.0. Look at the plan again" in error.value.replace(
+        "\\", ""
+    )
+    assert version_state.lifecycle.history(FAMILY) == before
+    assert (_record("v1.1.0").status, _record("v2.0.0").status) == (Status.VALIDATED, Status.DEPLOYED)
+
+
+def test_a_move_of_a_version_that_somebody_changed_is_refused_and_loses_nothing(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    page = open_page("version", version=f"{FAMILY} / v1.1.0")
+    page.button(key="move_deployed").click().run()
+    version_state.lifecycle.update(_record("v1.1.0"), {"test_score": 0.1}, Author("cai", "measured again"))
+    before = version_state.lifecycle.history(FAMILY)
+    _act(page, "move_now", "ann", "better")
+    (error,) = page.error
+    assert "Read it again and repeat the change" in error.value.replace("\\", "")
+    assert version_state.lifecycle.history(FAMILY) == before
+    assert _record("v1.1.0").test_score == 0.1
+
+
+@pytest.mark.parametrize("what", ["deployed", "pinned", "latest"])
+def test_a_run_that_somebody_needs_since_the_cleanup_was_shown_stays_and_the_page_says_why(
+    what: str, runs_state: Callable[..., Registry], open_page: OpenPage, tmp_path: Path
+) -> None:
+    registry = runs_state()
+    page = open_page("versions", show="Cleanup", keep="2")
+    page.button(key="cleanup").click().run()
+    root = tmp_path / "models"
+    if what == "deployed":
+        about = {"model_type": "lstm", "objective": "price_prediction", "target_variable": "r"}
+        fields = {**about, "model_name": "daily", "model_version": RUNS[0], "prediction_horizon": "1d"}
+        registry.lifecycle.register({**fields, "status": "shadow"}, ANN)
+    elif what == "pinned":
+        versions.pin(root, RUNS[0], "the audit needs it")
+    else:
+        versions.move_latest(root, RUNS[0])
+    page.button(key="cleanup_now").click().run()
+    assert not page.exception
+    why = {"deployed": "is shadow", "pinned": "it is pinned: the audit needs it", "latest": "'latest' stands for it"}
+    assert f"{RUNS[0]} stays:" in _said(page)
+    assert why[what] in _said(page)
+    assert sorted(path.name for path in root.glob("2025*")) == [RUNS[0], *RUNS[2:]]
+    assert (root / RUNS[0] / "lstm_model.h5").exists()
+
+
+def _form(page: AppTest, label: str) -> dict[str, Any]:
+    elements = [*page.selectbox, *page.text_input, *page.number_input]
+    return {str(one.key).removeprefix(f"{label} "): one for one in elements if str(one.key).startswith(label)}
+
+
+def test_a_version_that_nobody_registered_is_registered_by_a_form_that_begins_with_its_files(
+    version_state: Registry, open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    about = {"prediction_horizon": "3d", "target_variable": "direction_3d"}
+    write_version("v2.0.0", metadata_json=metadata("v2.0.0", **about))
+    version_state.registrations.refresh("fusion")
+    label = f"{FAMILY} / v2.0.0"
+    page = open_page("versions", show="Register", unregistered=label)
+    form = _form(page, label)
+    assert {name: one.value for name, one in form.items()} == {
+        "ModelType": "lightgbm", "Objective": "direction_classification", "Tier": "premium", "Status": "training",
+        "target_variable": "direction_3d", "prediction_horizon": "3d", "validation_score": 0.65, "test_score": 0.65,
+        "who": "", "why": "",
+    }  # fmt: skip
+    assert form["ModelType"].options == list(map(str, ModelType))
+    assert form["Status"].options == list(map(str, Status))
+    _submit(page)
+    assert "The actor must be 1 to 100 visible characters" in _said(page)
+    _form(page, label)["who"].set_value("ann")
+    _form(page, label)["prediction_horizon"].set_value("1 week")
+    _submit(page)
+    assert "must be a number and one of h, d, w, m, y" in _said(page)
+    assert _form(page, label)["who"].value == "ann", "what was typed stays"
+    _form(page, label)["prediction_horizon"].set_value("1w")
+    _form(page, label)["why"].set_value("of Monday's training")
+    _form(page, label)["Tier"].set_value("free")
+    _submit(page)
+    assert not page.error
+    record = _record("v2.0.0")
+    assert (record.prediction_horizon, record.target_variable, record.tier_requirement, record.validation_score) == (
+        "1w", "direction_3d", "free", 0.65
+    )  # fmt: skip
+    last = version_state.lifecycle.history(FAMILY)[-1]
+    assert (last.actor, last.after, last.note) == ("ann", Status.TRAINING, "of Monday's training")
+    assert "has the same model, byte for byte" in _said(page)
+
+
+def test_what_the_form_registers_as_deployed_needs_a_reason_and_what_somebody_registered_meanwhile_is_told(
+    version_state: Registry, open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v2.0.0")
+    version_state.registrations.refresh("fusion")
+    label = f"{FAMILY} / v2.0.0"
+    page = open_page("versions", show="Register", unregistered=label)
+    for name, value in (("who", "ann"), ("Status", "deployed"), ("target_variable", "d"), ("prediction_horizon", "1w")):
+        _form(page, label)[name].set_value(value)
+    _submit(page)
+    assert "v2.0.0 becomes deployed: a note is needed" in _said(page)
+    register(version_state, "v2.0.0")
+    before = version_state.lifecycle.history(FAMILY)
+    _form(page, label)["why"].set_value("because")
+    _submit(page)
+    assert "v2.0.0 already exists" in _said(page)
+    assert version_state.lifecycle.history(FAMILY) == before
+
+
+def _submit(page: AppTest) -> None:
+    next(button for button in page.button if button.label == "Register").click().run()
+    assert not page.exception
+
+
+def test_where_every_version_is_registered_there_is_no_form(version_state: Registry, open_page: OpenPage) -> None:
+    register(version_state, "v1.2.0")
+    page = open_page("versions", show="Register")
+    assert "Every version that a registered root holds is registered." in _said(page)

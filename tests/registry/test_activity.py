@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from mm_core.errors import InvalidRoot
-from mm_core.registry import Registry
+from mm_core.registry import Registry, lifecycle_changes
+from mm_core.registry.lifecycle_changes import Author
+from mm_core.settings import Settings
+from mm_core.store.family_files import FamilyFiles
+from mm_core.wiring import open_registry
+from tests.registry.test_lifecycle import FIELDS
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -94,3 +99,55 @@ def test_a_model_that_was_deleted_is_an_event_even_when_its_name_is_in_use_again
 def test_model_json_is_what_bots_get(registry: Registry, write_group: Callable[..., Path], booster_json: bytes) -> None:
     registry.registrations.register("m", str(write_group("SOLUSDT_mid_chg_1m")))
     assert registry.payloads.model_json("m", registry.group("m", "SOLUSDT")[2]) == booster_json
+
+
+def test_events_of_versions_are_read_of_families_alone_to_which_something_happened(
+    registry: Registry, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = Author("ann", "because")
+    for number in range(20):
+        registry.lifecycle.register({**FIELDS, "model_name": f"model-{number}"}, ann)
+    moment = datetime.now(UTC) + timedelta(milliseconds=2)
+    while datetime.now(UTC) <= moment:
+        pass
+    registry.lifecycle.set_alias("model-7", "seven", ann)
+    read: list[str] = []
+    reading = FamilyFiles._read_events
+
+    def noted(self: FamilyFiles, name: str, place: str, file: str) -> object:
+        read.append(name)
+        return reading(self, name, place, file)
+
+    monkeypatch.setattr(FamilyFiles, "_read_events", noted)
+    again = open_registry(settings)
+    assert _what(again, moment) == [(None, "Other names: seven by ann (“because”).")]
+    assert read == ["model-7"]
+    assert _what(again, datetime.now(UTC) + timedelta(seconds=1)) == []
+    assert read == ["model-7"]
+    assert len(_what(again, LONG_AGO)) == 21
+    assert len(read) == 20
+
+
+def test_an_event_by_a_clock_that_was_set_back_is_no_news_and_hides_none(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.lifecycle.register(FIELDS, Author("ann"))
+    moment = datetime.now(UTC) - timedelta(seconds=1)
+    monkeypatch.setattr(lifecycle_changes, "_now", lambda: LONG_AGO)
+    registry.lifecycle.register({**FIELDS, "model_version": "v2.0.0"}, Author("bob"))
+    assert _what(registry, moment) == [(None, "v1.0.0 registered as training by ann.")]
+
+
+def test_families_of_an_earlier_version_are_read_until_something_happens_to_them(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(FamilyFiles, "_latest", lambda *_: None)
+        registry.lifecycle.register(FIELDS, Author("ann"))
+    name = FIELDS["model_name"]
+    assert registry.view().lifecycle.changed_at(name) is None
+    assert _what(registry, LONG_AGO) == [(None, "v1.0.0 registered as training by ann.")]
+    before = registry.lifecycle.history(name)[-1].at
+    monkeypatch.setattr(lifecycle_changes, "_now", lambda: LONG_AGO)
+    registry.lifecycle.set_alias(name, "another", Author("ann"))
+    assert registry.view().lifecycle.changed_at(name) == before

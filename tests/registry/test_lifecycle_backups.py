@@ -71,6 +71,25 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
         "which the state names",
     ),
     "events that lead back": (lambda m, _: _lead_back(m), "twice"),
+    "a status that no event led to": (
+        lambda m, _: _swapped(m, _name(m, "shard"), b'"status":"shadow"', b'"status":"deprecated"'),
+        "is 'deprecated' in its record and 'shadow' by its events",
+    ),
+    "two versions that are deployed": (
+        lambda m, _: _swapped(m, _name(m, "shard"), b'"status":"shadow"', b'"status":"deployed"'),
+        "is 'deployed' in its record and 'shadow' by its events",
+    ),
+    "an event that leads to another status": (
+        lambda m, _: _swapped(m, _name(m, "events"), b'"after":"shadow"', b'"after":"deprecated"'),
+        "is 'shadow' in its record and 'deprecated' by its events",
+    ),
+    "a version that no event registered": (
+        lambda m, _: _swapped(m, _name(m, "events"), b'"version":"v1.1.0"', b'"version":"v1.2.0"'),
+        "v1.1.0 is 'deployed' in its record and 'not registered' by its events",
+    ),
+    "a pin that nobody set": (
+        lambda m, _: _swapped(m, _name(m, "shard"), b'"pinned":false', b'"pinned":true'), "pinned"
+    ),
     "a name that leads elsewhere": (
         lambda m, _: m.update({f"lifecycle/{NAME}/../x.json": b"{}"}), "no file of a state"
     ),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mm_core import versions
 from mm_core.errors import InvalidRoot, RootNotManaged, RunNotFound
 from mm_core.versions import Latest
+from mm_core.versions.managed import MARKER
 from tests.versions.conftest import FILES, WriteRun, metadata, names_below
 
 OLD, NEW, NEWEST = "20250724_150634", "20250724_150837", "20250724_150841"
@@ -298,7 +302,7 @@ def test_init_refuses_what_cannot_be_for_runs_alone(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("marker", [None, b"", b"{}", b'{"format": 2}', b"[1]", "link"])
+@pytest.mark.parametrize("marker", [None, b"", b"{}", b'{"format": 2}', b'{"format": 3}', b"[1]", "link"])
 def test_a_root_that_nobody_gave_over_is_never_changed(root: Path, write_run: WriteRun, marker: object) -> None:
     write_run(OLD)
     write_run(NEW)
@@ -319,3 +323,72 @@ def test_a_root_that_nobody_gave_over_is_never_changed(root: Path, write_run: Wr
         with pytest.raises(RootNotManaged):
             change()
     assert set(root.rglob("*")) == before
+
+
+def _marker(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((root / MARKER).read_text())
+    return document
+
+
+@pytest.mark.parametrize("copy", [["cp", "-r"], ["cp", "-a"]], ids=" ".join)
+def test_a_copy_of_a_managed_root_is_read_only_until_somebody_gives_it_over(
+    managed: Path, write_run: WriteRun, tmp_path: Path, copy: list[str]
+) -> None:
+    for version in (OLD, NEW):
+        write_run(version)
+    other = tmp_path / "copy"
+    subprocess.run([*copy, str(managed), str(other)], check=True)
+    for change in (
+        lambda: versions.plan_delete(other, OLD),
+        lambda: versions.plan_cleanup(other, 1),
+        lambda: versions.pin(other, OLD),
+        lambda: versions.move_latest(other, OLD),
+        lambda: versions.publish_directory(other, managed / OLD),
+    ):
+        with pytest.raises(RootNotManaged, match=rf"made for '{managed}'.*mm_core init '{other}'"):
+            change()
+    assert versions.plan_delete(managed, OLD).removals, "the one that was copied stays managed"
+    assert versions.init(other) == other
+    versions.execute(versions.plan_delete(other, OLD))
+    assert ((other / OLD).exists(), (managed / OLD).exists()) == (False, True)
+
+
+def test_a_managed_root_may_be_renamed_and_be_another_directory_in_the_same_place(
+    managed: Path, write_run: WriteRun, tmp_path: Path
+) -> None:
+    for version in (OLD, NEW):
+        write_run(version)
+    renamed = managed.rename(tmp_path / "renamed")
+    assert versions.plan_cleanup(renamed, 1).removals, "the same directory by another name"
+    subprocess.run(["cp", "-r", str(renamed), str(managed)], check=True)
+    assert versions.plan_cleanup(managed, 1).removals, "as after a restore: the place that was given over"
+
+
+def test_a_root_that_was_given_over_before_markers_named_their_directory_stays_managed_and_init_binds_it(
+    managed: Path, tmp_path: Path
+) -> None:
+    old = {"format": 1, "kind": "runs", "created_at": "2026-01-01T00:00:00+00:00"}
+    (managed / MARKER).write_text(json.dumps(old))
+    assert versions.plan_cleanup(managed, 1).removals == ()
+    versions.init(managed)
+    status = managed.stat()
+    assert _marker(managed) == {
+        **old, "format": 2, "path": str(managed), "device": status.st_dev, "inode": status.st_ino
+    }  # fmt: skip
+
+
+def test_a_root_that_was_given_over_with_its_copies_is_managed_wherever_it_is_copied(
+    managed: Path, tmp_path: Path
+) -> None:
+    for root in (managed, tmp_path / "new"):
+        versions.init(root, with_copies=True)
+        assert "path" not in _marker(root)
+        subprocess.run(["cp", "-r", str(root), f"{root}-copy"], check=True)
+        assert versions.plan_cleanup(f"{root}-copy", 1).removals == ()
+
+
+@pytest.mark.parametrize("change", [{"path": 3}, {"path": None}, {"inode": "x"}, {"device": None}])
+def test_a_marker_that_names_no_directory_gives_nothing_over(managed: Path, change: dict[str, Any]) -> None:
+    (managed / MARKER).write_text(json.dumps({**_marker(managed), "path": "/else", "inode": 0, **change}))
+    with pytest.raises(RootNotManaged):
+        versions.plan_cleanup(managed, 1)

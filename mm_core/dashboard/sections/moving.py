@@ -20,7 +20,9 @@ from mm_core.registry.lifecycle_changes import LONGEST_ACTOR, LONGEST_NOTE, Auth
 from mm_core.registry.move_plans import DEMOTIONS, MovePlan
 
 MOVE = "move"
-_WHO = "_model_manager_who"
+WHO = "_model_manager_who"
+"""Where a session keeps who it is: asked once."""
+
 MEANS = {
     Status.TRAINING: "It is in training: nothing runs it.",
     Status.VALIDATED: "Its figures were looked at: nothing runs it yet.",
@@ -106,7 +108,7 @@ def _dialog(registry: Registry, about: Asked) -> None:
         st.text("\n".join(plan.problems[:5]))
         force = st.checkbox("Deploy it all the same", key="move_force")
     st.text_input(
-        "Who are you?", st.session_state.get(_WHO, ""), key="move_who", max_chars=LONGEST_ACTOR, placeholder="your name"
+        "Who are you?", st.session_state.get(WHO, ""), key="move_who", max_chars=LONGEST_ACTOR, placeholder="your name"
     )
     st.text_input("Why?", key="move_note", max_chars=min(LONGEST_NOTE, 500), placeholder="kept in the history for good")
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -130,7 +132,7 @@ def _move(registry: Registry, plan: MovePlan, force: bool) -> None:
     if not who.strip() or not why.strip():
         return
     answered()
-    st.session_state[_WHO] = who
+    st.session_state[WHO] = who
     try:
         record = registry.lifecycle.carry_out(plan, Author(who, why), force=force)
     except ModelManagerError as error:

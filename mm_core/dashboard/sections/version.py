@@ -17,6 +17,7 @@ from mm_core.dashboard.sections.choosing_versions import (
 )
 from mm_core.dashboard.sections.group import SEVERITY_COLORS
 from mm_core.dashboard.sections.moving import moves
+from mm_core.dashboard.sections.pinning import pinning
 from mm_core.dashboard.sections.versions import size_text
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
@@ -96,8 +97,15 @@ def header(opened: OpenVersion) -> None:
     st.caption(f"{made} {held.created_at[:16].replace('T', ' ')} UTC · {plain(held.directory or 'no files')}")
     if held.record is not None:
         moves(opened.registry, held.record)
+        pinning(opened.registry, held.record)
     else:
         how_to_register(held)
+        st.page_link(
+            page_path("versions"),
+            label="Register it here",
+            icon=":material/how_to_reg:",
+            query_params={**in_hand(), "show": "Register", "unregistered": opened.label},
+        )
 
 
 def findings(opened: OpenVersion) -> None:
