@@ -243,7 +243,7 @@ def _open_cold(
 ) -> None:
     """Open each view in sessions of its own, after some that are not counted: they fill the process's caches.
 
-    ``in_short`` nothing is filled, and streamlit alone is opened once, for all views.
+    ``in_short`` nothing is filled.
     """
     with _dashboard(work, port) as dashboard:
         with driven_chromium() as driven:
@@ -252,8 +252,7 @@ def _open_cold(
         with chromium() as browser:
             for view in views:
                 one = visited[view.name]
-                if not (in_short and alone.with_title):
-                    alone.open(browser)
+                alone.open(browser)
                 if not in_short:
                     opened(browser, dashboard, view)
                 for _ in range(times):
