@@ -174,7 +174,7 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
             for view in one_a_page.values():
                 with _dashboard(work, server.port) as dashboard, chromium() as browser:
                     visited[view.name].first_of_process = opened(browser, dashboard, view)
-        _open_cold(work, server.port, views, visited, times, alone)
+        _open_cold(work, server.port, views, visited, times, alone, in_short=chosen.quick)
         if views_of_two:
             client = Client(server)  # the server closed the first connection meanwhile
             client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
@@ -232,18 +232,29 @@ def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: 
 
 
 def _open_cold(
-    work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], times: int, alone: Alone
+    work: Path,
+    port: int,
+    views: Sequence[View],
+    visited: dict[str, Visited],
+    times: int,
+    alone: Alone,
+    *,
+    in_short: bool = False,
 ) -> None:
-    """Open each view in sessions of its own, after some that are not counted: they fill the process's caches."""
+    """Open each view in sessions of its own, after some that are not counted: they fill the process's caches.
+
+    ``in_short`` nothing is filled.
+    """
     with _dashboard(work, port) as dashboard:
         with driven_chromium() as driven:
             for view in views:
                 visited[view.name].sent = sent_bytes(driven, dashboard, view)
         with chromium() as browser:
             for view in views:
-                alone.open(browser)
                 one = visited[view.name]
-                opened(browser, dashboard, view)
+                alone.open(browser)
+                if not in_short:
+                    opened(browser, dashboard, view)
                 for _ in range(times):
                     used = dashboard.cpu_seconds()
                     one.opens.append(opened(browser, dashboard, view))

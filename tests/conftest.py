@@ -20,6 +20,13 @@ from mm_core.wiring import open_registry
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no defect
 hypothesis.settings.load_profile("no clock")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files with slow tests begin first: one that begins last would keep one process busy and the others idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 FACTORS = ("momentum_5", "volatility_20", "spread_3")
 
 

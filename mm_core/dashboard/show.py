@@ -22,6 +22,9 @@ WHEN = st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", timezone="UTC"
 DAY = st.column_config.DatetimeColumn(format="YYYY-MM-DD", timezone="UTC", help="UTC")
 MISSING = "–"
 PORTION = 40
+LONGEST_OF_A_COLUMN = 11
+"""Letters of a figure that fit into one of six columns; a run is called by fifteen."""
+
 ROW_PIXELS = 31
 """Height of a table's row at the font size of `.streamlit/config.toml`."""
 
@@ -52,8 +55,9 @@ def rows_height(rows: int, most: int = 560) -> int:
 
 
 def metric_wall(*metrics: Metric) -> None:
-    """Show figures side by side, each in a frame."""
-    for column, one in zip(st.columns(len(metrics)), metrics, strict=True):
+    """Show figures side by side, each in a frame; a long one has the room of two."""
+    widths = [2 if len(str(one.value)) > LONGEST_OF_A_COLUMN else 1 for one in metrics]
+    for column, one in zip(st.columns(widths), metrics, strict=True):
         value = plain(one.value) if isinstance(one.value, str) else one.value
         hint = plain(one.help) if one.help is not None else None
         column.metric(plain(one.label), value, one.delta, delta_color=one.delta_color, help=hint, border=True)

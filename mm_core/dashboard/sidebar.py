@@ -23,7 +23,8 @@ _PICKED = "_model_manager_picked"
 class Picked:
     """What the sidebar chose: None where nothing is registered, or where the model has no group.
 
-    ``missed`` has a sentence for each thing that was wanted and is not there.
+    ``missed`` has a sentence for each thing that was wanted and is not there, ``theme`` is whether figures are drawn
+    for a light or a dark page.
     """
 
     model_name: str | None
@@ -31,6 +32,7 @@ class Picked:
     revision: int
     drawn_at: datetime
     missed: tuple[str, ...] = ()
+    theme: str | None = None
 
 
 def sidebar(page: str) -> None:
@@ -45,7 +47,8 @@ def sidebar(page: str) -> None:
         st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
         return  # the page says it, where there is room
     missed = (*no_model, *no_symbol)
-    st.session_state[_PICKED] = drawn = Picked(model_name, symbol, view.revision, datetime.now(UTC), missed)
+    drawn = Picked(model_name, symbol, view.revision, datetime.now(UTC), missed, st.context.theme.type)
+    st.session_state[_PICKED] = drawn
     keep_in_address(page, in_hand())
     take_typed()
     _unsaved(view)
@@ -122,7 +125,12 @@ def _drop(place: Place) -> None:
 
 @st.fragment(run_every=5)
 def _news(drawn: Picked) -> None:
-    """Say what changed since the page was drawn, and leave the page as it is until its reader asks."""
+    """Say what changed since the page was drawn, and leave the page as it is until its reader asks.
+
+    Another theme is no news: streamlit recolours its own parts alone, so figures are drawn anew.
+    """
+    if st.context.theme.type != drawn.theme:
+        st.rerun()
     with errors_as_sentences():
         registry = current_registry()
         revision = registry.view().revision

@@ -27,10 +27,10 @@ from mm_core.settings import Settings, load_settings
 from mm_core.spelling import is_visible
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
-from tests.dashboard.browsing import errors_of, open_tab
-from tests.dashboard.conftest import browser, empty_state, start_dashboard
+from tests.dashboard.browsing import errors_of, go_to, open_tab
+from tests.dashboard.conftest import asked_outside, browser, chromium, empty_state, start_dashboard
 
-__all__ = ["browser", "empty_state", "start_dashboard", "start_server"]
+__all__ = ["asked_outside", "browser", "chromium", "empty_state", "start_dashboard", "start_server"]
 
 PROJECT = Path(__file__).parent.parent.parent
 Write = Callable[..., Path]
@@ -313,9 +313,10 @@ def test_pages_show_names_letter_by_letter(
     registry = open_registry(load_settings())
     registry.registrations.register("m", str(_hostile_state(write_group, booster_json)))
     base = start_dashboard()
+    page = open_tab(browser, base, None)
     seen = {}
     for page_name in ("symbols", "group", "ic", "config"):
-        page = open_tab(browser, f"{base}/{page_name}?model=m&symbol={quote(SHOWN[0], safe='')}", None)
+        go_to(page, f"{base}/{page_name}?model=m&symbol={quote(SHOWN[0], safe='')}", None)
         made = page.get_by_test_id("stApp").locator(
             "img[src*='example.org'], img[src='x'], a[href*='example.org'], .katex, [data-testid=stMain] b, "
             "[data-testid=stMain] i, [data-testid=stMain] em, .js-plotly-plot a"
@@ -326,9 +327,8 @@ def test_pages_show_names_letter_by_letter(
         seen[page_name] = page.get_by_test_id("stApp").inner_text()
         assert _is_shown(seen[page_name].replace("\t", " ")), page_name
         assert errors_of(page) == []
-        page.close()
     assert all(text in seen["group"] for text in (SHOWN[0], "[link=http://example.org]r[/link] <i>$b^2$</i>"))
-    page = open_tab(browser, f"{base}/group?model=m&symbol={quote(SHOWN[-1], safe='')}&side=For%20bots", None)
+    go_to(page, f"{base}/group?model=m&symbol={quote(SHOWN[-1], safe='')}&side=For%20bots", None)
     page.get_by_role("tab", name="For bots").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the payload").click()

@@ -25,17 +25,22 @@ def open_tab(
     page.on("console", note)
     page.on("pageerror", lambda error: found.append(str(error)))
     page.errors = found  # type: ignore[attr-defined]
+    go_to(page, url, heading)
+    return page
+
+
+def go_to(page: Page, url: str, heading: str | None) -> None:
+    """Open another address in a tab, whose process knows streamlit's scripts by then, and wait for the heading."""
     page.goto(url)
     title = (
         page.get_by_test_id("stHeading") if heading is None else page.get_by_role("heading", name=heading, exact=True)
     )
     expect(title.first).to_be_visible(timeout=60_000)
     settled(page)
-    return page
 
 
 def errors_of(page: Page) -> list[str]:
-    """Return what the page's console said since it was opened, warnings aside."""
+    """Return what the tab's console said since it was opened, warnings aside."""
     return list(page.errors)  # type: ignore[attr-defined]
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from mm_core.settings import load_settings
@@ -24,19 +24,18 @@ PROJECT = Path(__file__).parent.parent.parent
 CHROMIUM = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-domain-reliability",
-    "--metrics-recording-only", "--no-pings",
+    "--metrics-recording-only", "--no-pings", "--proxy-server=http://127.0.0.1:9",
 ]  # fmt: skip
 
 OpenPage = Callable[..., AppTest]
 
 
-@pytest.fixture
-def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a state in which nothing is registered."""
+def state_below(path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the environment of a state in which nothing is registered, and return it."""
     for name in [name for name in os.environ if name.startswith("MODEL_MANAGER_")]:
         monkeypatch.delenv(name)
     environment = {
-        "MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"),
+        "MODEL_MANAGER_DATA_DIR": str(path / "data"),
         "MODEL_MANAGER_HTTP_HOST": "127.0.0.1",
         "MODEL_MANAGER_HTTP_PORT": str(free_port()),
         "MODEL_MANAGER_WATCH_DEBOUNCE": "0.2",
@@ -44,6 +43,12 @@ def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return environment
+
+
+@pytest.fixture
+def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of a state in which nothing is registered."""
+    return state_below(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -88,41 +93,48 @@ def open_page() -> OpenPage:
     return open_
 
 
+@contextmanager
+def dashboard_process(logs: Path) -> Iterator[str]:
+    """Run a streamlit process that nobody has visited yet, on the state of the environment; give its address."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
+        "--server.address", "127.0.0.1", "--client.showErrorDetails", "full",
+    ]  # fmt: skip
+    with _running(command, logs / f"streamlit-{port}.log"):
+        yield _answering(f"http://127.0.0.1:{port}", "/_stcore/health")
+
+
+@contextmanager
+def payload_process(logs: Path) -> Iterator[str]:
+    """Run the payload server on the state of the environment; give its address."""
+    with _running([sys.executable, "payload_server.py"], logs / "payload.log"):
+        yield _answering(f"http://127.0.0.1:{os.environ['MODEL_MANAGER_HTTP_PORT']}", "/api/health")
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[None]:
+    with open(log, "wb") as said:
+        process = subprocess.Popen(command, cwd=PROJECT, stdout=said, stderr=subprocess.STDOUT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
 @pytest.fixture
 def start_dashboard(tmp_path: Path) -> Iterator[Callable[[], str]]:
     """Start a streamlit process that nobody has visited yet, on the state of the environment."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start() -> str:
-        port = free_port()
-        with open(tmp_path / f"streamlit-{port}.log", "wb") as log:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
-                     "--server.address", "127.0.0.1", "--client.showErrorDetails", "full"],
-                    cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT,
-                )
-            )  # fmt: skip
-        return _answering(f"http://127.0.0.1:{port}", "/_stcore/health")
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.wait(15)
+    with ExitStack() as running:
+        yield lambda: running.enter_context(dashboard_process(tmp_path))
 
 
 @pytest.fixture
 def payload_server(empty_state: dict[str, str], tmp_path: Path) -> Iterator[str]:
     """The payload server as a process, on the state of the environment."""
-    with open(tmp_path / "payload.log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "payload_server.py"], cwd=PROJECT, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        yield _answering(f"http://127.0.0.1:{empty_state['MODEL_MANAGER_HTTP_PORT']}", "/api/health")
-    finally:
-        process.terminate()
-        process.wait(15)
+    with payload_process(tmp_path) as url:
+        yield url
 
 
 def _answering(base: str, path: str) -> str:
@@ -135,30 +147,36 @@ def _answering(base: str, path: str) -> str:
     raise AssertionError(f"{base} did not start")
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Headless Chromium, started once for the tests of a file; whatever is not this machine it asks of a dead proxy."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=CHROMIUM)
+        yield started
+        started.close()
+
+
 @pytest.fixture
-def browser() -> Iterator[BrowserContext]:
-    """Headless Chromium that reaches this machine alone; leaving it is an error at the end."""
-    outside: list[str] = []
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as profile:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path="/usr/bin/chromium",
-            headless=True,
-            args=CHROMIUM,
-            viewport={"width": 1280, "height": 900},
-            permissions=["clipboard-read", "clipboard-write"],
-        )
-        context.set_default_timeout(30_000)
+def asked_outside() -> Iterator[list[str]]:
+    """What the browser wanted of other machines: an error at the end."""
+    asked: list[str] = []
+    yield asked
+    assert asked == []
 
-        def guard(route: object) -> None:
-            url = route.request.url  # type: ignore[attr-defined]
-            if urlsplit(url).hostname in {"127.0.0.1", "localhost"} or url.startswith(("data:", "blob:")):
-                route.continue_()  # type: ignore[attr-defined]
-            else:
-                outside.append(url)
-                route.abort()  # type: ignore[attr-defined]
 
-        context.route("**/*", guard)
-        yield context
-        context.close()
-    assert outside == []
+@pytest.fixture
+def browser(chromium: Browser, asked_outside: list[str]) -> Iterator[BrowserContext]:
+    """A browser without a past: cookies, storage and cache of its own."""
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    context.set_default_timeout(30_000)
+
+    def note(request: Request) -> None:  # to hold requests up, as a route does, switches the browser's cache off
+        local = urlsplit(request.url).hostname in {"127.0.0.1", "localhost"}
+        if not local and not request.url.startswith(("data:", "blob:")):
+            asked_outside.append(request.url)
+
+    context.on("request", note)
+    yield context
+    context.close()

@@ -361,3 +361,26 @@ def test_long_work_says_how_far_it_is(
     assert len(set(done)) > 3, "it moves"
     assert done == sorted(done)
     expect(page.get_by_test_id("stProgress")).to_have_count(0)
+
+
+def test_figures_follow_a_theme_that_changes_while_the_page_is_open(
+    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
+) -> None:
+    page = open_tab(browser, f"{start_dashboard()}/group?model=horizon&symbol=SOLUSDT&tab=IC", "SOLUSDT · mid_chg_1m")
+    bar = page.locator(".js-plotly-plot .bars path").first
+    expect(bar).to_have_css("fill", "rgb(0, 114, 178)")
+    page.emulate_media(color_scheme="dark")
+    expect(bar).to_have_css("fill", "rgb(86, 180, 233)")
+    assert errors_of(page) == []
+
+
+def test_a_browser_that_asks_another_machine_is_noticed_and_gets_nothing(
+    browser: BrowserContext, asked_outside: list[str]
+) -> None:
+    page = browser.new_page()
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(f"{request.url} {request.failure}"))
+    page.set_content("<img src='http://192.0.2.1/x.png'>", wait_until="networkidle")
+    assert asked_outside == ["http://192.0.2.1/x.png"]
+    assert failed == ["http://192.0.2.1/x.png net::ERR_PROXY_CONNECTION_FAILED"]
+    asked_outside.clear()

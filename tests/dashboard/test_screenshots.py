@@ -2,98 +2,175 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from demo.register_demo import register_demo
+from mm_core.registry import Registry, lifecycle
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
-from tests.dashboard.browsing import errors_of, open_tab
-from tests.dashboard.conftest import PROJECT
+from tests.conftest import write_group_below
+from tests.dashboard.browsing import errors_of, go_to, open_tab, settled
+from tests.dashboard.conftest import PROJECT, dashboard_process, payload_process, state_below
 
 pytestmark = pytest.mark.browser
 
 SCREENSHOTS = PROJECT / "screenshots"
 GROUP = "model=mid_chg_5b&symbol=NVDA"
+VERSION = "version=market-direction / v1.2.0"
+
+
+class View(NamedTuple):
+    """Where a view is, the heading that it has, and the button that opens the dialog over it."""
+
+    address: str
+    heading: str
+    button: str = ""
+
+
+class Look(NamedTuple):
+    """How a page is looked at: the system's theme and the size of the window, higher than any phone to see more."""
+
+    theme: str
+    size: tuple[int, int]
+
+
 VIEWS = {
-    "overview": ("/overview", "Overview"),
-    "symbols": ("/symbols?model=mid_chg_5b", "Symbols"),
-    "group-factors": (f"/group?{GROUP}", "NVDA · mid_chg_5b"),
-    "group-ic": (f"/group?{GROUP}&tab=IC", "NVDA · mid_chg_5b"),
-    "group-importance": (f"/group?{GROUP}&tab=Importance", "NVDA · mid_chg_5b"),
-    "group-trees": (f"/group?{GROUP}&tab=Trees", "NVDA · mid_chg_5b"),
-    "group-training": (f"/group?{GROUP}&tab=Training", "NVDA · mid_chg_5b"),
-    "group-files": (f"/group?{GROUP}&tab=Files", "NVDA · mid_chg_5b"),
-    "group-for-bots": (f"/group?{GROUP}&tab=For bots", "NVDA · mid_chg_5b"),
-    "group-broken": ("/group?model=broken&symbol=ETHUSDT&tab=Findings", "ETHUSDT · mid_chg_1m"),
-    "ic-heat-map": ("/ic?model=mid_chg_5b", "IC explorer"),
-    "ic-coverage": ("/ic?model=mid_chg_5b&cells=coverage", "IC explorer"),
-    "ic-one-factor": ("/ic?view=One factor&scope=all models&factor=return_skew_120", "IC explorer"),
-    "ic-consistency": ("/ic?model=mid_chg_5b&view=Consistency", "IC explorer"),
-    "ic-agreement": ("/ic?view=Agreement&scope=all models", "IC explorer"),
-    "ic-distributions": ("/ic?view=Distributions&scope=all models", "IC explorer"),
-    "ic-families": ("/ic?model=mid_chg_5b&view=Families", "IC explorer"),
-    "config": (f"/config?{GROUP}", "Factor configs"),
-    "compare-groups": (f"/compare?{GROUP}", "Compare"),
-    "compare-factors": (f"/compare?{GROUP}&part=Factors", "Compare"),
-    "compare-one-symbol": (
+    "overview": View("/overview", "Overview"),
+    "symbols": View("/symbols?model=mid_chg_5b", "Symbols"),
+    "group-factors": View(f"/group?{GROUP}", "NVDA · mid_chg_5b"),
+    "group-ic": View(f"/group?{GROUP}&tab=IC", "NVDA · mid_chg_5b"),
+    "group-importance": View(f"/group?{GROUP}&tab=Importance", "NVDA · mid_chg_5b"),
+    "group-trees": View(f"/group?{GROUP}&tab=Trees", "NVDA · mid_chg_5b"),
+    "group-training": View(f"/group?{GROUP}&tab=Training", "NVDA · mid_chg_5b"),
+    "group-files": View(f"/group?{GROUP}&tab=Files", "NVDA · mid_chg_5b"),
+    "group-for-bots": View(f"/group?{GROUP}&tab=For bots", "NVDA · mid_chg_5b"),
+    "group-broken": View("/group?model=broken&symbol=ETHUSDT&tab=Findings", "ETHUSDT · mid_chg_1m"),
+    "ic-heat-map": View("/ic?model=mid_chg_5b", "IC explorer"),
+    "ic-coverage": View("/ic?model=mid_chg_5b&cells=coverage", "IC explorer"),
+    "ic-one-factor": View("/ic?view=One factor&scope=all models&factor=return_skew_120", "IC explorer"),
+    "ic-consistency": View("/ic?model=mid_chg_5b&view=Consistency", "IC explorer"),
+    "ic-agreement": View("/ic?view=Agreement&scope=all models", "IC explorer"),
+    "ic-distributions": View("/ic?view=Distributions&scope=all models", "IC explorer"),
+    "ic-families": View("/ic?model=mid_chg_5b&view=Families", "IC explorer"),
+    "config": View(f"/config?{GROUP}", "Factor configs"),
+    "compare-groups": View(f"/compare?{GROUP}", "Compare"),
+    "compare-factors": View(f"/compare?{GROUP}&part=Factors", "Compare"),
+    "compare-one-symbol": View(
         "/compare?what=Models&model_a=mid_chg_5b&model_b=mid_chg_1b&of=One symbol&part=Gain",
         "Compare",
     ),
-    "compare-models": ("/compare?what=Models", "Compare"),
-    "compare-scans": ("/compare?what=Scans&model=broken", "Compare"),
-    "service": ("/service", "Service"),
+    "compare-models": View("/compare?what=Models", "Compare"),
+    "compare-scans": View("/compare?what=Scans&model=broken", "Compare"),
+    "versions-cards": View("/versions", "Versions"),
+    "versions-table": View("/versions?show=Table", "Versions"),
+    "versions-over-time": View("/versions?show=Over time&doubtful=true", "Versions"),
+    "versions-disk-use": View("/versions?show=Disk use", "Versions"),
+    "versions-cleanup": View("/versions?show=Cleanup&keep=1", "Versions"),
+    "versions-cleanup-dialog": View("/versions?show=Cleanup&keep=1", "Versions", "Delete 2 runs …"),
+    "version-metrics": View(f"/version?{VERSION}", "market-direction v1.2.0"),
+    "version-findings": View(f"/version?{VERSION}&tab=Findings", "market-direction v1.2.0"),
+    "version-importance": View(f"/version?{VERSION}&tab=Importance", "market-direction v1.2.0"),
+    "version-normalizer": View(f"/version?{VERSION}&tab=Normalizer", "market-direction v1.2.0"),
+    "version-events": View(f"/version?{VERSION}&tab=Events", "market-direction v1.2.0"),
+    "version-promote-dialog": View(f"/version?{VERSION}", "market-direction v1.2.0", "Promote …"),
+    "versions-compared": View("/compare_versions", "Compare versions"),
+    "versions-compared-gap": View("/compare_versions?part=Generalization gap", "Compare versions"),
+    "versions-compared-features": View("/compare_versions?part=Features", "Compare versions"),
+    "lifecycle": View("/lifecycle?family=market-direction&at=2026-01-20T12:00", "Lifecycle"),
+    "lifecycle-events": View("/lifecycle?family=walk-forward&part=Events", "Lifecycle"),
+    "service": View("/service", "Service"),
 }
-SIZES = {"light": (1280, 1000), "dark": (1280, 1000), "phone": (390, 844)}
+LOOKS = {
+    "light": Look("light", (1280, 1000)),
+    "phone": Look("light", (390, 1600)),
+    "dark": Look("dark", (1280, 1000)),
+}
+"""In the order in which a page is looked at, which follows the system's theme and the size of the window."""
+
+BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 24, 31)"}
 
 
-@pytest.fixture
-def demo(
-    empty_state: dict[str, str], write_group: Callable[..., Path], payload_server: str, booster_json: bytes
-) -> None:
-    """The demo's models, one with a broken group and an earlier scan, and a config that somebody edited."""
-    registry = open_registry(load_settings(empty_state))
-    for horizon in ("1b", "5b", "20b"):
-        registry.registrations.register(f"mid_chg_{horizon}", str(PROJECT / "data" / "demo" / f"mid_chg_{horizon}"))
-    write_group("BTCUSDT_mid_chg_1m", ic_csv=None)
-    root = write_group("ETHUSDT_mid_chg_1m")
-    registry.registrations.register("broken", str(root))
-    write_group("ETHUSDT_mid_chg_1m", model_json=booster_json[:-9], factors_txt=b"momentum_5\nspread_3\nskew_9\n")
-    registry.registrations.refresh("broken")
-    current = registry.configs.get("mid_chg_5b", "NVDA").config
-    means = [round(0.01 * dim, 4) for dim in range(len(current.factor_names))]
-    body = {"mean_values": means, "variance_values": [1.5] * len(means)}
-    registry.configs.save("mid_chg_5b", "NVDA", {"NVDA": body}, by="cli", note="first fit")
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, booster_json: bytes) -> Iterator[Registry]:
+    """The demo with lives of weeks, a model with a broken group and an earlier scan, and a config somebody edited."""
+    path = tmp_path_factory.mktemp("screenshots")
+    with pytest.MonkeyPatch.context() as patched:
+        state_below(path, patched)
+        registry = open_registry(load_settings())
+        shutil.copytree(PROJECT / "data" / "demo", path / "demo", symlinks=True)
+        days = (datetime(2026, 1, 5, 9, 30, tzinfo=UTC) + timedelta(days=3 * number) for number in range(100))
+        with pytest.MonkeyPatch.context() as clock:
+            clock.setattr(lifecycle, "now_stamp", lambda: f"{next(days):%Y-%m-%dT%H:%M:%S.%fZ}")
+            register_demo(registry, path / "demo")
+        write_group_below(path, booster_json, "BTCUSDT_mid_chg_1m", "broken", ic_csv=None)
+        write_group_below(path, booster_json, "ETHUSDT_mid_chg_1m", "broken")
+        registry.registrations.register("broken", str(path / "broken"))
+        damaged = {"model_json": booster_json[:-9], "factors_txt": b"momentum_5\nspread_3\nskew_9\n"}
+        write_group_below(path, booster_json, "ETHUSDT_mid_chg_1m", "broken", **damaged)
+        registry.registrations.refresh("broken")
+        current = registry.configs.get("mid_chg_5b", "NVDA").config
+        means = [round(0.01 * dim, 4) for dim in range(len(current.factor_names))]
+        body = {"mean_values": means, "variance_values": [1.5] * len(means)}
+        registry.configs.save("mid_chg_5b", "NVDA", {"NVDA": body}, by="cli", note="first fit")
+        yield registry
 
 
-@pytest.mark.parametrize("look", sorted(SIZES))
-def test_every_view_is_drawn_without_an_error(
-    look: str, demo: None, start_dashboard: Callable[[], str], browser: BrowserContext
-) -> None:
+@pytest.fixture(scope="module")
+def dashboard(demo: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dashboard on it, beside a payload server."""
+    logs = tmp_path_factory.mktemp("logs")
+    with payload_process(logs), dashboard_process(logs) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def tab(dashboard: str, chromium: Browser) -> Iterator[Page]:
+    """A tab that all views are opened in."""
     SCREENSHOTS.mkdir(exist_ok=True)
-    base = start_dashboard()
+    page = open_tab(chromium.new_context(), f"{dashboard}/overview", "Overview")
+    yield page
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_is_drawn_without_an_error_in_both_themes_and_on_a_phone(
+    name: str, dashboard: str, tab: Page
+) -> None:
+    view = VIEWS[name]
     wrong = []
-    for name, (address, heading) in VIEWS.items():
-        if look == "phone" and name.startswith(("group-", "ic-")) and name not in ("group-ic", "ic-heat-map"):
-            continue
-        page = _tab(browser, look, base + address, heading)
-        wrong += [f"{name}: {error}" for error in errors_of(page)]
-        wrong += [f"{name}: a page error" for _ in page.get_by_test_id("stException").all()]
-        wrong += [f"{name}: wider than the window"] if _is_too_wide(page) else []
-        page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=True)
-        page.close()
-    assert wrong == []
+    for word, look in LOOKS.items():
+        tab.emulate_media(color_scheme=look.theme)  # type: ignore[arg-type]
+        tab.set_viewport_size({"width": look.size[0], "height": look.size[1]})
+        if word == "light" or (word == "dark" and tab.get_by_test_id("stPlotlyChart").count()):
+            _open(tab, dashboard, view)  # figures have the colours of the theme that they were drawn in
+        _settle(tab, look)
+        wrong += [f"{word}: a page error" for _ in tab.get_by_test_id("stException").all()]
+        wrong += [f"{word}: wider than the window"] if _is_too_wide(tab) else []
+        tab.screenshot(path=SCREENSHOTS / f"{name}-{word}.png")
+    assert [*wrong, *errors_of(tab)] == []
+    errors_of(tab).clear()
 
 
-def _tab(browser: BrowserContext, look: str, url: str, heading: str) -> Page:
-    page = open_tab(browser, url, heading, dark=look == "dark", size=SIZES[look])
+def _open(page: Page, dashboard: str, view: View) -> None:
+    go_to(page, dashboard + view.address, view.heading)
+    if view.button:
+        page.get_by_role("button", name=view.button).click()
+        expect(page.get_by_role("dialog").get_by_role("button").last).to_be_visible()
+
+
+def _settle(page: Page, look: Look) -> None:
+    expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS[look.theme])
+    settled(page)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)
     if page.get_by_test_id("stPlotlyChart").count():
         expect(page.locator(".main-svg").first).to_be_attached()
-    page.wait_for_timeout(700)  # tables are drawn on a canvas that tells nobody when it is ready
-    return page
+    page.wait_for_timeout(300)  # tables are drawn on a canvas that tells nobody when it is ready
 
 
 def _is_too_wide(page: Page) -> bool:

@@ -66,26 +66,19 @@ def choose_pair(registry: Registry) -> Pair:
     left, right = st.columns(2)
     with left:
         a = choose("Version A", names, "a")
+        _glance(labels[a], a)
     first = names.index(a)
     same = [at for at, name in enumerate(names) if at != first and labels[name].family == labels[a].family]
     older = [at for at in same if at > first]
     second = (older or same or [(first + 1) % len(names)])[0]
     with right:
         b = choose("Version B", names, "b", index=second)
+        _glance(labels[b], b)
     return Pair(labels[a], labels[b], (a, b))
 
 
 def header(pair: Pair) -> None:
-    """Show both versions at a glance, and how alike they are."""
-    for column, held, title in zip(st.columns(2), (pair.a, pair.b), pair.titles, strict=True):
-        with column.container(horizontal=True, vertical_alignment="center"):
-            badges(held)
-            st.page_link(
-                page_path("version"),
-                label="Open",
-                icon=":material/open_in_new:",
-                query_params={**in_hand(), "version": title},
-            )
+    """Show how alike both versions are."""
     if pair.a is pair.b:
         st.info("A and B are the same version. Choose another one.")
     one, other = pair.a.files, pair.b.files
@@ -198,6 +191,17 @@ def features(pair: Pair) -> None:
         height=rows_height(len(table), 480),
     )  # fmt: skip
     st.caption(f"{counted(len(table), 'feature')}.")
+
+
+def _glance(held: KnownVersion, title: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        badges(held)
+        st.page_link(
+            page_path("version"),
+            label="Open",
+            icon=":material/open_in_new:",
+            query_params={**in_hand(), "version": title},
+        )
 
 
 def _both_have_files(pair: Pair) -> bool:

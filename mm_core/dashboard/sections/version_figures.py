@@ -168,7 +168,7 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
     show_table(
         table, f"{opened.export}-normalizer", "Mean, std and variance of each feature",
         config=dict.fromkeys(("mean", "std", "variance", "fill value"), plain_number)
-        | {"feature": st.column_config.TextColumn(width="large", pinned=True),
+        | {"feature": st.column_config.TextColumn(width="medium", pinned=True),
            "dim": st.column_config.NumberColumn(width="small")},
         height=rows_height(len(table), 620),
     )  # fmt: skip
