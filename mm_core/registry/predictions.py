@@ -24,6 +24,7 @@ from mm_core.errors import (
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
+from mm_core.registry.normalizers import effective_of
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
 from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.registry.version_roots import VersionRoots
@@ -78,7 +79,7 @@ class Predictions:
         held, record = self._running(view, name, version, caller_tier)
         decoded = decode_rows(rows)
         question = hashlib.sha256(rows).hexdigest()[:16]
-        found = self._ask(self._predictor, held, record, decoded)
+        found = self._ask(view, self._predictor, held, record, decoded)
         _log_votes(found, question)
         if record.status is Status.DEPLOYED:
             self._let_shadows_vote(view, record, decoded, question)
@@ -112,12 +113,12 @@ class Predictions:
         return one, record
 
     def _ask(
-        self, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
+        self, view: StoreView, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
     ) -> VersionPrediction:
-        model = self._predicting(held)
+        model = self._predicting(view, held)
         return VersionPrediction(record, model.sha256, predictor.predict(model, rows))
 
-    def _predicting(self, held: HeldVersion) -> PredictingModel:
+    def _predicting(self, view: StoreView, held: HeldVersion) -> PredictingModel:
         if not held.can_predict:
             raise _cannot_predict(held)
         try:
@@ -131,7 +132,7 @@ class Predictions:
             model.sha256,
             ModelFormat.LIGHTGBM_TEXT,
             metadata.feature_names if metadata is not None else (),
-            version.normalizer,
+            effective_of(view, held.family.name, held.model.name, version),
             metadata.classes if metadata is not None else (),
         )
 
@@ -148,7 +149,7 @@ class Predictions:
                 held = held_versions(view, record.model_name, record.model_version)
                 if len(held) > 1:
                     raise AmbiguousVersion(several_directories(held))
-                _log_votes(self._ask(self._of_shadows, held[0], record, rows), question)
+                _log_votes(self._ask(view, self._of_shadows, held[0], record, rows), question)
             except ModelManagerError as error:
                 log.warning("shadow_vote_failed", **_of(record), question=question, reason=error.detail)
 

@@ -9,7 +9,7 @@ from typing import Any
 from mm_core.domain.moments import utc_text
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Version, VersionLayout
-from mm_core.payloads import normalizer_document
+from mm_core.payloads import NormalizerOverrides, normalizer_document
 from mm_core.registry.documents import finding_document, warning_sentences
 from mm_core.registry.lifecycle_documents import version_document
 from mm_core.registry.version_lookups import HeldVersion, ListedVersion
@@ -55,14 +55,15 @@ def version_item(one: ListedVersion) -> dict[str, Any]:
     }
 
 
-def held_version_document(held: HeldVersion) -> dict[str, Any]:
-    """Return everything that is known of one version."""
+def held_version_document(held: HeldVersion, overrides: NormalizerOverrides) -> dict[str, Any]:
+    """Return everything that is known of one version: its files, and what people set over its normalizer."""
     version = held.version
     return {
         **version_item(ListedVersion(held, held.record)),
         "scanned_at": version.read_at,
         "booster": _booster(version),
         "normalizer": normalizer_document(version.normalizer) if version.normalizer is not None else None,
+        "normalizer_overrides": asdict(overrides),
         "metadata": asdict(version.metadata) if version.metadata is not None else None,
         "evaluation": asdict(version.evaluation) if version.evaluation is not None else None,
         "importance": version.importance,

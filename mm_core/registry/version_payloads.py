@@ -14,8 +14,8 @@ from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, VersionLayout
 from mm_core.errors import ModelUnusable, UnreadableArtifact, VersionNotFound, VersionUnavailable
 from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
-from mm_core.prediction import features_of
 from mm_core.registry.lifecycle_lookups import checked_version
+from mm_core.registry.normalizers import effective_normalizer, features_in_files
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
@@ -50,7 +50,7 @@ class VersionPayloads:
         asked = (name, checked_version(version), caller_tier)
         found = resolved.get(asked)
         if found is None:
-            found = resolved[asked] = self._made(only_held(view, name, version, caller_tier))
+            found = resolved[asked] = self._made(view, only_held(view, name, version, caller_tier))
         return found
 
     def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
@@ -84,19 +84,19 @@ class VersionPayloads:
         for held in all_held(view):
             if held.can_predict:
                 try:
-                    yield parts_of(held).key
+                    yield parts_of(view, held).key
                 except VersionUnavailable:
                     continue
 
-    def _made(self, held: HeldVersion) -> PayloadHandle:
-        parts = parts_of(held)
+    def _made(self, view: StoreView, held: HeldVersion) -> PayloadHandle:
+        parts = parts_of(view, held)
         name = BodyName(parts.key, held.family.name, held.version.name, str(held.directory))
         return self._bodies.made(name, lambda: self._body(held, parts))
 
     def _made_again(self, handle: PayloadHandle) -> bytes:
         view = self._store.view()
         for held in held_versions(view, handle.model_name, handle.symbol):
-            parts = parts_of(held)
+            parts = parts_of(view, held)
             if parts.key == handle.key:
                 return self._body(held, parts)
         raise VersionUnavailable(
@@ -133,17 +133,20 @@ class VersionPayloads:
             raise _not_kept(held)
 
 
-def parts_of(held: HeldVersion) -> VersionPayloadParts:
-    """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none."""
+def parts_of(view: StoreView, held: HeldVersion) -> VersionPayloadParts:
+    """Return what the payload of a version is made of; raise `VersionUnavailable` with every reason for none.
+
+    Its normalizer is that of the files, with what people set at this view laid over it.
+    """
     version = held.version
     if not held.can_predict or version.booster is None or version.normalizer is None or version.model is None:
         raise unavailable(held)
-    named = version.metadata.feature_names if version.metadata is not None else ()
     try:
-        features = features_of(version.booster.feature_names, named, version.normalizer)
+        features = features_in_files(version)
     except ModelUnusable as error:
         raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
     assert features.normalizer is not None
+    effective = effective_normalizer(view, held, features.normalizer)
     return VersionPayloadParts(
         held.family.name,
         held.names,
@@ -151,8 +154,9 @@ def parts_of(held: HeldVersion) -> VersionPayloadParts:
         version,
         version.model,
         features.names,
-        features.normalizer,
+        effective.normalizer,
         features.warnings,
+        effective.overrides,
     )
 
 

@@ -85,13 +85,13 @@ def _scale(editing: Editing, shown: Sequence[str]) -> None:
 
 def _as_json(editing: Editing) -> None:
     config = editing.saved.config
-    document = config_document(config.symbol, config.factor_names, config.mean_values, config.variance_values)
+    document = config_document(config.subject, config.factor_names, config.mean_values, config.variance_values)
     text = strict_json.encode_for_people(document)
     st.markdown(f"What is saved, revision {editing.saved.record.revision}, in the form that bots and `PUT` use.")
     st.download_button(
         "Download",
         text,
-        f"{editing.opened.name}-{config.symbol}.json",
+        f"{editing.opened.name}-{config.subject}.json",
         "application/json",
         key="config_json",
         icon=":material/download:",
@@ -114,7 +114,7 @@ def _take_file(editing: Editing) -> None:
     if uploaded is None:
         st.session_state[_PROBLEMS] = (editing.key, ("Choose a file first.",))
         return
-    _take(editing, read_file(uploaded.getvalue(), editing.draft.base.symbol, editing.draft.base.factor_names))
+    _take(editing, read_file(uploaded.getvalue(), editing.draft.base.subject, editing.draft.base.factor_names))
 
 
 def _take(editing: Editing, pasted: Pasted) -> None:

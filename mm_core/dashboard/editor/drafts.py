@@ -124,7 +124,7 @@ class Draft:
             values[change.cell.factor][FIELDS.index(change.cell.field)] = change.new
         names = self.base.factor_names
         return config_document(
-            self.base.symbol, names, [values[name][0] for name in names], [values[name][1] for name in names]
+            self.base.subject, names, [values[name][0] for name in names], [values[name][1] for name in names]
         )
 
     def conflicts_with(self, current: FactorConfig) -> list[Conflict]:

@@ -62,4 +62,4 @@ def edit_grid(editing: Editing, importance: Importance | None, names: Sequence[s
         },
     )
     if draft.cells or names:
-        offer_exports(editor_table(editing.opened.group, draft, importance, names), f"{draft.base.symbol}-config")
+        offer_exports(editor_table(editing.opened.group, draft, importance, names), f"{draft.base.subject}-config")

@@ -11,7 +11,9 @@ from mm_core.domain.verification import Check, CheckName, Notice, Outcome
 from mm_core.domain.versions import ALL_FIVE, VersionLayout
 from mm_core.errors import ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
 from mm_core.prediction import ModelFormat, PredictingModel, Row
+from mm_core.registry.normalizers import effective_of
 from mm_core.registry.verification.subject import MEND_FIRST, SHARED, SHOWN, Subject, fail, some
+from mm_core.store import StoreView
 
 Predict = Callable[[PredictingModel, Sequence[Row]], PredictionAnswer]
 
@@ -27,8 +29,11 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float | None]:
-    """Predict for one row, the means of the normalizer, and return the prediction's confidence beside the check."""
+def check_prediction(view: StoreView, subject: Subject, predict: Predict) -> tuple[Check, float | None]:
+    """Predict for one row, the means of the normalizer, and return the prediction's confidence beside the check.
+
+    It is the normalizer that bots are given at this view, with what people set laid over that of the files.
+    """
     name = CheckName.TEST_PREDICTION
     place = subject.place
     if place is not None and place.version.layout is VersionLayout.RUNS:
@@ -39,7 +44,11 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
         not version.can_predict
     ):  # fmt: skip
         return fail(name, "CANNOT_PREDICT", "There is nothing whole to predict with.", MEND_FIRST), None
-    normalizer, metadata = version.normalizer, version.metadata
+    metadata = version.metadata
+    try:
+        normalizer = effective_of(view, subject.name, place.registration, version) or version.normalizer
+    except ModelUnusable as error:
+        return fail(name, "CANNOT_PREDICT", error.detail, REMEDIES["CANNOT_PREDICT"]), None
     model = PredictingModel(
         place.directory / ALL_FIVE[FileRole.BOOSTER_TEXT],
         version.model.sha256,
