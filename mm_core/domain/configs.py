@@ -84,6 +84,11 @@ class FactorConfig:
         if problems:
             raise InvalidFactorConfig(problems)
 
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """The factors that are not as they are where nobody set anything."""
+        return tuple(name for name, pair in self.normalizations().items() if pair != self.defaults.of(name))
+
     def normalizations(self) -> dict[str, Normalization]:
         """Return each factor's mean and variance by name."""
         pairs = zip(self.mean_values, self.variance_values, strict=True)
