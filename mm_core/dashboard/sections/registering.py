@@ -180,6 +180,6 @@ def _delete(registry: Registry, name: str) -> None:
     except ModelManagerError as error:
         refuse_after_rerun(REFRESH, error)
         return
-    for key in [key for key in drafts() if key[0] == name]:
+    for key in [key for key in drafts() if key.model_name == name and not key.label]:
         del drafts()[key]
     say_after_rerun(f"Deleted {name}. Its artifacts are untouched.")
