@@ -152,9 +152,13 @@ def factors(context: typer.Context, name: str, as_json: AsJson = False) -> None:
 
 @app.command()
 def delete(context: typer.Context, name: str, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Forget a registration and its factor configs; artifacts stay."""
+    """Forget a registration and its factor configs; artifacts and what was set for versions stay."""
     if not yes:
-        typer.confirm(f"Forget model '{name}' and its factor configs? Artifacts stay.", abort=True, err=True)
+        typer.confirm(
+            f"Forget model '{name}' and its factor configs? Artifacts and normalizers stay.",
+            abort=True,
+            err=True,
+        )
     with errors_as_sentences(as_json):
         context.obj.registry.registrations.delete(name)
     if as_json:

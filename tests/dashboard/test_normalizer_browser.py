@@ -12,6 +12,9 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from mm_core.registry import Registry
+from mm_core.settings import load_settings
+from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import WriteVersion
 from tests.dashboard.browsing import cell, errors_of, open_tab, settled, type_into_cell
 from tests.dashboard.conftest import PROJECT
 from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
@@ -102,3 +105,25 @@ def test_the_editor_and_the_page_of_an_overridden_version_are_drawn_in_both_them
         page.wait_for_timeout(300)  # fonts and the last redraw of the canvas
         page.screenshot(path=SCREENSHOTS / f"{name}-{theme}.png", full_page=True)
         assert errors_of(page) == []
+
+
+def test_the_link_of_a_draft_leads_to_what_it_is_of_whatever_is_edited_now(
+    state: dict[str, str], write_version: WriteVersion, start_dashboard: Start, browser: BrowserContext
+) -> None:
+    root = write_version() / FAMILY
+    open_registry(load_settings(state)).registrations.register(FAMILY, str(root))
+    page = open_tab(browser, f"{start_dashboard()}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
+    type_into_cell(page, 5, 0, "11")
+    expect(page.get_by_role("link", name="horizon SOLUSDT: 1 unsaved")).to_be_visible()
+    page.get_by_role("combobox", name="Mean and variance of").click()
+    page.get_by_role("option", name=f"{FAMILY} / v1.1.0").click()
+    expect(cell(page, 1, 0)).to_have_text("momentum_5d")
+    type_into_cell(page, MEAN, 0, "12")
+    expect(page.get_by_role("link", name=f"{FAMILY} v1.1.0: 1 unsaved")).to_be_visible()
+    page.get_by_role("link", name="horizon SOLUSDT: 1 unsaved").click()
+    expect(cell(page, 5, 0)).to_have_text("11")
+    expect(cell(page, 1, 0)).to_have_text("momentum_5")
+    page.get_by_role("link", name=f"{FAMILY} v1.1.0: 1 unsaved").click()
+    expect(cell(page, 1, 0)).to_have_text("momentum_5d")
+    expect(cell(page, MEAN, 0)).to_have_text("12")
+    assert errors_of(page) == []

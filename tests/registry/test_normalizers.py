@@ -15,6 +15,7 @@ import pytest
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import CheckName, Outcome
 from mm_core.errors import (
+    BackupRefused,
     InvalidFactorConfig,
     InvalidName,
     RevisionConflict,
@@ -27,6 +28,7 @@ from mm_core.registry import Registry
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
+from tests.registry.test_backups import Members, _last, _rewritten, _swapped
 from tests.registry.test_lifecycle import ANN, NAME, Make, lifecycle, make
 
 __all__ = ["lifecycle", "lightgbm_booster", "make", "write_version"]
@@ -268,6 +270,37 @@ def test_a_backup_has_what_was_set_for_versions_and_it_comes_back(
     assert _said(registry)[2] == [0.5, 0.5, 7.0, 0.5]
     assert [one.note for one in registry.normalizers.history(NAME, V)] == ["first"]
     assert registry.store.problems() == ()
+
+
+HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
+    "a variance that none can have": (
+        lambda m, _: _swapped(m, _last(m, f"normalizers/{NAME}/revisions/"), b"[7.0,4.0]", b"[7.0,-4.0]"),
+        "a value that none can have",
+    ),
+    "no revision": (lambda m, _: m.pop(_last(m, f"normalizers/{NAME}/revisions/")), "is missing"),
+    "a name that leads out": (
+        lambda m, _: _swapped(m, _last(m, f"normalizers/{NAME}/shards/"), b'"standing":"', b'"standing":"../../../../'),
+        "has no file",
+    ),
+    "a file that the state does not name": (
+        lambda m, _: m.update({f"normalizers/{NAME}/shards/more.json": m[_last(m, f"normalizers/{NAME}/shards/")]}),
+        "names other files",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_backup_whose_normalizers_are_not_whole_is_refused_before_anything_is_touched(
+    registry: Registry, root: Path, tmp_path: Path, name: str
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    registry.backups.create(tmp_path / "state.zip")
+    change, reason = HOSTILE[name]
+    _rewritten(tmp_path / "state.zip", change)  # type: ignore[arg-type]
+    before = registry.view().revision
+    with pytest.raises(BackupRefused, match=reason):
+        registry.backups.restore(tmp_path / "state.zip")
+    assert (registry.view().revision, _said(registry)[:2]) == (before, (1, ["spread"]))
 
 
 def test_what_is_set_for_a_version_is_news_for_people(registry: Registry, root: Path) -> None:

@@ -18,6 +18,10 @@ EPOCHS_APART = 1_000_000
 """More redraws than one draft will see."""
 
 
+THE_GROUP = "group in the sidebar"
+"""What the editor's choice says where it is no version."""
+
+
 class Place(NamedTuple):
     """Whose draft it is: a model's symbol, or a family's version, which addresses call ``label``."""
 
@@ -28,7 +32,9 @@ class Place(NamedTuple):
     @property
     def address(self) -> dict[str, str]:
         """What leads the editor there."""
-        return {"of": self.label} if self.label else {"model": self.model_name, "symbol": self.subject}
+        if self.label:
+            return {"of": self.label}
+        return {"of": THE_GROUP, "model": self.model_name, "symbol": self.subject}
 
 
 @dataclass(frozen=True, slots=True)

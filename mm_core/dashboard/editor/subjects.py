@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mm_core.dashboard.editor.kept import Place
+import streamlit as st
+
+from mm_core.dashboard.editor.kept import THE_GROUP, Place
 from mm_core.dashboard.page import OpenGroup, open_group
 from mm_core.dashboard.sections.choosing_versions import choose, labels_of
 from mm_core.dashboard.sections.group import facts_of
@@ -17,7 +19,7 @@ from mm_core.evaluation.versions import importance_of
 from mm_core.registry import Registry
 from mm_core.registry.configs import Configs
 
-THE_GROUP = "the group in the sidebar"
+_CHOSEN = "_model_manager_edited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,22 @@ def open_subject(registry: Registry) -> EditedSubject:
         }
     if labels:
         options = [THE_GROUP, *labels] if picked().symbol is not None else list(labels)
-        label = choose("Mean and variance of", options, "of")
+        label = _chosen(options)
         if label in labels:
             held = labels[label]
             assert held.files is not None
             return _of_version(registry, Place(held.family, held.name, label), held.files)
     return _of_group(open_group(registry))
+
+
+def _chosen(options: Sequence[str]) -> str:
+    """Return what is chosen; a link within the page, as to another draft, chooses too: a bound widget ignores it."""
+    asked = st.query_params.get("of")
+    if asked in options and asked != st.session_state.get(_CHOSEN):
+        st.session_state["of"] = asked
+    label = choose("Mean and variance of", options, "of")
+    st.session_state[_CHOSEN] = label
+    return label
 
 
 def _of_group(opened: OpenGroup) -> EditedSubject:

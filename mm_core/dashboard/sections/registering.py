@@ -159,7 +159,7 @@ def _with_progress(what: str, work: Callable[[Progress], None], place: str) -> N
 def _delete_dialog(registry: Registry, name: str) -> None:
     st.markdown(
         f"**{name}** with its factor configs and their history is forgotten, and bots that ask for it get 404 at once. "
-        "The artifacts on disk stay as they are."
+        "The artifacts on disk stay as they are, and so does what was set for versions of families."
     )
     st.text_input(f"Type {name} to confirm", key="delete_confirm")
     with st.container(horizontal=True, horizontal_alignment="right"):
