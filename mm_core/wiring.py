@@ -12,6 +12,7 @@ from mm_core.registry.configs import FactorConfigs
 from mm_core.registry.housekeeping import Cleaner, Housekeeping
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.manifests import Manifests
+from mm_core.registry.normalizers import Normalizers
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.predictions import Predictions
 from mm_core.registry.prepared_bodies import PreparedBodies
@@ -51,6 +52,7 @@ def open_registry(settings: Settings) -> Registry:
         store=store,
         registrations=registrations,
         configs=FactorConfigs(store),
+        normalizers=Normalizers(store),
         lifecycle=lifecycle,
         run_roots=RunRoots(store, lifecycle, registrations),
         verifier=Verifier(store, limits, settings.artifact_roots, Predictor(most)),

@@ -1,4 +1,4 @@
-"""The normalization of one symbol: edited in a grid, checked, compared, saved as a revision."""
+"""The normalization of one symbol or version: edited in a grid, checked, compared, saved as a revision."""
 
 from functools import partial
 
@@ -6,21 +6,21 @@ import streamlit as st
 
 from mm_core.dashboard.editor import bulk, grid, history, saving
 from mm_core.dashboard.editor.begin import begin_editing
-from mm_core.dashboard.page import begin, open_group
-from mm_core.dashboard.sections import config, group
+from mm_core.dashboard.editor.subjects import open_subject
+from mm_core.dashboard.page import begin
+from mm_core.dashboard.sections import config
 from mm_core.dashboard.show import draw_open_tab
 
 registry = begin("Factor configs")
-opened = open_group(registry)
-editing = begin_editing(opened)
+editing = begin_editing(open_subject(registry))
 config.header(editing)
 saving.behind_notice(editing)
 names = config.search(editing)
 bulk.bulk_tools(editing, names)
 if names:
-    grid.edit_grid(editing, group.facts_of(opened).importance, names)
+    grid.edit_grid(editing, names)
 else:
-    st.info("No factor fits the search. Clear it to see all of them.")
+    st.info("Nothing fits the search. Clear it to see all of them.")
 config.problems(editing)
 saving.save_bar(editing)
 

@@ -38,7 +38,7 @@ def create_routes(
     add_model_routes(app, registry, cache, settings.write_token)
     add_payload_routes(app, registry, cache, settings.write_token)
     add_lifecycle_routes(app, registry, cache, settings.write_token)
-    add_version_routes(app, registry, cache, settings.threads)
+    add_version_routes(app, registry, cache, settings.write_token, settings.threads)
     add_bulk_routes(app, registry, cache, settings.threads, is_draining)
     add_service_routes(app, registry, cache, metrics, settings.dashboard_port, is_draining, workers)
     return app

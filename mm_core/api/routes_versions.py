@@ -8,7 +8,8 @@ from bottle import Bottle, HTTPResponse
 
 from mm_core import strict_json
 from mm_core.api.answers import document_answer, prepared_answer, result_answer
-from mm_core.api.incoming import check_question, json_body_as
+from mm_core.api.config_answers import config_answer, saved_answer
+from mm_core.api.incoming import check_question, check_write, json_body_as
 from mm_core.api.queries import asked_caller_tier
 from mm_core.errors import PredictorBusy
 from mm_core.payloads import BoundedCache
@@ -23,8 +24,10 @@ class RowsToPredict(strict_json.Record, forbid_unknown_fields=True):
     rows: strict_json.RawJson
 
 
-def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache, threads: int) -> None:
-    """Add the routes that show what version directories hold, hand out their models, and predict with them.
+def add_version_routes(
+    app: Bottle, registry: Registry, cache: BoundedCache, write_token: str | None, threads: int
+) -> None:
+    """Add the routes that show what version directories hold, hand out and normalize their models, and predict.
 
     At most a quarter of the ``threads`` wait for predictions.
     """
@@ -38,13 +41,23 @@ def add_version_routes(app: Bottle, registry: Registry, cache: BoundedCache, thr
     @app.get("/api/models/<model_name>/versions/<version>")
     def held_version(model_name: str, version: str) -> HTTPResponse:
         found = registry.held_version(model_name, version, asked_caller_tier())
-        return document_answer(held_version_document(found), cache)
+        return document_answer(held_version_document(found, registry.normalizer_overrides(found)), cache)
 
     @app.get("/api/models/<model_name>/versions/<version>/model")
     def version_payload(model_name: str, version: str) -> HTTPResponse:
         payloads = registry.version_payloads
         handle = payloads.handle(model_name, version, asked_caller_tier())
         return prepared_answer(handle.digest, handle.size_bytes, lambda coding: payloads.body(handle, coding))
+
+    @app.get("/api/models/<model_name>/versions/<version>/normalizer")
+    def normalizer(model_name: str, version: str) -> HTTPResponse:
+        registry.held_version(model_name, version, asked_caller_tier())  # who may not see it is told of nothing
+        return config_answer(registry.normalizers.get(model_name, version), cache)
+
+    @app.put("/api/models/<model_name>/versions/<version>/normalizer")
+    def save_normalizer(model_name: str, version: str) -> HTTPResponse:
+        check_write(write_token)
+        return saved_answer(registry.normalizers, model_name, version)
 
     @app.post("/api/models/<model_name>/versions/<version>/predict")
     def predict(model_name: str, version: str) -> HTTPResponse:

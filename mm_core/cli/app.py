@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mm_core.cli.checking import check
-from mm_core.cli.configs import config_commands
+from mm_core.cli.configs import NORMALIZER, config_commands, normalizer_commands
 from mm_core.cli.output import print_findings, print_json, print_table, print_text, shown_progress
 from mm_core.cli.session import AsJson, Session, Yes, errors_as_sentences
 from mm_core.cli.upkeep import add_upkeep
@@ -34,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(config_commands, name="config")
+app.add_typer(normalizer_commands, name=NORMALIZER)
 app.add_typer(versions_commands, name="versions")
 app.add_typer(lifecycle_commands, name="lifecycle")
 app.command()(check)
@@ -151,9 +152,13 @@ def factors(context: typer.Context, name: str, as_json: AsJson = False) -> None:
 
 @app.command()
 def delete(context: typer.Context, name: str, yes: Yes = False, as_json: AsJson = False) -> None:
-    """Forget a registration and its factor configs; artifacts stay."""
+    """Forget a registration and its factor configs; artifacts and what was set for versions stay."""
     if not yes:
-        typer.confirm(f"Forget model '{name}' and its factor configs? Artifacts stay.", abort=True, err=True)
+        typer.confirm(
+            f"Forget model '{name}' and its factor configs? Artifacts and normalizers stay.",
+            abort=True,
+            err=True,
+        )
     with errors_as_sentences(as_json):
         context.obj.registry.registrations.delete(name)
     if as_json:

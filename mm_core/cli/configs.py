@@ -1,8 +1,9 @@
-"""Commands on factor configs: ``config get|set|history|restore``."""
+"""Commands on mean and variance: ``config get|set|history|restore`` of symbols, ``normalizer …`` of versions."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,88 +15,114 @@ from mm_core.cli.session import AsJson, errors_as_sentences
 from mm_core.domain.configs import FactorConfigRevision
 from mm_core.errors import BadRequest
 from mm_core.payloads import factor_config_document
-from mm_core.registry.configs import CurrentConfig
+from mm_core.registry import Registry
+from mm_core.registry.configs import Configs, CurrentConfig
 
 Expected = Annotated[int | None, typer.Option(help="Refuse when somebody saved another revision meanwhile.")]
 
+
+Subject = Annotated[str, typer.Argument(metavar="SYMBOL|VERSION", help="A symbol for `config`, else a version.")]
+
 config_commands = typer.Typer(help="Show, set and restore mean and variance of factors.", no_args_is_help=True)
+normalizer_commands = typer.Typer(
+    help="Show, set and restore mean and variance of a version's features; revision 0 is what its files say.",
+    no_args_is_help=True,
+)
+NORMALIZER = "normalizer"
+"""What the second group is called: the commands of both are the same."""
+
+Command = Callable[..., None]
 
 
-@config_commands.command("get")
+def _command(name: str) -> Callable[[Command], Command]:
+    def added(function: Command) -> Command:
+        for commands in (config_commands, normalizer_commands):
+            commands.command(name)(function)
+        return function
+
+    return added
+
+
+@_command("get")
 def get_config(
     context: typer.Context,
     name: str,
-    symbol: str,
+    subject: Subject,
     revision: Annotated[int | None, typer.Option(help="What it was at this revision.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a symbol's factor config."""
+    """Show mean and variance of every factor."""
     with errors_as_sentences(as_json):
-        configs = context.obj.registry.configs
-        current = configs.get(name, symbol)
-        config = current.config if revision is None else configs.at_revision(name, symbol, revision)
+        configs = _configs(context)
+        current = configs.get(name, subject)
+        config = current.config if revision is None else configs.at_revision(name, subject, revision)
     if as_json:
         print_json(factor_config_document(config))
         return
-    rows = zip(
-        range(len(config.factor_names)), config.factor_names, config.mean_values, config.variance_values, strict=True
-    )
+    names, means, variances = config.factor_names, config.mean_values, config.variance_values
+    rows = zip(range(len(names)), names, means, variances, strict=True)
     shown = current.record.revision if revision is None else revision
-    print_table(f"{name} {config.symbol}, revision {shown}", ["# dim", "factor", "# mean", "# variance"], list(rows))
+    title = f"{name} {config.subject}, revision {shown}"
+    print_table(title, ["# dim", "factor", "# mean", "# variance"], list(rows))
 
 
-@config_commands.command("set")
+@_command("set")
 def set_config(
     context: typer.Context,
     name: str,
-    symbol: str,
-    file: Annotated[str, typer.Argument(help="JSON as `config get --json` prints it; - reads standard input.")],
+    subject: Subject,
+    file: Annotated[str, typer.Argument(help="JSON as `get --json` prints it; - reads standard input.")],
     expected_revision: Expected = None,
     note: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Store a factor config; one with problems is refused, and all of them are listed."""
+    """Store mean and variance of every factor; with problems nothing is stored, and all of them are listed."""
     with errors_as_sentences(as_json):
-        saved = context.obj.registry.configs.save(
-            name, symbol, _document(file), by="cli", note=note, expected_revision=expected_revision
+        saved = _configs(context).save(
+            name, subject, _document(file), by="cli", note=note, expected_revision=expected_revision
         )
     _print_saved(name, saved, as_json)
 
 
-@config_commands.command("history")
-def config_history(context: typer.Context, name: str, symbol: str, as_json: AsJson = False) -> None:
-    """List the revisions of a symbol's factor config, oldest first."""
+@_command("history")
+def config_history(context: typer.Context, name: str, subject: Subject, as_json: AsJson = False) -> None:
+    """List the revisions, oldest first."""
     with errors_as_sentences(as_json):
-        history = context.obj.registry.configs.history(name, symbol)
+        history = _configs(context).history(name, subject)
     if as_json:
         print_json({"items": [_revision_document(revision) for revision in history]})
         return
     rows = [(one.number, one.at, one.by, one.action, _summary(one), one.note) for one in history]
-    print_table(f"{name} {symbol}", ["# revision", "at", "by", "action", "what", "note"], rows)
+    print_table(f"{name} {subject}", ["# revision", "at", "by", "action", "what", "note"], rows)
 
 
-@config_commands.command("restore")
+@_command("restore")
 def restore_config(
     context: typer.Context,
     name: str,
-    symbol: str,
+    subject: Subject,
     revision: int,
     expected_revision: Expected = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make what a revision had the current config, as a new revision."""
+    """Make what a revision had the current one, as a new revision."""
     with errors_as_sentences(as_json):
-        saved = context.obj.registry.configs.restore(
-            name, symbol, revision, by="cli", expected_revision=expected_revision
-        )
+        saved = _configs(context).restore(name, subject, revision, by="cli", expected_revision=expected_revision)
     _print_saved(name, saved, as_json)
+
+
+def _configs(context: typer.Context) -> Configs:
+    """Return what is asked for: of symbols, or of versions."""
+    registry: Registry = context.obj.registry
+    is_of_versions = context.parent is not None and context.parent.info_name == NORMALIZER
+    return registry.normalizers if is_of_versions else registry.configs
 
 
 def _print_saved(name: str, saved: CurrentConfig, as_json: bool) -> None:
     if as_json:
         print_json(factor_config_document(saved.config))
     else:
-        print_text(f"'{saved.config.symbol}' of '{name}' is at revision {saved.record.revision}.")
+        print_text(f"'{saved.config.subject}' of '{name}' is at revision {saved.record.revision}.")
 
 
 def _document(file: str) -> Any:
@@ -108,7 +135,7 @@ def _document(file: str) -> Any:
     try:
         return strict_json.decode(data)
     except strict_json.NotJson as error:
-        raise BadRequest(f"'{file}' is not strict JSON ({error}). Write it as `config get --json` does.") from error
+        raise BadRequest(f"'{file}' is not strict JSON ({error}). Write it as `get --json` does.") from error
 
 
 def _revision_document(revision: FactorConfigRevision) -> dict[str, Any]:

@@ -6,9 +6,13 @@ import shlex
 from urllib.parse import quote
 
 
-def change_by_http(base: str, model_name: str, symbol: str, *, with_token: bool) -> str:
-    """Return the lines that read a factor config, leave it to an editor and put it back unless somebody was faster."""
-    url = shlex.quote(f"{base}/api/models/{quote(model_name, safe='')}/symbols/{quote(symbol, safe='')}/factor-config")
+def change_by_http(base: str, model_name: str, subject: str, *, with_token: bool, is_version: bool = False) -> str:
+    """Return the lines that read mean and variance, leave them to an editor and put them back.
+
+    Unless somebody was faster: then nothing is stored. The subject is a symbol, or a version.
+    """
+    place, what = ("versions", "normalizer") if is_version else ("symbols", "factor-config")
+    url = shlex.quote(f"{base}/api/models/{quote(model_name, safe='')}/{place}/{quote(subject, safe='')}/{what}")
     token = ' -H "Authorization: Bearer $MODEL_MANAGER_WRITE_TOKEN"' if with_token else ""
     return (
         f"curl -s -D headers.txt -o config.json {url}\n"
@@ -19,13 +23,14 @@ def change_by_http(base: str, model_name: str, symbol: str, *, with_token: bool)
     )
 
 
-def change_by_command_line(model_name: str, symbol: str, revision: int) -> str:
+def change_by_command_line(model_name: str, subject: str, revision: int, *, is_version: bool = False) -> str:
     """Return the same as commands of ``python -m mm_core``, for a shell beside the data directory."""
-    place = f"{shlex.quote(model_name)} {shlex.quote(symbol)}"
+    place = f"{shlex.quote(model_name)} {shlex.quote(subject)}"
+    command = f".venv/bin/python -m mm_core {'normalizer' if is_version else 'config'}"
     return (
-        f".venv/bin/python -m mm_core config get {place} --json > config.json\n"
+        f"{command} get {place} --json > config.json\n"
         "# edit mean_values and variance_values in config.json, then:\n"
-        f".venv/bin/python -m mm_core config set {place} config.json --expected-revision {revision} --note why"
+        f"{command} set {place} config.json --expected-revision {revision} --note why"
     )
 
 

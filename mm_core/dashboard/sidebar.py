@@ -15,6 +15,7 @@ from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.words import plain
 from mm_core.errors import ModelManagerError
 from mm_core.registry import StoreView
+from mm_core.registry.version_lookups import is_held
 
 _PICKED = "_model_manager_picked"
 
@@ -101,22 +102,28 @@ def _choice(
 
 def _unsaved(view: StoreView) -> None:
     """Lead to each draft with edits; one whose model or symbol is gone can be dropped here."""
-    for (model_name, symbol), draft in list(drafts().items()):
+    for place, draft in list(drafts().items()):
         if not draft.cells:
             continue
-        scan = view.scan(model_name)
-        said = f"{model_name} {symbol}: {len(draft.cells)} unsaved"
-        if scan is not None and scan.groups_of(symbol):
-            address = {"model": model_name, "symbol": symbol}
+        said = f"{place.model_name} {place.subject}: {len(draft.cells)} unsaved"
+        if _is_there(view, place):
+            address = in_hand() | place.address
             st.page_link(page_path("config"), label=plain(said), icon=":material/edit:", query_params=address)
         else:
-            st.warning(plain(f"{said}, but there is no such group now."))
+            st.warning(plain(f"{said}, but there is no such {'version' if place.label else 'group'} now."))
             st.button(
                 "Drop these edits",
-                key=f"drop_{model_name}_{symbol}",
+                key=f"drop_{place.model_name}_{place.subject}",
                 on_click=_drop,
-                args=((model_name, symbol),),
+                args=(place,),
             )
+
+
+def _is_there(view: StoreView, place: Place) -> bool:
+    if place.label:
+        return is_held(view, place.model_name, place.subject)
+    scan = view.scan(place.model_name)
+    return scan is not None and bool(scan.groups_of(place.subject))
 
 
 def _drop(place: Place) -> None:

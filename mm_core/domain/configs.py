@@ -12,6 +12,9 @@ from mm_core.errors import InvalidFactorConfig, RevisionNotFound
 DEFAULT_MEAN = 0.2
 DEFAULT_VARIANCE = 1.0
 
+AS_IN_FILES = 0
+"""The number of the revision before all others, where files say what nobody set."""
+
 
 class Normalization(NamedTuple):
     """How one factor is normalized: ``(x - mean) / sqrt(variance)``."""
@@ -24,23 +27,67 @@ DEFAULT_NORMALIZATION = Normalization(DEFAULT_MEAN, DEFAULT_VARIANCE)
 
 
 @dataclass(frozen=True, slots=True)
-class FactorConfig:
-    """Mean and variance of every factor of one symbol, in model dimension order; it refuses to exist otherwise."""
+class Defaults:
+    """What stands for a factor that nobody set: ``by_name`` what files say of each, else one normalization for all.
 
-    symbol: str
+    A variance is above 0. Where files say something, it is at least ``smallest_variance``, or what they say themselves.
+    """
+
+    by_name: Mapping[str, Normalization] = field(default_factory=dict)
+    smallest_variance: float = 0.0
+
+    @property
+    def are_in_files(self) -> bool:
+        """Whether files say what nobody set."""
+        return bool(self.by_name)
+
+    def of(self, name: str) -> Normalization:
+        """Return what stands for a factor that nobody set."""
+        return self.by_name.get(name, DEFAULT_NORMALIZATION)
+
+    def variance_rule(self, name: str, variance: float) -> str | None:
+        """Return what a variance of this factor must be, None for one that is so."""
+        if variance > 0 and variance >= self.smallest_variance:
+            return None
+        own = self.by_name.get(name)
+        if own is None:
+            return "a variance must be above 0"
+        if variance == own.variance:
+            return None
+        return f"a variance must be at least {self.smallest_variance}, or {own.variance} as the files have it"
+
+
+SAME_FOR_ALL = Defaults()
+"""Mean 0.2 and variance 1 for every factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactorConfig:
+    """Mean and variance of every factor of one subject, in model dimension order; it refuses to exist otherwise.
+
+    The ``subject`` is a symbol of a registration or a version of a family.
+    """
+
+    subject: str
     factor_names: tuple[str, ...]
     mean_values: tuple[float, ...]
     variance_values: tuple[float, ...]
+    defaults: Defaults = field(default=SAME_FOR_ALL, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         problems = [
             *_length_problems("mean_values", self.mean_values, self.factor_names),
             *_length_problems("variance_values", self.variance_values, self.factor_names),
             *_number_problems("mean_values", self.mean_values, self.factor_names),
-            *_number_problems("variance_values", self.variance_values, self.factor_names, positive=True),
+            *_number_problems("variance_values", self.variance_values, self.factor_names, self.defaults),
         ]
         if problems:
             raise InvalidFactorConfig(problems)
+
+    @property
+    def overridden(self) -> tuple[str, ...]:
+        """The factors that are not as they are where nobody set anything."""
+        return tuple(name for name, pair in self.normalizations().items() if pair != self.defaults.of(name))
 
     def normalizations(self) -> dict[str, Normalization]:
         """Return each factor's mean and variance by name."""
@@ -48,19 +95,21 @@ class FactorConfig:
         return {name: Normalization(*pair) for name, pair in zip(self.factor_names, pairs, strict=True)}
 
 
-def parse_factor_config(document: Any, symbol: str, factor_names: Sequence[str]) -> FactorConfig:
-    """Return the config that ``{symbol: {factor_names, mean_values, variance_values}}`` holds for this model.
+def parse_factor_config(
+    document: Any, subject: str, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL
+) -> FactorConfig:
+    """Return the config that ``{subject: {factor_names, mean_values, variance_values}}`` holds for this model.
 
     ``factor_names`` of the document may be left out; where they are given, they must be the model's in the model's
     order. Raises `InvalidFactorConfig` with every problem of the document at once.
     """
     if not isinstance(document, Mapping):
-        raise InvalidFactorConfig([f"the body must be an object with the one key '{symbol}'"])
-    keys = [key for key in document if isinstance(key, str) and key.casefold() == symbol.casefold()]
+        raise InvalidFactorConfig([f"the body must be an object with the one key '{subject}'"])
+    keys = [key for key in document if isinstance(key, str) and key.casefold() == subject.casefold()]
     strangers = [str(key) for key in document if key not in keys]
-    problems = [f"'{key}' is not the symbol '{symbol}'" for key in strangers]
+    problems = [f"'{key}' is not the key '{subject}'" for key in strangers]
     if len(keys) != 1 or not isinstance(document[keys[0]], Mapping):
-        problems.append(f"exactly one object is expected under the key '{symbol}'")
+        problems.append(f"exactly one object is expected under the key '{subject}'")
         raise InvalidFactorConfig(problems)
     body = document[keys[0]]
     known = ("factor_names", "mean_values", "variance_values")
@@ -75,13 +124,13 @@ def parse_factor_config(document: Any, symbol: str, factor_names: Sequence[str])
             problems.append(f"{key} is missing" if key not in body else f"{key} must be a list of numbers")
             continue
         problems += _length_problems(key, given, names)
-        found = _number_problems(key, given, names, positive=key == "variance_values")
+        found = _number_problems(key, given, names, defaults if key == "variance_values" else None)
         problems += found
         if not found:
             values[key] = tuple(float(value) for value in given)
     if problems:
         raise InvalidFactorConfig(problems)
-    return FactorConfig(symbol, names, values["mean_values"], values["variance_values"])
+    return FactorConfig(subject, names, values["mean_values"], values["variance_values"], defaults)
 
 
 def _length_problems(key: str, values: Sequence[Any], names: Sequence[str]) -> list[str]:
@@ -102,7 +151,10 @@ def _name_problems(given: Any, names: tuple[str, ...]) -> list[str]:
     return problems
 
 
-def _number_problems(key: str, values: Sequence[Any], names: Sequence[str], *, positive: bool = False) -> list[str]:
+def _number_problems(
+    key: str, values: Sequence[Any], names: Sequence[str], defaults: Defaults | None = None
+) -> list[str]:
+    """Return what is wrong with numbers; those are variances where ``defaults`` are given."""
     problems = []
     for index, value in enumerate(values):
         place = f"{key}[{index}]" + (f" ({names[index]})" if index < len(names) else "")
@@ -110,8 +162,9 @@ def _number_problems(key: str, values: Sequence[Any], names: Sequence[str], *, p
             problems.append(f"{place} is {value!r}, not a number")
         elif not _is_finite(value):
             problems.append(f"{place} is {value}, not a finite number")
-        elif positive and value <= 0:
-            problems.append(f"{place} is {value}, a variance must be above 0")
+        elif defaults is not None:
+            rule = defaults.variance_rule(names[index] if index < len(names) else "", value)
+            problems += [f"{place} is {value}, {rule}"] if rule is not None else []
     return problems
 
 
@@ -147,45 +200,50 @@ class FactorConfigRevision:
 
 
 class FactorConfigStamp(NamedTuple):
-    """How far the config of a symbol is, without its values; ``updated_at`` is ISO 8601 UTC."""
+    """How far the config of a subject is, without its values; ``updated_at`` is ISO 8601 UTC."""
 
-    symbol: str
+    subject: str
     revision: int
     updated_at: str
 
 
 @dataclass(frozen=True, slots=True)
 class FactorConfigRecord:
-    """What people set for one symbol, by factor name; factors that the model dropped stay until they come back.
+    """What people set for one subject, by factor name; factors that the model dropped stay until they come back.
+
+    ``model_name`` is a registration's and ``subject`` a symbol, or they are a family's and a version.
 
     The config that bots get is derived: `config_for` lays these values over the defaults in the model's own order, so
     it can never have another length or order than the model.
     """
 
     model_name: str
-    symbol: str
+    subject: str
     revision: int
     created_at: str
     updated_at: str
     values: Mapping[str, Normalization] = field(default_factory=dict)
 
-    def config_for(self, factor_names: Sequence[str]) -> FactorConfig:
+    def config_for(self, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> FactorConfig:
         """Return the config of a model with these factors, defaults where nothing was set."""
-        chosen = [self.values.get(name, DEFAULT_NORMALIZATION) for name in factor_names]
+        chosen = [self.values.get(name) or defaults.of(name) for name in factor_names]
         return FactorConfig(
-            self.symbol,
+            self.subject,
             tuple(factor_names),
             tuple(normalization.mean for normalization in chosen),
             tuple(normalization.variance for normalization in chosen),
+            defaults,
         )
 
 
-def changes_between(before: Mapping[str, Normalization], after: Mapping[str, Normalization]) -> dict[str, CellChange]:
+def changes_between(
+    before: Mapping[str, Normalization], after: Mapping[str, Normalization], defaults: Defaults = SAME_FOR_ALL
+) -> dict[str, CellChange]:
     """Return the factors whose values differ, with both sides; a side without a value is the default."""
     changes = {}
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
-        if (old or DEFAULT_NORMALIZATION) != (new or DEFAULT_NORMALIZATION):
+        if (old or defaults.of(name)) != (new or defaults.of(name)):
             changes[name] = CellChange(old, new)
     return changes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,8 @@ _MODEL_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z", re.ASCII)
 
 SMALLEST_STD = 1e-12
 """A standard deviation below this is no spread but rounding: dividing by it makes numbers without meaning."""
+
+LARGEST_NUMBER = sys.float_info.max
 
 
 USUAL_THRESHOLD = 0.5
@@ -81,8 +84,8 @@ class Normalizer:
 
     @property
     def variance(self) -> tuple[float, ...]:
-        """The square of each std."""
-        return tuple(std * std for std in self.std)
+        """The square of each std, the largest number that there is where it has none."""
+        return tuple(min(std * std, LARGEST_NUMBER) for std in self.std)
 
 
 @dataclass(frozen=True, slots=True)

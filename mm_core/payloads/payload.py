@@ -78,9 +78,9 @@ def dimension_factors(group: Group) -> list[dict[str, Any]]:
 
 
 def factor_config_document(config: FactorConfig) -> dict[str, Any]:
-    """Return ``{symbol: {factor_names, mean_values, variance_values}}``."""
+    """Return ``{subject: {factor_names, mean_values, variance_values}}``; the subject is a symbol or a version."""
     return {
-        config.symbol: {
+        config.subject: {
             "factor_names": config.factor_names,
             "mean_values": config.mean_values,
             "variance_values": config.variance_values,

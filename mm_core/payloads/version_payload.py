@@ -16,6 +16,18 @@ VERSION_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class NormalizerOverrides:
+    """Of which features people set mean and variance, in which revision (0: never) and when, ISO 8601 UTC."""
+
+    features: tuple[str, ...] = ()
+    revision: int = 0
+    updated_at: str | None = None
+
+
+NOTHING_SET = NormalizerOverrides()
+
+
+@dataclass(frozen=True, slots=True)
 class VersionPayloadParts:
     """Everything that a version's payload is made of; ``key`` names the content.
 
@@ -32,6 +44,7 @@ class VersionPayloadParts:
     feature_names: tuple[str, ...]
     normalizer: Normalizer | None
     warnings: tuple[str, ...]
+    overrides: NormalizerOverrides = NOTHING_SET
 
     @property
     def key(self) -> str:
@@ -79,6 +92,9 @@ class VersionPayloadParts:
             "training_examples": metadata.training_examples if metadata is not None else None,
             "validation_examples": metadata.validation_examples if metadata is not None else None,
             "validation_accuracy": metadata.validation_accuracy if metadata is not None else None,
+            "normalizer_revision": self.overrides.revision,
+            "normalizer_updated_at": self.overrides.updated_at,
+            "normalizer_overridden": self.overrides.features,
         }
         return found | self._of_run() if version.layout is VersionLayout.RUNS else found
 

@@ -39,6 +39,7 @@ def events_since(view: StoreView, since: datetime) -> tuple[Event, ...]:
         if _is_since(deleted.at, since)
     ]
     events += _version_events(view, since)
+    events += _normalizer_events(view, since)
     return tuple(sorted(events, key=lambda event: event.at, reverse=True))
 
 
@@ -57,6 +58,15 @@ def _version_events(view: StoreView, since: datetime) -> Iterator[Event]:
                     yield Event(event.at, family.name, None, _version_sentence(event))
 
 
+def _normalizer_events(view: StoreView, since: datetime) -> Iterator[Event]:
+    for name in view.normalizers.names():
+        for stamp in view.normalizers.stamps(name).values():
+            if _is_since(stamp.updated_at, since):
+                for revision in view.normalizers.history(name, stamp.subject):
+                    if _is_since(revision.at, since):
+                        yield Event(revision.at, name, None, _config_sentence(f"{stamp.subject}: normalizer", revision))
+
+
 def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iterator[Event]:
     if _is_since(model.created_at, since):
         yield Event(model.created_at, model.name, None, f"Registered from {model.root_path}.")
@@ -73,11 +83,11 @@ def _events_of(view: StoreView, model: RegisteredModel, since: datetime) -> Iter
             before, after = scans[number - 1], scans[number]
             if before is not None and after is not None:
                 yield Event(after.scanned_at, model.name, None, _scan_sentence(before, after))
-    for stamp in view.factor_config_stamps(model.name).values():
+    for stamp in view.configs.stamps(model.name).values():
         if _is_since(stamp.updated_at, since):
-            for revision in view.factor_config_history(model.name, stamp.symbol):
+            for revision in view.configs.history(model.name, stamp.subject):
                 if revision.action != "create" and _is_since(revision.at, since):
-                    yield Event(revision.at, model.name, stamp.symbol, _config_sentence(revision))
+                    yield Event(revision.at, model.name, stamp.subject, _config_sentence("Factor config", revision))
 
 
 def _scan_sentence(before: Scan, after: Scan) -> str:
@@ -111,12 +121,12 @@ def _is_changed(before: Group | Version, after: Group | Version) -> bool:
     return isinstance(after, Group) or before.read_at != after.read_at
 
 
-def _config_sentence(revision: FactorConfigRevision) -> str:
+def _config_sentence(what: str, revision: FactorConfigRevision) -> str:
     parts = [f"{len(revision.changes)} factors"] if revision.changes else []
     parts += [f"{len(revision.added)} new"] if revision.added else []
     parts += [f"{len(revision.dropped)} gone"] if revision.dropped else []
     note = f", “{revision.note}”" if revision.note else ""
-    return f"Factor config revision {revision.number} by {revision.by} ({revision.action}: {', '.join(parts)}{note})."
+    return f"{what} revision {revision.number} by {revision.by} ({revision.action}: {', '.join(parts)}{note})."
 
 
 def _version_sentence(event: VersionEvent) -> str:

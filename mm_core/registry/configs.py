@@ -1,12 +1,16 @@
-"""Factor configs: shown, saved, carried, compared and restored."""
+"""Mean and variance of factors: shown, saved, carried, compared and restored."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mm_core.domain.configs import (
+    AS_IN_FILES,
+    SAME_FOR_ALL,
+    Defaults,
     FactorConfig,
     FactorConfigRecord,
     FactorConfigRevision,
@@ -17,9 +21,9 @@ from mm_core.domain.configs import (
 )
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
-from mm_core.errors import RevisionConflict
+from mm_core.errors import InvalidName, RevisionConflict
 from mm_core.registry.lookups import find_group, require_scan
-from mm_core.store import RegistryStore, StoreTransaction, StoreView
+from mm_core.store import ConfigsTransaction, ConfigsView, RegistryStore, StoreTransaction, StoreView
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,63 +34,48 @@ class CurrentConfig:
     record: FactorConfigRecord
 
 
-def current_config(view: StoreView, model_name: str, group: Group) -> CurrentConfig:
-    """Return a group's config at this view, defaults where nobody set anything."""
-    record = view.factor_config(model_name, group.symbol)
-    if record is None:
-        record = FactorConfigRecord(model_name, group.symbol, 0, group.read_at, group.read_at)
-    config = record.config_for(group.factors.names)
-    return CurrentConfig(
-        FactorConfig(group.symbol, config.factor_names, config.mean_values, config.variance_values), record
-    )
+@dataclass(frozen=True, slots=True)
+class ConfigSubject:
+    """What mean and variance are set for: a symbol of a registration, or a version of a family.
 
-
-def carry_factor_configs(transaction: StoreTransaction, model_name: str, previous: Scan | None, scan: Scan) -> None:
-    """Create missing configs, and note in the others' history which factors a scan brought or took away.
-
-    Values move with their factor's name by themselves: a record holds them by name.
+    ``model_name`` and ``name`` say under what the record is kept, ``factor_names`` are those of the model now, in
+    dimension order. ``begun_at`` is ISO 8601 UTC, and counts while nothing was ever set. ``title`` begins sentences.
+    ``unkept`` says why nothing can be set, where that is so.
     """
-    factors_before = {group.symbol.casefold(): group.factors.names for group in (previous or scan).groups.values()}
-    now = utc_now()
-    for group in scan.groups.values():
-        if previous is not None and previous.groups.get(group.group_key) is group:
-            continue  # taken over from the scan before: its config was carried then
-        record = transaction.factor_config(model_name, group.symbol)
-        names = group.factors.names
-        before = factors_before.get(group.symbol.casefold(), names)
+
+    title: str
+    model_name: str
+    name: str
+    factor_names: tuple[str, ...]
+    begun_at: str
+    defaults: Defaults = SAME_FOR_ALL
+    unkept: str = ""
+
+    def current(self, configs: ConfigsView) -> CurrentConfig:
+        """Return what is set now, defaults where nobody set anything."""
+        record = configs.record(self.model_name, self.name)
         if record is None:
-            created = FactorConfigRecord(model_name, group.symbol, 1, now, now)
-            transaction.save_factor_config(created, FactorConfigRevision(1, now, "scan", "create"))
-        elif before != names:
-            revision = FactorConfigRevision(
-                record.revision + 1,
-                now,
-                "scan",
-                "carry",
-                added=tuple(name for name in names if name not in set(before)),
-                dropped=tuple(name for name in before if name not in set(names)),
-            )
-            carried = FactorConfigRecord(
-                model_name, group.symbol, revision.number, record.created_at, now, record.values
-            )
-            transaction.save_factor_config(carried, revision)
+            record = FactorConfigRecord(self.model_name, self.name, AS_IN_FILES, self.begun_at, self.begun_at)
+        config = record.config_for(self.factor_names, self.defaults)
+        values = (config.mean_values, config.variance_values)
+        return CurrentConfig(FactorConfig(self.name, config.factor_names, *values, self.defaults), record)
 
 
-class FactorConfigs:
-    """Reads and changes what people set; every change is a revision."""
+class Configs(ABC):
+    """Reads and changes what people set for subjects of one kind; every change is a revision."""
 
     def __init__(self, store: RegistryStore) -> None:
         self._store = store
 
-    def get(self, model_name: str, symbol: str, group_key: str | None = None) -> CurrentConfig:
-        """Return a symbol's config; raises `ModelNotFound`, `SymbolNotFound`, `GroupNotFound`."""
+    def get(self, model_name: str, name: str, group_key: str | None = None) -> CurrentConfig:
+        """Return a subject's config; raises what tells that there is no such subject."""
         view = self._store.view()
-        return current_config(view, model_name, _group(view, model_name, symbol, group_key))
+        return self._subject(view, model_name, name, group_key).current(self._of(view))
 
     def save(
         self,
         model_name: str,
-        symbol: str,
+        name: str,
         document: Any,
         *,
         by: str,
@@ -102,17 +91,17 @@ class FactorConfigs:
         was deleted: ``expected_created_at`` tells the two apart.
         """
         with self._store.transaction() as transaction:
-            group = _group(transaction, model_name, symbol, group_key)
-            current = current_config(transaction, model_name, group)
-            _check_revision(current.record, expected_revision, expected_created_at)
-            config = parse_factor_config(document, group.symbol, group.factors.names)
+            subject = self._subject(transaction, model_name, name, group_key)
+            current = subject.current(self._of(transaction))
+            _check_revision(subject, current.record, expected_revision, expected_created_at)
+            config = parse_factor_config(document, subject.name, subject.factor_names, subject.defaults)
             values = {**current.record.values, **config.normalizations()}
-            return _save_values(transaction, group, current.record, values, by, "edit", note)
+            return self._save_values(transaction, subject, current, values, by, "edit", note)
 
     def restore(
         self,
         model_name: str,
-        symbol: str,
+        name: str,
         number: int,
         *,
         by: str,
@@ -123,63 +112,144 @@ class FactorConfigs:
         Values of factors that the model does not have now are left as they are. Raises `RevisionNotFound`.
         """
         with self._store.transaction() as transaction:
-            group = _group(transaction, model_name, symbol, None)
-            current = current_config(transaction, model_name, group)
-            _check_revision(current.record, expected_revision)
-            then = values_at(transaction.factor_config_history(model_name, symbol), number)
-            mine = set(group.factors.names)
+            subject = self._subject(transaction, model_name, name, None)
+            configs = self._of(transaction)
+            current = subject.current(configs)
+            _check_revision(subject, current.record, expected_revision)
+            then = _values_at(subject, configs, number)
+            mine = set(subject.factor_names)
             values = {name: value for name, value in current.record.values.items() if name not in mine}
             values |= {name: value for name, value in then.items() if name in mine}
-            return _save_values(
-                transaction, group, current.record, values, by, "restore", f"restored revision {number}"
-            )
+            note = f"restored revision {number}" if number != AS_IN_FILES else "restored what the files say"
+            return self._save_values(transaction, subject, current, values, by, "restore", note)
 
-    def history(self, model_name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
-        """Return the revisions of a symbol's config, oldest first; raises like `get`."""
+    def history(self, model_name: str, name: str) -> tuple[FactorConfigRevision, ...]:
+        """Return the revisions of a subject's config, oldest first; raises like `get`."""
         view = self._store.view()
-        group = _group(view, model_name, symbol, None)
-        return view.factor_config_history(model_name, group.symbol)
+        subject = self._subject(view, model_name, name, None)
+        return self._of(view).history(subject.model_name, subject.name)
 
-    def at_revision(self, model_name: str, symbol: str, number: int) -> FactorConfig:
+    def at_revision(self, model_name: str, name: str, number: int) -> FactorConfig:
         """Return the model's present factors with the values of revision ``number``; raises `RevisionNotFound`."""
         view = self._store.view()
-        group = _group(view, model_name, symbol, None)
-        then = values_at(view.factor_config_history(model_name, group.symbol), number)
-        return FactorConfigRecord(model_name, group.symbol, number, "", "", then).config_for(group.factors.names)
+        subject = self._subject(view, model_name, name, None)
+        then = _values_at(subject, self._of(view), number)
+        record = FactorConfigRecord(subject.model_name, subject.name, number, "", "", then)
+        return record.config_for(subject.factor_names, subject.defaults)
+
+    @abstractmethod
+    def _subject(self, view: StoreView, model_name: str, name: str, group_key: str | None) -> ConfigSubject:
+        """Return a subject by the names that callers use; raise what tells that there is none."""
+
+    @abstractmethod
+    def _of(self, view: StoreView) -> ConfigsView:
+        """Return where what is set for subjects of this kind is kept."""
+
+    @abstractmethod
+    def _in(self, transaction: StoreTransaction) -> ConfigsTransaction:
+        """Return what changes that."""
+
+    def _save_values(
+        self,
+        transaction: StoreTransaction,
+        subject: ConfigSubject,
+        current: CurrentConfig,
+        values: Mapping[str, Normalization],
+        by: str,
+        action: str,
+        note: str,
+    ) -> CurrentConfig:
+        record = current.record
+        if subject.unkept:
+            raise InvalidName(subject.unkept)
+        if subject.defaults.are_in_files:  # what files say follows them
+            mine = set(subject.factor_names)
+            values = {
+                name: value for name, value in values.items() if name not in mine or value != subject.defaults.of(name)
+            }
+        changes = changes_between(record.values, values, subject.defaults)
+        if not changes:
+            return current
+        now = utc_now()
+        kept = {name: after for name, after in values.items() if name in changes or name in record.values}
+        created_at = record.created_at if record.revision != AS_IN_FILES else now
+        saved = FactorConfigRecord(record.model_name, record.subject, record.revision + 1, created_at, now, kept)
+        revision = FactorConfigRevision(saved.revision, now, by, action, note, changes)
+        self._in(transaction).save(saved, revision)
+        return subject.current(self._of(transaction))
 
 
-def _group(view: StoreView, model_name: str, symbol: str, group_key: str | None) -> Group:
-    _, scan = require_scan(view, model_name)
-    return find_group(scan, model_name, symbol, group_key)
+class FactorConfigs(Configs):
+    """What people set for the symbols of registrations; raises `ModelNotFound`, `SymbolNotFound`, `GroupNotFound`."""
+
+    def _subject(self, view: StoreView, model_name: str, name: str, group_key: str | None) -> ConfigSubject:
+        _, scan = require_scan(view, model_name)
+        return _symbol_of(model_name, find_group(scan, model_name, name, group_key))
+
+    def _of(self, view: StoreView) -> ConfigsView:
+        return view.configs
+
+    def _in(self, transaction: StoreTransaction) -> ConfigsTransaction:
+        return transaction.configs
 
 
-def _check_revision(record: FactorConfigRecord, expected: int | None, created_at: str | None = None) -> None:
+def current_config(view: StoreView, model_name: str, group: Group) -> CurrentConfig:
+    """Return a group's config at this view, defaults where nobody set anything."""
+    return _symbol_of(model_name, group).current(view.configs)
+
+
+def carry_factor_configs(transaction: StoreTransaction, model_name: str, previous: Scan | None, scan: Scan) -> None:
+    """Create missing configs, and note in the others' history which factors a scan brought or took away.
+
+    Values move with their factor's name by themselves: a record holds them by name.
+    """
+    factors_before = {group.symbol.casefold(): group.factors.names for group in (previous or scan).groups.values()}
+    now = utc_now()
+    for group in scan.groups.values():
+        if previous is not None and previous.groups.get(group.group_key) is group:
+            continue  # taken over from the scan before: its config was carried then
+        record = transaction.configs.record(model_name, group.symbol)
+        names = group.factors.names
+        before = factors_before.get(group.symbol.casefold(), names)
+        if record is None:
+            created = FactorConfigRecord(model_name, group.symbol, 1, now, now)
+            transaction.configs.save(created, FactorConfigRevision(1, now, "scan", "create"))
+        elif before != names:
+            revision = FactorConfigRevision(
+                record.revision + 1,
+                now,
+                "scan",
+                "carry",
+                added=tuple(name for name in names if name not in set(before)),
+                dropped=tuple(name for name in before if name not in set(names)),
+            )
+            carried = FactorConfigRecord(
+                model_name, group.symbol, revision.number, record.created_at, now, record.values
+            )
+            transaction.configs.save(carried, revision)
+
+
+def _symbol_of(model_name: str, group: Group) -> ConfigSubject:
+    title = f"The factor config of '{group.symbol}'"
+    return ConfigSubject(title, model_name, group.symbol, group.factors.names, group.read_at)
+
+
+def _values_at(subject: ConfigSubject, configs: ConfigsView, number: int) -> Mapping[str, Normalization]:
+    if number == AS_IN_FILES and subject.defaults.are_in_files:
+        return {}
+    return values_at(configs.history(subject.model_name, subject.name), number)
+
+
+def _check_revision(
+    subject: ConfigSubject, record: FactorConfigRecord, expected: int | None, created_at: str | None = None
+) -> None:
     if created_at is not None and created_at != record.created_at:
         raise RevisionConflict(
-            f"The factor config of '{record.symbol}' was begun anew at {record.created_at}, the change was made on the "
+            f"{subject.title} was begun anew at {record.created_at}, the change was made on the "
             "one before. Read it again and repeat the change; nothing was stored."
         )
     if expected is not None and expected != record.revision:
         raise RevisionConflict(
-            f"The factor config of '{record.symbol}' is at revision {record.revision}, the change was made on "
+            f"{subject.title} is at revision {record.revision}, the change was made on "
             f"revision {expected}. Read it again and repeat the change; nothing was stored."
         )
-
-
-def _save_values(
-    transaction: StoreTransaction,
-    group: Group,
-    record: FactorConfigRecord,
-    values: Mapping[str, Normalization],
-    by: str,
-    action: str,
-    note: str,
-) -> CurrentConfig:
-    changes = changes_between(record.values, values)
-    if not changes:
-        return current_config(transaction, record.model_name, group)
-    now = utc_now()
-    kept = {name: after for name, after in values.items() if name in changes or name in record.values}
-    saved = FactorConfigRecord(record.model_name, group.symbol, record.revision + 1, record.created_at, now, kept)
-    transaction.save_factor_config(saved, FactorConfigRevision(saved.revision, now, by, action, note, changes))
-    return current_config(transaction, record.model_name, group)

@@ -47,6 +47,7 @@ def deployed_document(found: Deployed) -> dict[str, Any]:
         **version_document(found.record),
         "deployment": _deployment_document(found.deployment),
         "challengers": [version_document(shadow) for shadow in found.challengers],
+        "normalizer_revision": found.normalizer_revision,
     }
 
 

@@ -24,17 +24,22 @@ from mm_core.registry.lifecycle_lookups import (
     require_record,
     require_whole,
 )
+from mm_core.registry.normalizers import normalizer_revision
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What is deployed of a family, since when, by whom and why, and the shadows that run beside it."""
+    """What is deployed of a family, since when, by whom and why, and the shadows that run beside it.
+
+    ``normalizer_revision`` says how often people changed its normalizer.
+    """
 
     record: VersionRecord
     deployment: Deployment
     challengers: tuple[VersionRecord, ...]
+    normalizer_revision: int
 
 
 class LifecycleReader:
@@ -93,7 +98,8 @@ class LifecycleReader:
             for other in view.lifecycle.records(record.model_name)
             if other.status is Status.SHADOW and is_seen(other, caller_tier)
         )
-        return Deployed(record, current, challengers)
+        revision = normalizer_revision(view, record.model_name, record.model_version)
+        return Deployed(record, current, challengers, revision)
 
     def deployed_at(self, name: str, moment: datetime, caller_tier: Tier | None = None) -> DeployedThen | None:
         """Return what was deployed at an aware moment, since when, by whom and why; None where nothing was.

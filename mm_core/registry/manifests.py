@@ -74,7 +74,7 @@ class Manifests:
 def _made(view: StoreView, model_name: str, handle_of: Callable[[str], PayloadHandle | None]) -> tuple[Manifest, bool]:
     """Return the manifest of a view, and whether every payload that can be is in it."""
     _, scan = require_scan(view, model_name)
-    stamps = view.factor_config_stamps(model_name)
+    stamps = view.configs.stamps(model_name)
     items, is_complete = [], True
     for group in sorted(scan.groups.values(), key=lambda group: group.symbol.casefold()):
         handle = handle_of(group.symbol) if group.payload_ready else None

@@ -31,6 +31,7 @@ from mm_core.registry.deploy_checks import (
     without_model,
 )
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
+from mm_core.registry.normalizers import effective_of
 from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
 from mm_core.registry.version_payloads import VersionPayloads, run_warnings
 from mm_core.registry.version_roots import VersionRoots
@@ -83,7 +84,7 @@ class Predictions:
         held, record = self._running(view, name, version, caller_tier)
         decoded = decode_rows(rows)
         question = hashlib.sha256(rows).hexdigest()[:16]
-        found = self._ask(self._predictor, held, record, decoded)
+        found = self._ask(view, self._predictor, held, record, decoded)
         _log_votes(found, question)
         if record.status is Status.DEPLOYED:
             self._let_shadows_vote(view, record, decoded, question)
@@ -117,14 +118,14 @@ class Predictions:
         return one, record
 
     def _ask(
-        self, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
+        self, view: StoreView, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
     ) -> VersionPrediction:
-        model = self._predicting(held)
+        model = self._predicting(view, held)
         answer = predictor.predict(model, rows)
         answer = replace(answer, warnings=(*answer.warnings, *run_warnings(held.version)))
         return VersionPrediction(record, model.sha256, answer)
 
-    def _predicting(self, held: HeldVersion) -> PredictingModel:
+    def _predicting(self, view: StoreView, held: HeldVersion) -> PredictingModel:
         if not held.can_predict or held.version.has_unread_scaler:
             raise _cannot_predict(held)
         try:
@@ -137,7 +138,7 @@ class Predictions:
             model.sha256,
             model.model_format,
             version.declared_features,
-            version.normalizer,
+            effective_of(view, held.family.name, held.model.name, version),
             version.declared_classes,
             version.threshold,
         )
@@ -155,7 +156,7 @@ class Predictions:
                 held = held_versions(view, record.model_name, record.model_version)
                 if len(held) > 1:
                     raise AmbiguousVersion(several_directories(held))
-                _log_votes(self._ask(self._of_shadows, held[0], record, rows), question)
+                _log_votes(self._ask(view, self._of_shadows, held[0], record, rows), question)
             except ModelManagerError as error:
                 log.warning("shadow_vote_failed", **_of(record), question=question, reason=error.detail)
 

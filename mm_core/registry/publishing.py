@@ -185,12 +185,12 @@ class Publisher(BackgroundThread):
             if symbols is None
             else [group for symbol in symbols for group in scan.groups_of(symbol)]
         )
-        stamps = view.factor_config_stamps(model.name) if symbols is None else None
+        stamps = view.configs.stamps(model.name) if symbols is None else None
         now = {}
         for group in groups:
             if group.payload_ready:
                 symbol = group.symbol.casefold()
-                stamp = stamps.get(symbol) if stamps is not None else view.factor_config_stamp(model.name, symbol)
+                stamp = stamps.get(symbol) if stamps is not None else view.configs.stamp(model.name, symbol)
                 now[group.group_key] = (group, stamp, model.root_path)
         return (now, before.keys() | now.keys()) if symbols is None else (before | now, now.keys())
 
@@ -205,7 +205,7 @@ class Publisher(BackgroundThread):
             or before.root_path != model.root_path
         ):
             return None
-        return view.factor_configs_since(model.name, looked_at)
+        return view.configs.since(model.name, looked_at.configs)
 
     def _make(self, makers: ThreadPoolExecutor, places: list[Place]) -> dict[Place, BaseException]:
         """Make some of the payloads that wait; return those that wait on, and why."""

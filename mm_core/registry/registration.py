@@ -25,6 +25,7 @@ from mm_core.domain.versions import Version
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
+from mm_core.registry.normalizers import carry_normalizers
 from mm_core.registry.roots import checked_root, root_identity
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
@@ -243,6 +244,7 @@ class Registrations:
         transaction.save_model(model)
         transaction.save_scan(model.name, scan)
         carry_factor_configs(transaction, model.name, previous, scan)
+        carry_normalizers(transaction, model.name, previous, scan)
         return Registered(model, scan)
 
     def _keep_reason(self, model: RegisteredModel, reason: str) -> None:

@@ -8,6 +8,8 @@ from datetime import datetime
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
+from mm_core.errors import VersionUnavailable
+from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.registry.activity import Event, events_since
 from mm_core.registry.background import ThreadState
 from mm_core.registry.backups import Backups
@@ -18,6 +20,7 @@ from mm_core.registry.known_versions import KnownVersion, known_versions, versio
 from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.registry.manifests import Manifests
+from mm_core.registry.normalizers import Normalizers, effective_normalizer, normalizer_in_files
 from mm_core.registry.payloads import Payloads
 from mm_core.registry.predictions import Predictions
 from mm_core.registry.prepared_bodies import PayloadHandle
@@ -39,6 +42,7 @@ class Registry:
     store: RegistryStore
     registrations: Registrations
     configs: FactorConfigs
+    normalizers: Normalizers
     lifecycle: Lifecycle
     run_roots: RunRoots
     verifier: Verifier
@@ -83,6 +87,13 @@ class Registry:
     def versions_of(self, name: str, caller_tier: Tier | None = None) -> tuple[KnownVersion, ...]:
         """Return all versions that a name stands for and a caller sees, the newest first; raise `ModelNotFound`."""
         return versions_of(self.view(), name, caller_tier)
+
+    def normalizer_overrides(self, held: HeldVersion) -> NormalizerOverrides:
+        """Return what people set over the normalizer of a version; nothing where its files have none that fits."""
+        try:
+            return effective_normalizer(self.view(), held, normalizer_in_files(held)).overrides
+        except VersionUnavailable:
+            return NOTHING_SET
 
     def versions(self) -> tuple[KnownVersion, ...]:
         """Return every version that registered roots hold or that people registered, as `known_versions`."""

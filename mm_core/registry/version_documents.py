@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mm_core.domain.versions import Version, VersionLayout
-from mm_core.payloads import normalizer_document
+from mm_core.payloads import NormalizerOverrides, normalizer_document
 from mm_core.registry.documents import file_document, finding_document, warning_sentences
 from mm_core.registry.known_versions import KnownVersion
 from mm_core.registry.lifecycle_documents import version_document
@@ -54,14 +54,15 @@ def version_item(one: KnownVersion) -> dict[str, Any]:
     }
 
 
-def held_version_document(held: HeldVersion) -> dict[str, Any]:
-    """Return everything that is known of one version."""
+def held_version_document(held: HeldVersion, overrides: NormalizerOverrides) -> dict[str, Any]:
+    """Return everything that is known of one version: its files, and what people set over its normalizer."""
     version = held.version
     return {
         **version_item(KnownVersion(held, held.record)),
         "scanned_at": version.read_at,
         "booster": _booster(version),
         "normalizer": normalizer_document(version.normalizer) if version.normalizer is not None else None,
+        "normalizer_overrides": asdict(overrides),
         "metadata": asdict(version.metadata) if version.metadata is not None else None,
         "evaluation": asdict(version.evaluation) if version.evaluation is not None else None,
         "importance": version.importance,

@@ -101,6 +101,11 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
     )
 
 
+def is_held(view: StoreView, name: str, version: str) -> bool:
+    """Return whether a registered root holds a version."""
+    return bool(held_of(view, name, version))
+
+
 def only_held(view: StoreView, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
     """Return the version that is meant; raise as `held_versions`, and `VersionUnavailable` in several directories."""
     held = held_versions(view, name, version, caller_tier)

@@ -23,10 +23,10 @@ from mm_core.errors import (
     VersionNotFound,
     VersionUnavailable,
 )
-from mm_core.payloads import Coding, VersionPayloadParts, build_version_payload
-from mm_core.prediction import features_of
+from mm_core.payloads import NOTHING_SET, Coding, VersionPayloadParts, build_version_payload
 from mm_core.registry.deploy_checks import SEVERAL_MODELS, invalid_normalizer, without_model
 from mm_core.registry.lifecycle_lookups import checked_version, readable_records
+from mm_core.registry.normalizers import effective_normalizer, features_in_files
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
 from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
@@ -63,7 +63,7 @@ class VersionPayloads:
         asked = (name, checked_version(version), caller_tier)
         found = resolved.get(asked)
         if found is None:
-            found = resolved[asked] = self._made(only_held(view, name, version, caller_tier))
+            found = resolved[asked] = self._made(view, only_held(view, name, version, caller_tier))
         return found
 
     def body(self, handle: PayloadHandle, coding: Coding) -> bytes:
@@ -98,19 +98,19 @@ class VersionPayloads:
         for held in all_held(view):
             if held.can_predict:
                 try:
-                    yield parts_of(held).key
-                except (VersionUnavailable, AmbiguousModel):
+                    yield parts_of(view, held).key
+                except (VersionUnavailable, AmbiguousModel, InvalidNormalizer):
                     continue
 
-    def _made(self, held: HeldVersion) -> PayloadHandle:
-        parts = parts_of(held)
+    def _made(self, view: StoreView, held: HeldVersion) -> PayloadHandle:
+        parts = parts_of(view, held)
         name = BodyName(parts.key, held.family.name, held.version.name, str(held.directory))
         return self._bodies.made(name, lambda: self._body(held, parts))
 
     def _made_again(self, handle: PayloadHandle) -> bytes:
         view = self._store.view()
         for held in held_versions(view, handle.model_name, handle.symbol):
-            parts = parts_of(held)
+            parts = parts_of(view, held)
             if parts.key == handle.key:
                 return self._body(held, parts)
         raise VersionUnavailable(
@@ -159,16 +159,23 @@ class VersionPayloads:
         self._models.put(reading.model_json, model.suffix)
 
 
-def parts_of(held: HeldVersion) -> VersionPayloadParts:
-    """Return what the payload of a version is made of; raise what `unavailable` returns for none."""
+def parts_of(view: StoreView, held: HeldVersion) -> VersionPayloadParts:
+    """Return what the payload of a version is made of; raise what `unavailable` returns for none.
+
+    Its normalizer is that of the files, with what people set at this view laid over it.
+    """
     version = held.version
     is_run = version.layout is VersionLayout.RUNS
     if not held.can_predict or version.booster is None or version.model is None or not (version.normalizer or is_run):
         raise unavailable(held)
     try:
-        features = features_of(version.booster.feature_names, version.declared_features, version.normalizer)
+        features = features_in_files(version)
     except ModelUnusable as error:
         raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
+    normalizer, overrides = features.normalizer, NOTHING_SET
+    if normalizer is not None:
+        effective = effective_normalizer(view, held, normalizer)
+        normalizer, overrides = effective.normalizer, effective.overrides
     return VersionPayloadParts(
         held.family.name,
         held.names,
@@ -176,8 +183,9 @@ def parts_of(held: HeldVersion) -> VersionPayloadParts:
         version,
         version.model,
         features.names,
-        features.normalizer,
+        normalizer,
         (*features.warnings, *run_warnings(version)),
+        overrides,
     )
 
 

@@ -5,7 +5,14 @@ from filelock import FileLock
 from mm_core.store.archives import Manifest as BackupManifest
 from mm_core.store.archives import unpacked_backup, written_backup
 from mm_core.store.blobs import BlobDirectory, BlobEntry
-from mm_core.store.contract import RegistryStore, Repair, StoreTransaction, StoreView
+from mm_core.store.contract import (
+    ConfigsTransaction,
+    ConfigsView,
+    RegistryStore,
+    Repair,
+    StoreTransaction,
+    StoreView,
+)
 from mm_core.store.mapped_blobs import MappedBlobs, OpenBlob
 from mm_core.store.notes import NoteDirectory
 from mm_core.store.snapshots import StateMoved
@@ -16,6 +23,8 @@ __all__ = [
     "BackupManifest",
     "BlobDirectory",
     "BlobEntry",
+    "ConfigsTransaction",
+    "ConfigsView",
     "FileLock",
     "MappedBlobs",
     "NoteDirectory",

@@ -21,7 +21,7 @@ from mm_core.errors import BackupRefused
 from mm_core.store.durable import FILE_MODE, TEMPORARY, linked, not_written, open_new, sync_directory
 from mm_core.store.places import FILE_NAME
 
-FORMAT = 2
+FORMAT = 3
 """Format number of backups; newer ones are refused."""
 
 MANIFEST = "manifest.json"
@@ -33,9 +33,11 @@ LARGEST_MANIFEST = 512 << 20
 LARGEST_TOTAL = 64 << 30
 
 _MODEL = MODEL_NAME.pattern
+_FAMILY = FAMILY_NAME.pattern
 _NAME = re.compile(
     rf"registry\.json|configs/{_MODEL}/shards/{FILE_NAME}|configs/{_MODEL}/revisions/[0-9a-f]{{2}}/{FILE_NAME}"
-    rf"|lifecycle/{FAMILY_NAME.pattern}/(?:current|events)/{FILE_NAME}|scans/{_MODEL}/{FILE_NAME}"
+    rf"|normalizers/{_FAMILY}/shards/{FILE_NAME}|normalizers/{_FAMILY}/revisions/[0-9a-f]{{2}}/{FILE_NAME}"
+    rf"|lifecycle/{_FAMILY}/(?:current|events)/{FILE_NAME}|scans/{_MODEL}/{FILE_NAME}"
 )
 """Names of files that a state can have: nothing else is ever unpacked."""
 

@@ -1,9 +1,10 @@
-"""Factor configs as immutable files, so that saving one costs the same however many there are.
+"""Mean and variance of factors as immutable files, so that saving some costs the same however many there are.
 
-    registry.json ─ names ─▶ shard: where each of its symbols stands ─ name ─▶ revision file ─ previous ─▶ …
+    registry.json ─ names ─▶ shard: where each of its subjects stands ─ name ─▶ revision file ─ previous ─▶ …
 
-A symbol for which nothing was ever set stands in its shard alone. Else its row names the file of the newest commit,
-which holds the values then, the revisions that led there, and the file before it.
+Subjects are the symbols of a registered model (`configs_below`), or the versions of a family (`normalizers_below`). One
+for which nothing was ever set stands in its shard alone. Else its row names the file of the newest commit, which holds
+the values then, the revisions that led there, and the file before it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mm_core.store.copies import Copies
 from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
 from mm_core.store.durable import clear_of
 from mm_core.store.pending_files import PendingFiles
-from mm_core.store.places import file_of_model
+from mm_core.store.places import file_of_family, file_of_model
 from mm_core.store.sharding import shard_count_for, shard_of
 from mm_core.store.storage import read_table, table_bytes, table_documents
 
@@ -40,7 +41,7 @@ Standing = dict[str, Any]
 
 
 class ConfigRow(NamedTuple):
-    """Where a symbol stands; times are ISO 8601 UTC."""
+    """Where a subject stands, which files call ``symbol`` since their first format; times are ISO 8601 UTC."""
 
     symbol: str
     revision: int
@@ -50,12 +51,15 @@ class ConfigRow(NamedTuple):
 
 
 Shard = Mapping[str, ConfigRow]
-"""Where symbols stand, by casefolded symbol."""
+"""Where subjects stand, by key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigShards:
-    """The files that hold where a model's symbols stand, by number; a shard without a symbol has none."""
+    """The files that hold where a model's subjects stand, by number; ``symbols`` counts these.
+
+    A shard without a subject has no file.
+    """
 
     count: int
     symbols: int
@@ -70,31 +74,35 @@ class ConfigGone(Exception):
 
 
 class ConfigFiles:
-    """The factor configs of all models below one directory; what was read last stays in memory.
+    """The configs of all subjects of one kind below one directory; what was read last stays in memory.
 
-    Whoever reads gets `ConfigGone` for a file that is not there.
+    ``key_of`` gives what a subject is known by, ``place_of`` the path of a file. Whoever reads gets `ConfigGone` for a
+    file that is not there.
     """
 
-    def __init__(self, path: Path, copies: Copies) -> None:
+    def __init__(self, path: Path, copies: Copies, key_of: Callable[[str], str], place_of: Callable[..., Path]) -> None:
         self._path = path
         self._copies = copies
+        self._place_of = place_of
+        self.key_of = key_of
         self.pending = PendingFiles(copies)
         self._shards: OrderedDict[tuple[str, str], dict[str, Shard]] = OrderedDict()
         self._remembering = threading.Lock()
         self._standing = lru_cache(REMEMBERED_REVISIONS)(self._read_standing)
 
-    def row(self, model_name: str, shards: ConfigShards, symbol: str) -> ConfigRow | None:
-        """Return where a symbol (compared without case) stands, None when it has no config."""
-        file = shards.files.get(shard_of(symbol.casefold(), shards.count))
-        return self._shard(model_name, file).get(symbol.casefold()) if file is not None else None
+    def row(self, model_name: str, shards: ConfigShards, subject: str) -> ConfigRow | None:
+        """Return where a subject stands, None when it has no config."""
+        key = self.key_of(subject)
+        file = shards.files.get(shard_of(key, shards.count))
+        return self._shard(model_name, file).get(key) if file is not None else None
 
     def rows(self, model_name: str, shards: ConfigShards) -> Iterator[ConfigRow]:
-        """Yield where each symbol of a model stands."""
+        """Yield where each subject of a model stands."""
         for file in shards.files.values():
             yield from self._shard(model_name, file).values()
 
-    def changed_symbols(self, model_name: str, before: ConfigShards, after: ConfigShards) -> frozenset[str] | None:
-        """Return the casefolded symbols that stand elsewhere in ``after``; None where symbols are divided otherwise."""
+    def changed_subjects(self, model_name: str, before: ConfigShards, after: ConfigShards) -> frozenset[str] | None:
+        """Return the keys of what stands elsewhere in ``after``; None where subjects are divided otherwise."""
         if before.count != after.count:
             return None
         found: set[str] = set()
@@ -102,16 +110,16 @@ class ConfigFiles:
             files = before.files.get(number), after.files.get(number)
             if files[0] != files[1]:
                 old, new = (self._shard(model_name, file) if file is not None else {} for file in files)
-                found |= {symbol for symbol in old.keys() | new.keys() if old.get(symbol) != new.get(symbol)}
+                found |= {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
         return frozenset(found)
 
     def record(self, model_name: str, row: ConfigRow) -> FactorConfigRecord:
-        """Return what is set for a symbol."""
+        """Return what is set for a subject."""
         values = normalizations(self._node(model_name, row.standing)["values"])
         return FactorConfigRecord(model_name, row.symbol, row.revision, row.created_at, row.updated_at, values)
 
     def history(self, model_name: str, row: ConfigRow) -> tuple[FactorConfigRevision, ...]:
-        """Return the revisions of a symbol's config, oldest first."""
+        """Return the revisions of a subject's config, oldest first."""
         commits = []
         standing: str | Standing | None = row.standing
         for_once = EachOnce(f"The configs of model '{model_name}'")
@@ -146,20 +154,20 @@ class ConfigFiles:
                     standing = standing["previous"]
 
     def save(self, model_name: str, shards: ConfigShards | None, rows: Mapping[str, ConfigRow]) -> ConfigShards:
-        """Write ``rows`` by casefolded symbol into new shards, the other symbols' with them; return all shards."""
+        """Write ``rows`` by key into new shards, the other subjects' with them; return all shards."""
         before = shards or NO_CONFIGS
-        rows = {symbol: self._written(model_name, row) for symbol, row in rows.items()}
-        new = sum(self.row(model_name, before, symbol) is None for symbol in rows)
+        rows = {key: self._written(model_name, row) for key, row in rows.items()}
+        new = sum(self.row(model_name, before, key) is None for key in rows)
         count = shard_count_for(before.symbols + new, SYMBOLS_PER_SHARD, before.count if shards is not None else None)
         if count == before.count:
             files = dict(before.files)
-            touched = {shard_of(symbol, count) for symbol in rows}
+            touched = {shard_of(key, count) for key in rows}
             kept = [row for number in touched & files.keys() for row in self._shard(model_name, files[number]).values()]
         else:
             files, kept = {}, list(self.rows(model_name, before))
         by_shard: dict[int, dict[str, ConfigRow]] = {}
-        for symbol, row in ({row.symbol.casefold(): row for row in kept} | rows).items():
-            by_shard.setdefault(shard_of(symbol, count), {})[symbol] = row
+        for key, row in ({self.key_of(row.symbol): row for row in kept} | rows).items():
+            by_shard.setdefault(shard_of(key, count), {})[key] = row
         for number, content in by_shard.items():
             files[number] = f"shard-{number:04d}-{uuid.uuid4().hex[:16]}.json"
             documents = (row._asdict() for row in content.values())
@@ -219,7 +227,7 @@ class ConfigFiles:
         documents = read_table(path, "rows")
         if documents is None:
             raise ConfigGone(path)
-        return {document["symbol"].casefold(): ConfigRow(**document) for document in documents}
+        return {self.key_of(document["symbol"]): ConfigRow(**document) for document in documents}
 
     def _read_standing(self, model_name: str, file: str) -> Standing:
         path = self._revision_path(model_name, file)
@@ -229,19 +237,29 @@ class ConfigFiles:
         return documents[0]
 
     def _shard_path(self, model_name: str, file: str) -> Path:
-        return file_of_model(self._path, model_name, "shards", name=file)
+        return self._place_of(self._path, model_name, "shards", name=file)
 
     def _revision_path(self, model_name: str, file: str) -> Path:
-        return file_of_model(self._path, model_name, "revisions", file[-7:-5], name=file)
+        return self._place_of(self._path, model_name, "revisions", file[-7:-5], name=file)
+
+
+def configs_below(data_dir: Path, copies: Copies) -> ConfigFiles:
+    """Return the configs of registered models' symbols, which are compared without case."""
+    return ConfigFiles(data_dir / "configs", copies, str.casefold, file_of_model)
+
+
+def normalizers_below(data_dir: Path, copies: Copies) -> ConfigFiles:
+    """Return what is set for versions, in the one spelling of each, by family."""
+    return ConfigFiles(data_dir / "normalizers", copies, str, file_of_family)
 
 
 def next_row(
     record: FactorConfigRecord, revisions: Sequence[FactorConfigRevision], before: ConfigRow | None
 ) -> ConfigRow:
-    """Return where a symbol stands after ``revisions``, which led from ``before`` to ``record``."""
+    """Return where a subject stands after ``revisions``, which led from ``before`` to ``record``."""
     standing = {
         "values": values_document(record.values),
         "revisions": [revision_document(revision) for revision in revisions],
         "previous": before.standing if before is not None else None,
     }
-    return ConfigRow(record.symbol, record.revision, record.created_at, record.updated_at, standing)
+    return ConfigRow(record.subject, record.revision, record.created_at, record.updated_at, standing)

@@ -1,6 +1,7 @@
 """What every storage backend promises to the registry.
 
-A *view* is the whole state at one revision: registrations, factor configs, versions and scans that belong together. A
+A *view* is the whole state at one revision: registrations, factor configs, versions with what is set of their
+normalizers, and scans that belong together. A
 *transaction* is a view that can also write; all its writes become visible at once, under the next revision, or not
 at all. Callers may rely on these rules on every backend:
 
@@ -91,12 +92,55 @@ class LifecycleTransaction(LifecycleView, Protocol):
         """Replace a family's other names and append the event that led to them."""
 
 
+class ConfigsView(Protocol):
+    """Mean and variance of factors by subject, at the revision of the view that it belongs to.
+
+    Subjects are the symbols of a registration, compared without case, or the versions of a family, which are not.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """Return the models or families of which something was created, in their order."""
+
+    def record(self, name: str, subject: str) -> FactorConfigRecord | None:
+        """Return what is set for a subject, None when nothing was created yet."""
+
+    def stamp(self, name: str, subject: str) -> FactorConfigStamp | None:
+        """Return how far a subject's config is, without reading the values; None when nothing was created yet."""
+
+    def stamps(self, name: str) -> dict[str, FactorConfigStamp]:
+        """Return how far each config of a model is, by casefolded symbol or by version, in the order of these."""
+
+    def since(self, name: str, before: ConfigsView) -> frozenset[str] | None:
+        """Return the keys of `stamps` whose config may differ from an earlier view's; None where all may.
+
+        What it costs grows with what changed. ``before`` is of a view of the same store.
+        """
+
+    def history(self, name: str, subject: str) -> tuple[FactorConfigRevision, ...]:
+        """Return the revisions of a subject's config, oldest first."""
+
+
+class ConfigsTransaction(ConfigsView, Protocol):
+    """Changes what is set."""
+
+    def save(self, record: FactorConfigRecord, revision: FactorConfigRevision) -> None:
+        """Add or replace a record and append the revision that led to it."""
+
+
 class StoreView(Protocol):
     """The state at one revision."""
 
     @property
     def lifecycle(self) -> LifecycleView:
         """Versions of model families at this revision."""
+
+    @property
+    def configs(self) -> ConfigsView:
+        """What is set for the symbols of registrations."""
+
+    @property
+    def normalizers(self) -> ConfigsView:
+        """What is set for versions, by family; it stays when a registration is deleted, as the family does."""
 
     @property
     def revision(self) -> int:
@@ -120,26 +164,8 @@ class StoreView(Protocol):
     def earlier_scan(self, name: str, scan_id: str) -> Scan | None:
         """Return one of a model's ``earlier_scans``, None when it has no such scan or when it was deleted from disk."""
 
-    def factor_config(self, name: str, symbol: str) -> FactorConfigRecord | None:
-        """Return what is set for a symbol (compared without case), None when nothing was created yet."""
-
-    def factor_config_stamp(self, name: str, symbol: str) -> FactorConfigStamp | None:
-        """Return how far a symbol's config is, without reading the values; None when nothing was created yet."""
-
-    def factor_config_stamps(self, name: str) -> dict[str, FactorConfigStamp]:
-        """Return how far each config of a model is, by casefolded symbol in the order of these."""
-
-    def factor_configs_since(self, name: str, before: StoreView) -> frozenset[str] | None:
-        """Return the casefolded symbols of a model whose config may differ from an earlier view's; None where all may.
-
-        What it costs grows with what changed. ``before`` is a view of the same store.
-        """
-
     def kept_digests(self, name: str) -> frozenset[str]:
         """Return the SHA-256 of every group's model JSON and ONNX file and every version's model, of all kept scans."""
-
-    def factor_config_history(self, name: str, symbol: str) -> tuple[FactorConfigRevision, ...]:
-        """Return the revisions of a symbol's config, oldest first."""
 
 
 class StoreTransaction(StoreView, Protocol):
@@ -148,6 +174,14 @@ class StoreTransaction(StoreView, Protocol):
     @property
     def lifecycle(self) -> LifecycleTransaction:
         """Versions of model families, and what changes them."""
+
+    @property
+    def configs(self) -> ConfigsTransaction:
+        """What is set for symbols, and what changes it."""
+
+    @property
+    def normalizers(self) -> ConfigsTransaction:
+        """What is set for versions, and what changes it."""
 
     def save_model(self, model: RegisteredModel) -> None:
         """Add or replace a registration."""
@@ -164,9 +198,6 @@ class StoreTransaction(StoreView, Protocol):
         Only the files that hold changed groups or versions are written: each counts as unchanged when key, files and
         ``read_at`` equal the stored ones.
         """
-
-    def save_factor_config(self, record: FactorConfigRecord, revision: FactorConfigRevision) -> None:
-        """Add or replace a record and append the revision that led to it."""
 
 
 class RegistryStore(Protocol):

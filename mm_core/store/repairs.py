@@ -38,6 +38,7 @@ class Repairs:
         data_dir: Path,
         registry: Path,
         configs: ConfigFiles,
+        normalizers: ConfigFiles,
         families: FamilyFiles,
         scans: ScanFiles,
         copies: Copies,
@@ -45,6 +46,7 @@ class Repairs:
         self._data_dir = data_dir
         self._registry = registry
         self._configs = configs
+        self._normalizers = normalizers
         self._families = families
         self._scans = scans
         self._copies = copies
@@ -57,6 +59,8 @@ class Repairs:
             return (Repair(self._registry, error.detail, False, None, "There is no good copy: restore a backup."),)
         for name, shards in state.config_shards.items():
             self._configs.walk(name, shards, lambda path: self._copied(path, found))
+        for name, shards in state.normalizer_shards.items():
+            self._normalizers.walk(name, shards, lambda path: self._copied(path, found))
         for name, index in state.families.items():
             self._families.walk(name, index, lambda path: self._copied(path, found))
         for model in state.models.values():
@@ -102,6 +106,8 @@ class Repairs:
         if look(self._registry) is not None:
             for name, shards in state.config_shards.items():
                 self._configs.walk(name, shards, look)
+            for name, shards in state.normalizer_shards.items():
+                self._normalizers.walk(name, shards, look)
             for name, index in state.families.items():
                 self._families.walk(name, index, look)
         return poor, named - {self._registry} if is_whole else None

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 
 from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
-from mm_core.store.config_files import ConfigFiles
+from mm_core.store.config_files import ConfigFiles, ConfigShards, configs_below, normalizers_below
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, not_written
 from mm_core.store.family_files import FamilyFiles
@@ -32,6 +32,7 @@ class StateFiles:
 
     data_dir: Path
     configs: ConfigFiles
+    normalizers: ConfigFiles
     families: FamilyFiles
     scans: ScanFiles
 
@@ -39,8 +40,13 @@ class StateFiles:
     def below(cls, data_dir: Path) -> StateFiles:
         """Return the files of the state below a directory that nobody else reads."""
         copies = Copies(data_dir)
-        configs, families = ConfigFiles(data_dir / "configs", copies), FamilyFiles(data_dir / "lifecycle", copies)
-        return cls(data_dir, configs, families, ScanFiles(data_dir / "scans"))
+        return cls(
+            data_dir,
+            configs_below(data_dir, copies),
+            normalizers_below(data_dir, copies),
+            FamilyFiles(data_dir / "lifecycle", copies),
+            ScanFiles(data_dir / "scans"),
+        )
 
 
 def read_state(files: StateFiles, is_newest: Callable[[], bool], keep: Callable[[str, bytes], None]) -> int:
@@ -79,6 +85,8 @@ def read_state(files: StateFiles, is_newest: Callable[[], bool], keep: Callable[
 
     for name, shards in state.config_shards.items():
         files.configs.walk(name, shards, of_people)
+    for name, shards in state.normalizer_shards.items():
+        files.normalizers.walk(name, shards, of_people)
     for name, index in state.families.items():
         files.families.walk(name, index, of_people)
     for model in state.models.values():
@@ -102,15 +110,9 @@ def check_state(files: StateFiles) -> tuple[State, set[str]]:
         if not 0 < state.revision < LARGEST_REVISION:
             raise StoreCorrupt(f"'{registry}' has revision {state.revision}, which no state has.")
         for name, shards in state.config_shards.items():
-            for row in files.configs.rows(name, shards):
-                values = files.configs.record(name, row).values.values()
-                if not all(
-                    isfinite(value.mean) and isfinite(value.variance) and value.variance > 0 for value in values
-                ):
-                    raise StoreCorrupt(
-                        f"The config of '{row.symbol}' of model '{name}' has a value that none can have."
-                    )
-                files.configs.history(name, row)
+            _check_configs(files.configs, name, shards, lambda variance: variance > 0)
+        for name, shards in state.normalizer_shards.items():
+            _check_configs(files.normalizers, name, shards, lambda variance: variance >= 0)
         for name, file in state.families.items():
             _check_family(files.families, name, file)
         for model in state.models.values():
@@ -123,6 +125,14 @@ def check_state(files: StateFiles) -> tuple[State, set[str]]:
             f"A file below '{files.data_dir}' holds no values ({type(error).__name__}: {error})."
         ) from error
     return state, names
+
+
+def _check_configs(configs: ConfigFiles, name: str, shards: ConfigShards, can_be: Callable[[float], bool]) -> None:
+    for row in configs.rows(name, shards):
+        values = configs.record(name, row).values.values()
+        if not all(isfinite(value.mean) and isfinite(value.variance) and can_be(value.variance) for value in values):
+            raise StoreCorrupt(f"The config of '{row.symbol}' of model '{name}' has a value that none can have.")
+        configs.history(name, row)
 
 
 def _check_family(families: FamilyFiles, name: str, file: str) -> None:
@@ -168,7 +178,7 @@ def put_files(staged: Path, data_dir: Path) -> None:
 
 def set_all_aside(data_dir: Path, folder: Path) -> None:
     """Keep what people entered, damaged as it may be, under other names as well."""
-    for place in (data_dir / name for name in ("registry.json", "configs", "lifecycle", "copies")):
+    for place in (data_dir / name for name in ("registry.json", "configs", "normalizers", "lifecycle", "copies")):
         for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
             set_aside(path, folder / path.relative_to(data_dir))
 
@@ -176,7 +186,8 @@ def set_all_aside(data_dir: Path, folder: Path) -> None:
 def remove_what_is_not_of(state: State, data_dir: Path) -> None:
     """Delete what belongs to models and families that a state does not have."""
     models, families = state.models.keys(), state.families.keys()
-    kept = {"configs": models, "scans": models, "lifecycle": families}
+    overridden = state.normalizer_shards.keys()
+    kept = {"configs": models, "scans": models, "lifecycle": families, "normalizers": overridden}
     for place, names in kept.items():
         for folder in (*(data_dir / place).glob("*"), *(data_dir / "copies" / place).glob("*")):
             if folder.name not in names:

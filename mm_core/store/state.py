@@ -42,14 +42,12 @@ class State:
     @cached_property
     def config_shards(self) -> dict[str, ConfigShards]:
         """Where each model's factor configs are."""
-        return {
-            document["model_name"]: ConfigShards(
-                document["count"],
-                document["symbols"],
-                {int(number): file for number, file in document["files"].items()},
-            )
-            for document in self._rows("config_shards")
-        }
+        return self._shards("config_shards")
+
+    @cached_property
+    def normalizer_shards(self) -> dict[str, ConfigShards]:
+        """Where what is set for the versions of each family is; none before format 5."""
+        return self._shards("normalizer_shards")
 
     @cached_property
     def families(self) -> dict[str, str]:
@@ -75,6 +73,16 @@ class State:
             )
         return found
 
+    def _shards(self, table: str) -> dict[str, ConfigShards]:
+        return {
+            document["model_name"]: ConfigShards(
+                document["count"],
+                document["symbols"],
+                {int(number): file for number, file in document["files"].items()},
+            )
+            for document in self._rows(table)
+        }
+
     def _rows(self, table: str) -> list[dict[str, Any]]:
         return list(self.tables.get(table, {}).values())
 
@@ -84,6 +92,7 @@ def checked_state(data: bytes, path: Path) -> State:
     state = State(parse_tables(data, path))
     try:
         _ = state.revision, state.models, state.deleted_models, state.config_shards, state.old_configs, state.families
+        _ = state.normalizer_shards
     except (KeyError, TypeError, ValueError, AttributeError, InvalidName) as error:
         raise StoreCorrupt(
             f"'{path}' is damaged: it holds no state ({type(error).__name__}: {error}). It was left as it is. {REMEDY}"
@@ -92,7 +101,7 @@ def checked_state(data: bytes, path: Path) -> State:
 
 
 def shards_document(model_name: str, shards: ConfigShards) -> dict[str, Any]:
-    """Return where a model's configs are as a document."""
+    """Return where the configs of a model or a family are as a document."""
     return {
         "model_name": model_name,
         "count": shards.count,

@@ -15,7 +15,7 @@ from mm_core import strict_json
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.durable import write_durably
 
-FORMAT = 4
+FORMAT = 5
 """Format number of every file; older ones are read, newer ones refused."""
 
 _TABLES = b'"tables":'

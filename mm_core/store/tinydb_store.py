@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
-from mm_core.store.config_files import ConfigFiles
+from mm_core.store.config_files import configs_below, normalizers_below
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import TEMPORARY, make_directory, not_written, write_durably
@@ -29,7 +29,7 @@ from mm_core.store.snapshots import (
 )
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
-from mm_core.store.views import TinyDBTransaction, TinyDBView
+from mm_core.store.views import Files, TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
 
@@ -48,14 +48,19 @@ class TinyDBStore:
         self._threads = threading.Lock()
         self._scans = ScanFiles(data_dir / "scans")
         self._copies = Copies(data_dir)
-        self._configs = ConfigFiles(data_dir / "configs", self._copies)
+        self._configs = configs_below(data_dir, self._copies)
+        self._normalizers = normalizers_below(data_dir, self._copies)
         self._families = FamilyFiles(data_dir / "lifecycle", self._copies)
-        self._repairs = Repairs(data_dir, self._path, self._configs, self._families, self._scans, self._copies)
+        self._files = Files(self._scans, self._configs, self._normalizers, self._families)
+        self._repairs = Repairs(
+            data_dir, self._path, self._configs, self._normalizers, self._families, self._scans, self._copies
+        )
+        self._pending = (self._configs.pending, self._normalizers.pending, self._families.pending)
         self._seen: tuple[tuple[int, int, int] | None, State] = (None, State({}))
 
     def view(self) -> TinyDBView:
         """Return the newest state; an unchanged file costs one ``stat``."""
-        return TinyDBView(self._state(), self._scans, self._configs, self._families, self._state)
+        return TinyDBView(self._state(), self._files, self._state)
 
     def stamp(self) -> tuple[int, ...]:
         """Return what differs after every commit; empty before the first."""
@@ -70,7 +75,7 @@ class TinyDBStore:
     def transaction(self) -> Iterator[TinyDBTransaction]:
         """Open a write transaction, one at a time among all threads and processes."""
         with self._alone():
-            transaction = TinyDBTransaction(self._state(), self._scans, self._configs, self._families, self._state)
+            transaction = TinyDBTransaction(self._state(), self._files, self._state)
             yield transaction
             if transaction.has_changes:
                 self._commit(transaction)
@@ -86,7 +91,8 @@ class TinyDBStore:
         free = shutil.disk_usage(directory).free
         if free < LEAST_FREE_BYTES:
             found.append(f"Only {free:,} bytes are free below '{directory}'. Free some space.")
-        places = ("", "scans/*/", "configs/*/shards/", "configs/*/revisions/*/", "lifecycle/*/*/")
+        places = ["", "scans/*/", "lifecycle/*/*/"]
+        places += [f"{name}/*/{place}" for name in ("configs", "normalizers") for place in ("shards/", "revisions/*/")]
         leftovers = [path for place in places for path in directory.glob(f"{place}{TEMPORARY}*")]
         found += [f"'{path}' is left over from a write that never ended. Delete it." for path in sorted(leftovers)]
         found += [repair.problem for repair in self._repairs.plan()]
@@ -129,6 +135,8 @@ class TinyDBStore:
             if named is not None and self._state().revision == state.revision:
                 for name in state.config_shards:
                     self._configs.clear_unnamed(name, named)
+                for name in state.normalizer_shards:
+                    self._normalizers.clear_unnamed(name, named)
                 for name in state.families:
                     self._families.clear_unnamed(name, named)
         if self._path.exists():
@@ -141,7 +149,7 @@ class TinyDBStore:
         Raises `StateMoved` when newer commits took one away meanwhile, `StoreCorrupt` when one is damaged.
         """
         stamp = self.stamp()
-        files = StateFiles(self._path.parent, self._configs, self._families, self._scans)
+        files = self._state_files()
         return read_state(files, lambda: self.stamp() == stamp, keep)
 
     def check_files(self) -> tuple[int, set[str]]:
@@ -149,7 +157,7 @@ class TinyDBStore:
 
         Raises `StoreError`.
         """
-        state, names = check_state(StateFiles(self._path.parent, self._configs, self._families, self._scans))
+        state, names = check_state(self._state_files())
         return state.revision, names
 
     def put_back(self, staged: Path, kept: Path, keep: Callable[[Path], Path]) -> tuple[int | None, int, Path | None]:
@@ -175,6 +183,9 @@ class TinyDBStore:
                 self._repairs.renew_copy(path)
             remove_what_is_not_of(state, self._path.parent)
             return before, revision, place
+
+    def _state_files(self) -> StateFiles:
+        return StateFiles(self._path.parent, self._configs, self._normalizers, self._families, self._scans)
 
     def _state(self) -> State:
         now = self.stamp()
@@ -221,7 +232,7 @@ class TinyDBStore:
             tables = transaction.committed_tables()
             self._replace(format_tables(tables))
         finally:
-            for written in (self._configs.pending, self._families.pending):
+            for written in self._pending:
                 written.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
         self._seen = (identity(os.stat(self._path)), State(tables))
         with suppress(OSError):  # what is not cleaned up now is with the next commit
@@ -232,7 +243,7 @@ class TinyDBStore:
         is_first = not self._path.exists()
         if not is_first:
             self._copies.write(self._path, data)
-        for written in (self._configs.pending, self._families.pending):
+        for written in self._pending:
             written.forget()  # a write of the state that fails may have come through all the same
         write_durably(self._path, data)
         if is_first:  # a copy alone means that the state was lost

@@ -166,8 +166,8 @@ def checked(registry: Registry, newest: int) -> int:
     assert view.revision >= newest, f"revision {view.revision} after {newest}"
     for model in view.models():
         view.scan(model.name)
-        for symbol, stamp in view.factor_config_stamps(model.name).items():
-            record = view.factor_config(model.name, symbol)
+        for symbol, stamp in view.configs.stamps(model.name).items():
+            record = view.configs.record(model.name, symbol)
             assert record is not None
             means = {value.mean for value in record.values.values()}
             assert len(means) <= 1, f"a config of two saves: {means}"

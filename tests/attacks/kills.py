@@ -173,11 +173,11 @@ def _look(place: Path, expected: Expected) -> None:
     revision = checked(registry, 0)
     view = registry.view()
     for symbol, acknowledged in expected.saved.items():
-        record = view.factor_config("m", symbol)
+        record = view.configs.record("m", symbol)
         assert record is not None, f"{symbol}: no config"
         newest = max(acknowledged)
         assert record.revision >= newest, f"{symbol}: {newest} was acknowledged, not {record.revision}"
-        history = view.factor_config_history("m", symbol)
+        history = view.configs.history("m", symbol)
         notes = {one.number: one.note for one in history}
         assert {number: notes[number] for number in acknowledged} == acknowledged, f"{symbol}: another value was kept"
         assert [one.number for one in history] == list(range(1, record.revision + 1)), f"{symbol}: a gap"

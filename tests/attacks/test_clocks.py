@@ -75,12 +75,12 @@ def test_nothing_that_is_named_goes_whatever_the_times_of_files_are(tmp_path: Pa
     for number in range(1, 6):
         with store.transaction() as transaction:
             transaction.save_scan("m", make_scan(number))
-            transaction.save_factor_config(*record(number, float(number)))
+            transaction.configs.save(*record(number, float(number)))
         for path in tmp_path.rglob("*.json"):
             os.utime(path, (of_files, of_files))
     view = TinyDBStore(tmp_path).view()
-    assert view.factor_config("m", "A000") == record(5, 5.0)[0]
-    assert [one.number for one in view.factor_config_history("m", "A000")] == [1, 2, 3, 4, 5]
+    assert view.configs.record("m", "A000") == record(5, 5.0)[0]
+    assert [one.number for one in view.configs.history("m", "A000")] == [1, 2, 3, 4, 5]
     assert view.scan("m") == make_scan(5)
     assert [view.earlier_scan("m", kept.scan_id) for kept in view.model("m").earlier_scans] == [
         make_scan(count) for count in (1, 2, 3, 4)
@@ -92,13 +92,13 @@ def test_what_is_replaced_stays_for_its_minute_after_the_clock_went_back(tmp_pat
     store = TinyDBStore(tmp_path)
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
-        transaction.save_factor_config(*record(1, 1.0))
+        transaction.configs.save(*record(1, 1.0))
     held = TinyDBStore(tmp_path).view()
     for number in (2, 3):
         clock.seconds -= HOUR
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, float(number)))
-    assert held.factor_config("m", "A000") == record(1, 1.0)[0]
+            transaction.configs.save(*record(number, float(number)))
+    assert held.configs.record("m", "A000") == record(1, 1.0)[0]
 
 
 def test_the_newest_scan_is_remembered_though_its_name_is_older(

@@ -111,6 +111,28 @@ def test_a_config_comes_from_standard_input_too(registered: Run) -> None:
     )
 
 
+def test_the_normalizer_of_a_version_is_set_listed_and_restored_to_what_its_files_say(
+    run: Run, write_version: WriteVersion
+) -> None:
+    name, version = "sentiment-fusion", "v1.1.0"
+    assert run("register", "models", str(write_version())).exit_code == 0
+    before = _document(run("normalizer", "get", name, "1.1.0", "--json"))
+    assert before[version]["variance_values"] == [4.0] * 4
+    after = {version: {**before[version], "mean_values": [1, 2, 3, 4]}}
+    saved = _document(
+        run("normalizer", "set", name, version, "-", "--note", "drift", "--json", input=json.dumps(after))
+    )
+    assert saved[version]["mean_values"] == [1.0, 2.0, 3.0, 4.0]
+    (row,) = _document(run("normalizer", "history", name, version, "--json"))["items"]
+    assert (row["revision"], row["by"], row["note"], len(row["changes"])) == (1, "cli", "drift", 4)
+    assert re.search("revision 1.*momentum_5d", run("normalizer", "get", name, version).output, re.DOTALL)
+    refused = run("normalizer", "restore", name, version, "0", "--expected-revision", "0")
+    assert (refused.exit_code, "is at revision 1" in refused.stderr) == (1, True)
+    assert _document(run("normalizer", "restore", name, version, "0", "--json")) == before
+    assert _document(run("normalizer", "get", name, version, "--revision", "1", "--json")) == saved
+    assert run("config", "get", name, version).exit_code == 1, "a version is no symbol"
+
+
 def test_a_bad_config_lists_every_problem_and_ends_with_one(registered: Run) -> None:
     body = json.dumps({SYMBOL: {"mean_values": [0], "variance_values": [0, 1, -1]}})
     result = registered("config", "set", "m", SYMBOL, "-", "--json", input=body)
@@ -281,7 +303,7 @@ def test_doctor_leaves_what_has_no_copy_to_a_backup(registered: Run, tmp_path: P
 def test_a_backup_is_made_checked_and_restored(registered: Run, tmp_path: Path) -> None:
     backup = tmp_path / "backup.zip"
     made = _document(registered("backup", str(backup), "--json"))
-    assert (made["file"], made["revision"], made["format"], made["files"]) == (str(backup), 1, 2, 4)
+    assert (made["file"], made["revision"], made["format"], made["files"]) == (str(backup), 1, 3, 4)
     again = registered("backup", str(backup))
     assert (again.exit_code, "--force" in again.stderr) == (1, True)
     assert registered("backup", str(backup), "--force").exit_code == 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mm_core.dashboard.editor.kept import Place
 from mm_core.dashboard.words import plain
 from mm_core.domain.configs import FactorConfig
 from mm_core.registry import Registry
@@ -221,7 +222,7 @@ def test_a_save_in_the_moment_of_another_shows_the_conflict_and_stores_nothing(e
     editor.button(key="save_now").click().run()
     assert _saved().mean_values[0] == 8.0
     assert "revision 3 is saved, you edit revision 2" in editor.warning[0].value
-    assert editor.session_state["_model_manager_drafts"][("horizon", "SOLUSDT")].cells
+    assert editor.session_state["_model_manager_drafts"][Place("horizon", "SOLUSDT")].cells
 
 
 def test_a_config_that_was_begun_anew_is_a_conflict_at_the_same_revision(editor: AppTest) -> None:

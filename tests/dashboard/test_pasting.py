@@ -16,8 +16,6 @@ from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file, re
 from mm_core.dashboard.show import csv_bytes
 from mm_core.dashboard.tables.configs import editor_table
 from mm_core.domain.configs import FactorConfig
-from mm_core.domain.factors import FactorTable, IcTable
-from mm_core.domain.groups import Group, TrainingInfo
 
 NAMES = ["mom_5", "vol_20", "beta, long"]
 NOT_A_NUMBER = "is not a number. Write it like 0.2, -1.5 or 1e-7."
@@ -190,9 +188,8 @@ def test_the_editors_own_csv_comes_back_as_the_same_numbers() -> None:
     config = FactorConfig("SOLUSDT", tuple(NAMES), (0.1 + 0.2, -0.0, 1e-7), (5e-324, 1e300, 2 / 3))
     draft = Draft(config, 1)
     draft.type_into({Cell("vol_20", "mean"): ".07"})
-    factors = FactorTable(tuple(NAMES), (0.1, None, -0.2))
-    group = Group("S_r", "S", "r", (), factors, IcTable(), TrainingInfo(), None, None, (), "")
-    found = read_file(csv_bytes(editor_table(group, draft, None, NAMES)), "SOLUSDT", NAMES)
+    taus = dict(zip(NAMES, (0.1, None, -0.2), strict=True))
+    found = read_file(csv_bytes(editor_table(draft, taus, {}, NAMES)), "SOLUSDT", NAMES)
     assert found == Pasted({Cell(name, which): draft.text(Cell(name, which)) for name in NAMES for which in FIELDS}, ())
 
 

@@ -51,7 +51,7 @@ def test_every_problem_is_listed_at_once() -> None:
     with pytest.raises(InvalidFactorConfig) as caught:
         parse_factor_config(document, "S", NAMES)
     assert caught.value.problems == (
-        "'T' is not the symbol 'S'",
+        "'T' is not the key 'S'",
         "'color' is not a known field, use factor_names, mean_values, variance_values",
         "factor_names[1] is 'c', the model's dimension 1 is 'b'",
         "factor_names[2] is 'b', the model's dimension 2 is 'c'",

@@ -17,7 +17,7 @@ from mm_core.domain.versions import (
     VersionMetadata,
     VersionNumber,
 )
-from mm_core.payloads import VersionPayloadParts, build_version_payload
+from mm_core.payloads import NormalizerOverrides, VersionPayloadParts, build_version_payload
 
 MODEL = ModelContent("ab" * 32, 5)
 NORMALIZER = Normalizer(("f1", "f2"), (0.5, 1.0), (2.0, 0.0), (0.25, 0.0))
@@ -28,7 +28,15 @@ VERSION = Version(
     VersionMetadata(classes=("DOWN", "UP"), algorithm="LightGBM", training_examples=7),
 )  # fmt: skip
 PARTS = VersionPayloadParts(
-    "early-signal", ("early-signal", "m"), "/roots/m", VERSION, MODEL, ("f1", "f2"), NORMALIZER, ("A warning.",)
+    "early-signal",
+    ("early-signal", "m"),
+    "/roots/m",
+    VERSION,
+    MODEL,
+    ("f1", "f2"),
+    NORMALIZER,
+    ("A warning.",),
+    NormalizerOverrides(("f2",), 3, "2026-02-03"),
 )
 
 GOLDEN = (
@@ -39,7 +47,8 @@ GOLDEN = (
     '"model_size_bytes":5,"model_path":"/roots/m/early-signal/1.1.0/model.txt","source_root_path":"/roots/m",'
     '"scanned_at":"2026-01-01","objective":"binary sigmoid:1","num_features":2,"classes":["DOWN","UP"],'
     '"model_type":null,"algorithm":"LightGBM","training_date":null,"training_examples":7,'
-    '"validation_examples":null,"validation_accuracy":null},"warnings":["A warning."]}}'
+    '"validation_examples":null,"validation_accuracy":null,"normalizer_revision":3,'
+    '"normalizer_updated_at":"2026-02-03","normalizer_overridden":["f2"]},"warnings":["A warning."]}}'
 )
 
 

@@ -71,7 +71,7 @@ def test_a_backup_in_an_empty_directory_is_the_same_state(registered: Registry, 
     old, new = registered.view(), other.view()
     assert new.models() == old.models()
     assert new.scan("m") == old.scan("m")
-    assert new.factor_config_stamps("m") == old.factor_config_stamps("m")
+    assert new.configs.stamps("m") == old.configs.stamps("m")
     assert other.configs.history("m", "SOLUSDT") == registered.configs.history("m", "SOLUSDT")
     assert other.payload("m", "SOLUSDT").digest == registered.payload("m", "SOLUSDT").digest
     assert other.store.problems() == ()
@@ -208,7 +208,7 @@ def test_there_is_nothing_to_back_up_before_the_first_commit(registry: Registry,
     assert list(tmp_path.glob("*.zip")) == []
 
 
-@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4"])
+@pytest.mark.parametrize("form", ["format-1", "format-2", "format-3", "format-4", "format-5"])
 def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form: str) -> None:
     golden = Path(__file__).parent.parent / "store" / "golden" / form
     shutil.copytree(golden, tmp_path / "old")
@@ -217,11 +217,12 @@ def test_states_of_every_format_are_backed_up_and_restored(tmp_path: Path, form:
     new = _elsewhere(tmp_path)
     new.backups.restore(tmp_path / "backup.zip")
     assert new.view().scan("m") == old.view().scan("m")
-    assert new.view().factor_config("m", "A000") == old.view().factor_config("m", "A000")
+    assert new.view().configs.record("m", "A000") == old.view().configs.record("m", "A000")
     before, after = old.view().lifecycle, new.view().lifecycle
     assert after.families() == before.families()
     assert (after.records("m"), after.events("m")) == (before.records("m"), before.events("m"))
-    assert bool(after.records("m")) is (form == "format-4")
+    assert bool(after.records("m")) is (form >= "format-4")
+    assert bool(new.view().normalizers.names()) is (form == "format-5")
 
 
 def test_a_backup_is_made_and_restored_whatever_the_clock_says(
@@ -317,14 +318,14 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], None], bool, str]] 
     "content that was changed": (
         lambda m, _: m.update({"registry.json": m["registry.json"].replace(b"m", b"n", 1)}), False, "not what the"
     ),
-    "a newer backup format": (lambda _, manifest: manifest.update(format=3), True, "backup format 3"),
+    "a newer backup format": (lambda _, manifest: manifest.update(format=4), True, "backup format 4"),
     "a manifest that is none": (lambda _, manifest: manifest.pop("revision") and None, True, "no whole backup"),
     "another revision": (lambda _, manifest: manifest.update(revision=7), True, "another revision"),
     "a revision that no state has": (
         lambda m, _: _swapped(m, "registry.json", b'"revision":2', b'"revision":9007199254740993'), True, "no state"
     ),
     "a newer store format": (
-        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":4', b'"format":9')}),
+        lambda m, _: m.update({"registry.json": m["registry.json"].replace(b'"format":5', b'"format":9')}),
         True, "format 9"
     ),
     "a name that leads nowhere": (lambda m, _: m.pop(_last(m, REVISION)) and None, True, "is missing"),

@@ -141,8 +141,8 @@ def record(revision: int, value: float) -> tuple[FactorConfigRecord, FactorConfi
 
 def test_a_new_store_is_empty_at_revision_zero(store: RegistryStore) -> None:
     view = store.view()
-    assert (view.revision, view.models(), view.scan("m"), view.factor_config("m", "A")) == (0, (), None, None)
-    assert view.factor_config_history("m", "A") == ()
+    assert (view.revision, view.models(), view.scan("m"), view.configs.record("m", "A")) == (0, (), None, None)
+    assert view.configs.history("m", "A") == ()
     assert store.problems() == ()
 
 
@@ -151,14 +151,14 @@ def test_everything_comes_back_equal_in_another_process(open_store: Callable[[],
     with open_store().transaction() as transaction:
         transaction.save_model(MODEL)
         transaction.save_scan("m", scan)
-        transaction.save_factor_config(config, revision)
+        transaction.configs.save(config, revision)
     view = open_store().view()
     assert view.revision == 1
     assert view.scan("m") == scan
     assert list(view.scan("m").groups) == sorted(scan.groups)
-    assert view.factor_config("m", "a000") == config
-    assert view.factor_config_stamps("m") == {"a000": ("A000", config.revision, config.updated_at)}
-    assert view.factor_config_history("m", "A000") == (revision,)
+    assert view.configs.record("m", "a000") == config
+    assert view.configs.stamps("m") == {"a000": ("A000", config.revision, config.updated_at)}
+    assert view.configs.history("m", "A000") == (revision,)
     assert [model.name for model in view.models()] == ["m"]
 
 
@@ -224,8 +224,8 @@ def test_a_view_shows_its_own_revision_for_ever(store: RegistryStore) -> None:
     before = store.view()
     with store.transaction() as transaction:
         transaction.save_scan("m", make_scan(5))
-        transaction.save_factor_config(*record(1, 9.0))
-    assert (before.revision, len(before.scan("m").groups), before.factor_config("m", "A000")) == (1, 2, None)
+        transaction.configs.save(*record(1, 9.0))
+    assert (before.revision, len(before.scan("m").groups), before.configs.record("m", "A000")) == (1, 2, None)
     assert (store.view().revision, len(store.view().scan("m").groups)) == (2, 5)
 
 
@@ -233,11 +233,11 @@ def test_a_transaction_sees_its_own_writes(store: RegistryStore) -> None:
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
         transaction.save_scan("m", make_scan(2))
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
         assert transaction.model("m") is not None
         assert len(transaction.scan("m").groups) == 2
-        assert transaction.factor_config("m", "a000").revision == 1
-        assert len(transaction.factor_config_history("m", "A000")) == 1
+        assert transaction.configs.record("m", "a000").revision == 1
+        assert len(transaction.configs.history("m", "A000")) == 1
 
 
 def test_an_exception_in_a_transaction_writes_nothing(store: RegistryStore) -> None:
@@ -263,13 +263,13 @@ def test_deleting_a_model_deletes_all_that_belongs_to_it(open_store: Callable[[]
         for model in (MODEL, other):
             transaction.save_model(model)
             transaction.save_scan(model.name, make_scan())
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
-        assert transaction.factor_config("m", "A000") is None
+        assert transaction.configs.record("m", "A000") is None
     view = open_store().view()
     assert [model.name for model in view.models()] == ["n"]
-    assert (view.factor_config_stamps("m"), view.factor_config_history("m", "A000"), view.scan("m")) == ({}, (), None)
+    assert (view.configs.stamps("m"), view.configs.history("m", "A000"), view.scan("m")) == ({}, (), None)
     assert view.scan("n") == make_scan()
 
 
@@ -277,13 +277,13 @@ def test_a_model_registered_again_after_its_deletion_starts_anew(store: Registry
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
         transaction.save_scan("m", make_scan())
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
         transaction.save_model(MODEL)
         transaction.save_scan("m", make_scan(1))
     view = store.view()
-    assert (len(view.scan("m").groups), view.factor_config("m", "A000")) == (1, None)
+    assert (len(view.scan("m").groups), view.configs.record("m", "A000")) == (1, None)
 
 
 def test_deletions_are_remembered_the_last_hundred_of_them(open_store: Callable[[], RegistryStore]) -> None:
@@ -334,19 +334,19 @@ def test_a_view_tells_which_configs_changed_since_another(open_store: Callable[[
             transaction.save_model(replace(MODEL, updated_at=str(number)))
             for symbol in symbols:
                 config, revision = record(number, float(number))
-                transaction.save_factor_config(replace(config, symbol=symbol), revision)
+                transaction.configs.save(replace(config, subject=symbol), revision)
         views.append(open_store().view())
-    assert views[1].factor_configs_since("m", views[0]) == {"a000", "b000"}
-    assert views[2].factor_configs_since("m", views[1]) == {"b000"}
-    assert views[3].factor_configs_since("m", views[2]) == frozenset()
-    assert views[3].factor_configs_since("m", views[0]) == {"a000", "b000"}
-    assert views[3].factor_configs_since("nobody", views[0]) == frozenset()
+    assert views[1].configs.since("m", views[0].configs) == {"a000", "b000"}
+    assert views[2].configs.since("m", views[1].configs) == {"b000"}
+    assert views[3].configs.since("m", views[2].configs) == frozenset()
+    assert views[3].configs.since("m", views[0].configs) == {"a000", "b000"}
+    assert views[3].configs.since("nobody", views[0].configs) == frozenset()
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(4, 4.0))
-        assert transaction.factor_configs_since("m", views[2]) == {"a000"}
+        transaction.configs.save(*record(4, 4.0))
+        assert transaction.configs.since("m", views[2].configs) == {"a000"}
         transaction.delete_model("m", "2026")
-        assert transaction.factor_configs_since("m", views[2]) is None
-    assert store.view().factor_configs_since("m", views[3]) in (None, {"a000", "b000"}), "their shards may be gone"
+        assert transaction.configs.since("m", views[2].configs) is None
+    assert store.view().configs.since("m", views[3].configs) in (None, {"a000", "b000"}), "their shards may be gone"
 
 
 def test_a_scan_needs_a_registration(store: RegistryStore) -> None:
@@ -476,7 +476,7 @@ def test_the_stamp_stays_where_nothing_is_committed(open_store: Callable[[], Reg
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
     with pytest.raises(ZeroDivisionError), other.transaction() as transaction:
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
         raise ZeroDivisionError
     with store.transaction() as transaction:
         transaction.save_model(replace(MODEL, updated_at="later"))
@@ -491,43 +491,43 @@ def test_the_stamp_of_a_config_is_its_revision_and_time(open_store: Callable[[],
     store = open_store()
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
     before = store.view()
     with open_store().transaction() as transaction:
-        transaction.save_factor_config(replace(record(2, 8.0)[0], updated_at="2026"), record(2, 8.0)[1])
-    assert before.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
+        transaction.configs.save(replace(record(2, 8.0)[0], updated_at="2026"), record(2, 8.0)[1])
+    assert before.configs.stamp("m", "A000") == ("A000", 1, "2025")
     for view in (store.view(), open_store().view()):
-        assert view.factor_config_stamp("m", "A000") == view.factor_config_stamp("m", "a000") == ("A000", 2, "2026")
-        assert view.factor_config_stamp("m", "A001") is None
-        assert view.factor_config_stamp("n", "A000") is None
+        assert view.configs.stamp("m", "A000") == view.configs.stamp("m", "a000") == ("A000", 2, "2026")
+        assert view.configs.stamp("m", "A001") is None
+        assert view.configs.stamp("n", "A000") is None
 
 
 def test_the_stamp_of_a_config_in_a_transaction_is_that_of_its_own_writes(store: RegistryStore) -> None:
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
-        assert transaction.factor_config_stamp("m", "A000") is None
-        transaction.save_factor_config(*record(1, 9.0))
-        assert transaction.factor_config_stamp("m", "a000") == ("A000", 1, "2025")
+        assert transaction.configs.stamp("m", "A000") is None
+        transaction.configs.save(*record(1, 9.0))
+        assert transaction.configs.stamp("m", "a000") == ("A000", 1, "2025")
     with store.transaction() as transaction:
-        assert transaction.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
-        transaction.save_factor_config(*record(2, 8.0))
-        assert transaction.factor_config_stamp("m", "A000") == ("A000", 2, "2025")
-        assert store.view().factor_config_stamp("m", "A000") == ("A000", 1, "2025")
-    assert store.view().factor_config_stamp("m", "A000") == ("A000", 2, "2025")
+        assert transaction.configs.stamp("m", "A000") == ("A000", 1, "2025")
+        transaction.configs.save(*record(2, 8.0))
+        assert transaction.configs.stamp("m", "A000") == ("A000", 2, "2025")
+        assert store.view().configs.stamp("m", "A000") == ("A000", 1, "2025")
+    assert store.view().configs.stamp("m", "A000") == ("A000", 2, "2025")
 
 
 def test_a_deleted_model_has_no_stamp_of_a_config(store: RegistryStore) -> None:
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
-        transaction.save_factor_config(*record(1, 9.0))
+        transaction.configs.save(*record(1, 9.0))
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(2, 8.0))
+        transaction.configs.save(*record(2, 8.0))
         transaction.delete_model("m", "2026")
-        assert transaction.factor_config_stamp("m", "A000") is None
+        assert transaction.configs.stamp("m", "A000") is None
         transaction.save_model(MODEL)
-        assert transaction.factor_config_stamp("m", "A000") is None
-        transaction.save_factor_config(*record(1, 7.0))
-        assert transaction.factor_config_stamp("m", "A000") == ("A000", 1, "2025")
+        assert transaction.configs.stamp("m", "A000") is None
+        transaction.configs.save(*record(1, 7.0))
+        assert transaction.configs.stamp("m", "A000") == ("A000", 1, "2025")
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
-    assert store.view().factor_config_stamp("m", "A000") is None
+    assert store.view().configs.stamp("m", "A000") is None

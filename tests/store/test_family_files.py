@@ -67,7 +67,7 @@ def test_saving_a_config_writes_no_more_where_there_are_many_versions(tmp_path: 
         store = _registered(state, versions)
         before = _files(state)
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(1, 2.0))
+            transaction.configs.save(*record(1, 2.0))
         new = [path for path, inode in _files(state).items() if before.get(path) != inode]
         assert not any("lifecycle" in path.parts for path in new)
         written.append(sum(path.stat().st_size for path in new))
@@ -214,7 +214,7 @@ def test_a_missing_file_keeps_a_change_from_being_stored_in_part(state: Path) ->
 def test_versions_of_format_4_are_read_for_ever(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN, tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
-    assert (view.revision, view.factor_config("m", "A000")) == (6, record(1, 0.25)[0])
+    assert (view.revision, view.configs.record("m", "A000")) == (6, record(1, 0.25)[0])
     assert view.scan("m") == make_scan(2, versions=2)
     lifecycle = view.lifecycle
     assert lifecycle.families() == (Family("m", ("other",)), Family("n"))

@@ -104,11 +104,11 @@ def test_all_writes_of_a_transaction_are_one_commit(open_store: Open) -> None:
     with open_store().transaction() as transaction:
         transaction.save_model(MODEL)
         transaction.save_scan("m", make_scan(1))
-        transaction.save_factor_config(*record(1, 2.0))
+        transaction.configs.save(*record(1, 2.0))
         put(transaction, version(), version("v2.0.0"), version(name="n"))
     view = open_store().view()
     assert view.revision == 1
-    assert (view.factor_config("m", "A000").revision, len(view.lifecycle.records("m"))) == (1, 2)
+    assert (view.configs.record("m", "A000").revision, len(view.lifecycle.records("m"))) == (1, 2)
 
 
 def test_other_names_of_a_family_are_kept_and_its_versions_with_them(open_store: Open) -> None:

@@ -37,7 +37,7 @@ def test_saved_configs_are_forgotten_with_what_replaced_them(tmp_path: Path) -> 
                 transaction.save_model(RegisteredModel("m", "/root", "2024-01-01", "2024-01-01"))
             values = {"momentum_5": Normalization(float(number), 1.0)}
             record = FactorConfigRecord("m", symbol, number + 1, "2024-01-01", "2024-01-01", values)
-            transaction.save_factor_config(record, FactorConfigRevision(number + 1, "2024-01-01", "api", "edit"))
+            transaction.configs.save(record, FactorConfigRevision(number + 1, "2024-01-01", "api", "edit"))
 
     for number in range(SYMBOLS):
         save(f"S{number}", 0)
@@ -45,7 +45,7 @@ def test_saved_configs_are_forgotten_with_what_replaced_them(tmp_path: Path) -> 
     def change(number: int) -> None:
         save("S0", number)
         view = reader.view()
-        assert view.factor_config_stamps("m")["s0"].revision == number + 1
+        assert view.configs.stamps("m")["s0"].revision == number + 1
 
     assert _growth(change, 30, 70) < 200_000, "a shard of 60 symbols has 20 kB, and each change writes one"
 

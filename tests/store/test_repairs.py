@@ -53,7 +53,7 @@ def state(tmp_path: Path) -> Path:
         transaction.save_scan("m", make_scan(3))
     for number in (1, 2):
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, float(number)))
+            transaction.configs.save(*record(number, float(number)))
     return tmp_path
 
 
@@ -73,8 +73,8 @@ def _file(state: Path, what: str) -> Path:
 
 def _is_whole(state: Path) -> None:
     view = TinyDBStore(state).view()
-    assert (view.revision, view.factor_config("m", "A000")) == (3, record(2, 2.0)[0])
-    assert view.factor_config_history("m", "A000") == (record(1, 1.0)[1], record(2, 2.0)[1])
+    assert (view.revision, view.configs.record("m", "A000")) == (3, record(2, 2.0)[0])
+    assert view.configs.history("m", "A000") == (record(1, 1.0)[1], record(2, 2.0)[1])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_damage_is_a_sentence_wherever_it_is_met(state: Path, what: str, harm: s
     HARMS[harm](path)
     error = StoreTooNew if harm == "newer" else StoreCorrupt
     with pytest.raises(error, match=str(path)) as raised:
-        TinyDBStore(state).view().factor_config("m", "A000")
+        TinyDBStore(state).view().configs.record("m", "A000")
     assert "doctor --repair" in raised.value.detail
     if what == "registry":
         with pytest.raises(error), TinyDBStore(state).transaction():
@@ -135,7 +135,7 @@ def test_a_damaged_scan_costs_a_refresh_and_no_config(state: Path, what: str, ha
     with store.transaction() as transaction:
         transaction.save_scan("m", make_scan(3))
     assert TinyDBStore(state).problems() == ()
-    assert TinyDBStore(state).view().factor_config("m", "A000") == record(2, 2.0)[0]
+    assert TinyDBStore(state).view().configs.record("m", "A000") == record(2, 2.0)[0]
 
 
 def test_a_refresh_heals_a_damaged_scan_without_a_repair(state: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_copy_that_cannot_be_written_refuses_the_commit(state: Path, monkeypat
     (state / "copies").write_text("a file where a directory belongs")
     store = TinyDBStore(state)
     with pytest.raises(StoreError, match="Nothing was changed"), store.transaction() as transaction:
-        transaction.save_factor_config(*record(3, 3.0))
+        transaction.configs.save(*record(3, 3.0))
     (state / "copies").unlink()
     store.complete_copies()
     _is_whole(state)
@@ -301,7 +301,7 @@ def test_what_refused_saves_left_is_deleted_once_it_is_old(state: Path, monkeypa
     monkeypatch.setattr(tinydb_store, "write_durably", refuse)
     for number in range(3, 6):
         with pytest.raises(StoreError), store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, float(number)))
+            transaction.configs.save(*record(number, float(number)))
     monkeypatch.undo()
     left = {path for path in state.rglob("*.json") if path.is_file()} - set(before)
     assert left, "who may have been told of a commit is never robbed of its files"
@@ -345,7 +345,7 @@ def test_each_directory_of_a_new_state_reaches_the_disk_with_what_holds_it(
     store = TinyDBStore(data)
     with store.transaction() as transaction:
         transaction.save_model(MODEL)
-        transaction.save_factor_config(*record(1, 1.0))
+        transaction.configs.save(*record(1, 1.0))
     made = {path for path in data.rglob("*") if path.is_dir() and "copies" not in path.parts} | {data}
     assert {str(path.parent) for path in made} <= synced
 

@@ -41,9 +41,9 @@ store = TinyDBStore(Path(sys.argv[1]), lock_timeout=60)
 symbol = sys.argv[2]
 for _ in range(int(sys.argv[3])):
     with store.transaction() as transaction:
-        known = transaction.factor_config("m", symbol)
+        known = transaction.configs.record("m", symbol)
         number = known.revision + 1 if known else 1
-        transaction.save_factor_config(
+        transaction.configs.save(
             FactorConfigRecord("m", symbol, number, "", ""), FactorConfigRevision(number, "", "cli", "edit")
         )
     print(number, flush=True)
@@ -75,8 +75,8 @@ def test_writers_in_several_processes_lose_no_update(tmp_path: Path) -> None:
         writer.communicate(timeout=60)
         assert writer.returncode == 0
     view = TinyDBStore(tmp_path).view()
-    assert (view.revision, view.factor_config("m", "SHARED").revision) == (60, 60)
-    assert [one.number for one in view.factor_config_history("m", "SHARED")] == list(range(1, 61))
+    assert (view.revision, view.configs.record("m", "SHARED").revision) == (60, 60)
+    assert [one.number for one in view.configs.history("m", "SHARED")] == list(range(1, 61))
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
@@ -94,15 +94,15 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path
             assert view.revision >= last
             last = view.revision
             for symbol in acknowledged:
-                shown = view.factor_config("m", symbol)
-                assert len(view.factor_config_history("m", symbol)) == (shown.revision if shown else 0)
+                shown = view.configs.record("m", symbol)
+                assert len(view.configs.history("m", symbol)) == (shown.revision if shown else 0)
         for symbol, writer in writers.items():
             writer.send_signal(signal.SIGKILL)
             rest, _ = writer.communicate()
             acknowledged[symbol] = max([acknowledged[symbol], *map(int, rest.split())])
         view = TinyDBStore(tmp_path, lock_timeout=2).view()
         for symbol, number in acknowledged.items():
-            assert view.factor_config("m", symbol).revision >= number
+            assert view.configs.record("m", symbol).revision >= number
     with TinyDBStore(tmp_path, lock_timeout=2).transaction() as transaction:
         transaction.save_model(MODEL)
 
@@ -111,7 +111,7 @@ def test_saving_one_config_rewrites_no_parsed_group(tmp_path: Path) -> None:
     store = _registered(tmp_path, 100)
     before = _inodes(tmp_path / "scans")
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(1, 2.0))
+        transaction.configs.save(*record(1, 2.0))
     assert _inodes(tmp_path / "scans") == before
 
 
@@ -122,7 +122,7 @@ def _created(state: Path, symbols: int) -> TinyDBStore:
         for number in range(symbols):
             symbol = f"A{number:03d}"
             created = FactorConfigRecord("m", symbol, 1, "2024", "2024")
-            transaction.save_factor_config(created, FactorConfigRevision(1, "2024", "scan", "create"))
+            transaction.configs.save(created, FactorConfigRevision(1, "2024", "scan", "create"))
     return store
 
 
@@ -133,7 +133,7 @@ def test_what_saving_one_config_writes_does_not_grow_with_the_number_of_groups(t
         store = _created(state, symbols)
         before = _inodes(state)
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(2, 2.0))
+            transaction.configs.save(*record(2, 2.0))
         replaced = [state / "registry.json", state / "copies" / "registry.json"]
         new = [state / name for name in _inodes(state) if name not in before]
         assert sorted(path.parts[-4 if "revisions" in path.parts else -3] for path in new) == ["m"] * 4
@@ -146,11 +146,11 @@ def test_what_saving_one_config_writes_does_not_grow_with_the_number_of_groups(t
 def test_configs_stay_when_a_model_grows_into_more_shards(tmp_path: Path) -> None:
     store = _created(tmp_path, 3)
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(2, 2.0))
+        transaction.configs.save(*record(2, 2.0))
     _created(tmp_path, 2000)
     view = TinyDBStore(tmp_path).view()
-    assert len(view.factor_config_stamps("m")) == 2000
-    assert view.factor_config_history("m", "a000")[1] == record(2, 2.0)[1]
+    assert len(view.configs.stamps("m")) == 2000
+    assert view.configs.history("m", "a000")[1] == record(2, 2.0)[1]
     assert len(list((tmp_path / "configs" / "m" / "shards").iterdir())) > 16
 
 
@@ -160,13 +160,11 @@ def test_shards_of_configs_that_nothing_names_are_deleted_after_a_while(tmp_path
         for path in (tmp_path / "configs").rglob("*.json"):
             os.utime(path, (1, 1))
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, 2.0))
+            transaction.configs.save(*record(number, 2.0))
     for state in (tmp_path, tmp_path / "copies"):
         kept = sorted(path.parent.parent.name for path in (state / "configs").rglob("*.json"))
         assert kept == ["m", "m", *["revisions"] * 4], "the shard, the one that was let go just now, and every revision"
-    assert [revision.number for revision in TinyDBStore(tmp_path).view().factor_config_history("m", "A000")] == [
-        *range(1, 6)
-    ]
+    assert [revision.number for revision in TinyDBStore(tmp_path).view().configs.history("m", "A000")] == [*range(1, 6)]
 
 
 def test_a_view_reads_what_was_written_long_ago_for_a_while_after_it_was_replaced(tmp_path: Path) -> None:
@@ -176,8 +174,8 @@ def test_a_view_reads_what_was_written_long_ago_for_a_while_after_it_was_replace
     held = TinyDBStore(tmp_path).view()
     for number in (2, 3):
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, 2.0))
-    assert held.factor_config_stamp("m", "A000") == ("A000", 1, "2024")
+            transaction.configs.save(*record(number, 2.0))
+    assert held.configs.stamp("m", "A000") == ("A000", 1, "2024")
 
 
 def test_a_view_whose_configs_were_removed_reads_the_newest(tmp_path: Path) -> None:
@@ -186,34 +184,34 @@ def test_a_view_whose_configs_were_removed_reads_the_newest(tmp_path: Path) -> N
     store = TinyDBStore(tmp_path)
     for number in (1, 2):
         with store.transaction() as transaction:
-            transaction.save_factor_config(*record(number, 2.0))
+            transaction.configs.save(*record(number, 2.0))
         for path in (tmp_path / "configs" / "m" / "shards").glob("*.json"):
             os.utime(path, (1, 1))
     with store.transaction() as transaction:
         transaction.save_model(replace(MODEL, updated_at="2026"))
-        transaction.save_factor_config(replace(record(1, 2.0)[0], symbol="A001"), record(1, 2.0)[1])
-    assert held.factor_config_stamp("m", "A000") == ("A000", 2, "2025")
-    assert held.factor_config("m", "A000") == record(2, 2.0)[0]
+        transaction.configs.save(replace(record(1, 2.0)[0], subject="A001"), record(1, 2.0)[1])
+    assert held.configs.stamp("m", "A000") == ("A000", 2, "2025")
+    assert held.configs.record("m", "A000") == record(2, 2.0)[0]
     with store.transaction() as transaction:
         transaction.delete_model("m", "2026")
-    assert (gone.factor_config("m", "A000"), gone.factor_config_stamps("m")) == (None, {})
+    assert (gone.configs.record("m", "A000"), gone.configs.stamps("m")) == (None, {})
 
 
 @pytest.mark.parametrize("what", ["shards", "revisions"])
 def test_a_file_of_configs_that_is_missing_is_said_and_nothing_else_is_lost(tmp_path: Path, what: str) -> None:
     store = _created(tmp_path, 3)
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(2, 2.0))
+        transaction.configs.save(*record(2, 2.0))
     named = "".join(path.read_text() for path in (tmp_path / "registry.json", *(tmp_path / "configs").rglob("shard-*")))
     (path,) = (path for path in (tmp_path / "configs" / "m" / what).rglob("*.json") if path.name in named)
     aside = path.rename(tmp_path / "aside")
     store = TinyDBStore(tmp_path)
     with pytest.raises(StoreCorrupt, match=f"'{path}' is missing. .*doctor --repair"):
-        store.view().factor_config("m", "A000")
+        store.view().configs.record("m", "A000")
     assert any(str(path) in problem for problem in store.problems())
     assert store.view().model("m") is not None
     aside.rename(path)
-    assert store.view().factor_config("m", "A000") == record(2, 2.0)[0]
+    assert store.view().configs.record("m", "A000") == record(2, 2.0)[0]
     assert store.problems() == ("The parsed groups of model 'm' are not on disk. Refresh the model.",)
 
 
@@ -231,7 +229,9 @@ def test_the_figures_of_a_scan_cost_no_shard(tmp_path: Path, monkeypatch: pytest
     assert reads == ["index"]
 
 
-@pytest.mark.parametrize(("form", "versions"), [("format-1", 0), ("format-2", 0), ("format-3", 0), ("format-4", 2)])
+@pytest.mark.parametrize(
+    ("form", "versions"), [("format-1", 0), ("format-2", 0), ("format-3", 0), ("format-4", 2), ("format-5", 2)]
+)
 def test_scans_of_every_format_have_figures(form: str, versions: int) -> None:
     assert TinyDBStore(GOLDEN / form).view().scan_summary("m") == make_scan(2, versions=versions).summary()
 
@@ -244,22 +244,22 @@ def test_a_missing_shard_keeps_a_growing_model_from_being_stored_in_part(tmp_pat
         _created(tmp_path, 2000)
     aside.rename(shard)
     assert TinyDBStore(tmp_path).view().revision == store.view().revision == 1
-    assert len(_created(tmp_path, 2000).view().factor_config_stamps("m")) == 2000
+    assert len(_created(tmp_path, 2000).view().configs.stamps("m")) == 2000
 
 
 @pytest.mark.parametrize("form", ["format-1", "format-2"])
 def test_the_first_commit_moves_configs_of_an_older_format_into_files(tmp_path: Path, form: str) -> None:
     shutil.copytree(GOLDEN / form, tmp_path, dirs_exist_ok=True)
     store = TinyDBStore(tmp_path)
-    assert list(store.view().factor_config_stamps("m")) == ["a000"]
+    assert list(store.view().configs.stamps("m")) == ["a000"]
     with store.transaction() as transaction:
         transaction.save_model(replace(MODEL, root_path="/elsewhere"))
     assert "factor_config_revisions" not in (tmp_path / "registry.json").read_text()
     with store.transaction() as transaction:
-        transaction.save_factor_config(*record(2, 8.0))
+        transaction.configs.save(*record(2, 8.0))
     view = TinyDBStore(tmp_path).view()
-    assert view.factor_config("m", "A000") == record(2, 8.0)[0]
-    assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1], record(2, 8.0)[1])
+    assert view.configs.record("m", "A000") == record(2, 8.0)[0]
+    assert view.configs.history("m", "A000") == (record(1, 0.25)[1], record(2, 8.0)[1])
 
 
 def test_one_changed_group_costs_one_shard_and_one_index(tmp_path: Path) -> None:
@@ -337,13 +337,13 @@ def test_deleted_scan_files_are_said_and_lose_nothing_else(tmp_path: Path) -> No
 
 def test_a_newer_format_is_refused_with_a_sentence_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
-    path.write_text('{"format": 5, "tables": {}}')
+    path.write_text('{"format": 6, "tables": {}}')
     store = TinyDBStore(tmp_path)
-    with pytest.raises(StoreTooNew, match="format 5, this version reads up to 4"):
+    with pytest.raises(StoreTooNew, match="format 6, this version reads up to 5"):
         store.view()
     with pytest.raises(StoreTooNew), store.transaction():
         pytest.fail("opened")
-    assert path.read_text() == '{"format": 5, "tables": {}}'
+    assert path.read_text() == '{"format": 6, "tables": {}}'
     assert "newer version" in store.problems()[0]
 
 
@@ -366,9 +366,9 @@ def test_a_disk_that_fails_leaves_the_last_state(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreError, match="disk is full"), store.transaction() as transaction:
-        transaction.save_factor_config(*record(1, 2.0))
+        transaction.configs.save(*record(1, 2.0))
     monkeypatch.undo()
-    assert (store.view().revision, store.view().factor_config("m", "A000")) == (1, None)
+    assert (store.view().revision, store.view().configs.record("m", "A000")) == (1, None)
     assert list(tmp_path.rglob(".tmp-*")) == []
 
 
@@ -379,7 +379,13 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("form", "revision", "kept", "versions"),
-    [("format-1", 2, [], 0), ("format-2", 3, [1], 0), ("format-3", 4, [1], 0), ("format-4", 6, [1], 2)],
+    [
+        ("format-1", 2, [], 0),
+        ("format-2", 3, [1], 0),
+        ("format-3", 4, [1], 0),
+        ("format-4", 6, [1], 2),
+        ("format-5", 5, [1], 2),
+    ],
 )
 def test_every_format_so_far_is_read_for_ever(
     tmp_path: Path, form: str, revision: int, kept: list[int], versions: int
@@ -391,16 +397,16 @@ def test_every_format_so_far_is_read_for_ever(
     assert [view.earlier_scan("m", scan.scan_id) for scan in view.models()[0].earlier_scans] == [
         make_scan(count) for count in kept
     ]
-    assert view.factor_config("m", "A000") == record(1, 0.25)[0]
-    assert view.factor_config_history("m", "A000") == (record(1, 0.25)[1],)
+    assert view.configs.record("m", "A000") == record(1, 0.25)[0]
+    assert view.configs.history("m", "A000") == (record(1, 0.25)[1],)
 
 
 def test_a_chain_of_revisions_of_format_3_is_read(tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / "format-3", tmp_path, dirs_exist_ok=True)
     view = TinyDBStore(tmp_path).view()
-    assert view.factor_config_stamps("m") == {"a000": ("A000", 1, "2025"), "b000": ("B000", 2, "2025")}
+    assert view.configs.stamps("m") == {"a000": ("A000", 1, "2025"), "b000": ("B000", 2, "2025")}
     created = FactorConfigRevision(1, "2024", "scan", "create")
-    assert view.factor_config_history("m", "b000") == (created, record(2, 0.5)[1])
+    assert view.configs.history("m", "b000") == (created, record(2, 0.5)[1])
     assert view.deleted_models() == (DeletedModel("gone", "2026"),)
 
 
@@ -427,10 +433,10 @@ def test_configs_come_back_value_for_value(symbol: str, values: dict[str, Normal
     with tempfile.TemporaryDirectory() as directory:
         for record_, revision in (created, edited):
             with TinyDBStore(Path(directory)).transaction() as transaction:
-                transaction.save_factor_config(record_, revision)
+                transaction.configs.save(record_, revision)
         view = TinyDBStore(Path(directory)).view()
-        assert view.factor_config("m", symbol) == edited[0]
-        assert view.factor_config_history("m", symbol) == (created[1], edited[1])
+        assert view.configs.record("m", symbol) == edited[0]
+        assert view.configs.history("m", symbol) == (created[1], edited[1])
 
 
 def test_a_file_is_kept_part_by_part_under_its_digest_or_not_at_all(

@@ -31,12 +31,14 @@ def bulk_tools(editing: Editing, shown: Sequence[str]) -> None:
         with st.popover("Scale", icon=":material/percent:"):
             _scale(editing, shown)
         with st.popover("Defaults", icon=":material/restart_alt:"):
-            st.markdown(f"Mean 0.2 and variance 1 for the **{len(shown)} factors shown**.")
+            defaults = editing.draft.base.defaults
+            what = "What the files say" if defaults.are_in_files else "Mean 0.2 and variance 1"
+            st.markdown(f"{what}, for the **{len(shown)} {editing.subject.kind}s shown**.")
             st.button(
-                "Reset to defaults",
+                "Reset to the files" if defaults.are_in_files else "Reset to defaults",
                 key="defaults",
                 on_click=_take_cells,
-                args=(editing, at_defaults(shown)),
+                args=(editing, at_defaults(shown, defaults)),
                 disabled=not shown,
             )
         with st.popover("JSON", icon=":material/data_object:"):
@@ -85,13 +87,13 @@ def _scale(editing: Editing, shown: Sequence[str]) -> None:
 
 def _as_json(editing: Editing) -> None:
     config = editing.saved.config
-    document = config_document(config.symbol, config.factor_names, config.mean_values, config.variance_values)
+    document = config_document(config.subject, config.factor_names, config.mean_values, config.variance_values)
     text = strict_json.encode_for_people(document)
     st.markdown(f"What is saved, revision {editing.saved.record.revision}, in the form that bots and `PUT` use.")
     st.download_button(
         "Download",
         text,
-        f"{editing.opened.name}-{config.symbol}.json",
+        f"{editing.key.model_name}-{config.subject}.json",
         "application/json",
         key="config_json",
         icon=":material/download:",
@@ -106,7 +108,8 @@ def _take_scaled(editing: Editing, names: Sequence[str], fields: Sequence[Field]
 
 
 def _take_text(editing: Editing) -> None:
-    _take(editing, read_columns(st.session_state.get("paste_text", ""), editing.draft.base.factor_names))
+    base = editing.draft.base
+    _take(editing, read_columns(st.session_state.get("paste_text", ""), base.factor_names, base.defaults))
 
 
 def _take_file(editing: Editing) -> None:
@@ -114,7 +117,8 @@ def _take_file(editing: Editing) -> None:
     if uploaded is None:
         st.session_state[_PROBLEMS] = (editing.key, ("Choose a file first.",))
         return
-    _take(editing, read_file(uploaded.getvalue(), editing.draft.base.symbol, editing.draft.base.factor_names))
+    base = editing.draft.base
+    _take(editing, read_file(uploaded.getvalue(), base.subject, base.factor_names, base.defaults))
 
 
 def _take(editing: Editing, pasted: Pasted) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from mm_core.domain.configs import DEFAULT_NORMALIZATION, FactorConfig, Normalization
+from mm_core.domain.configs import SAME_FOR_ALL, Defaults, FactorConfig, Normalization
 
 Field = Literal["mean", "variance"]
 FIELDS: tuple[Field, Field] = ("mean", "variance")
@@ -103,7 +103,7 @@ class Draft:
         """Return every cell that cannot be saved, in dimension order."""
         found = []
         for dim, cell in self._typed_in_order():
-            why = number_problem(self.cells[cell], cell.field)
+            why = number_problem(self.cells[cell], cell.field, cell.factor, self.base.defaults)
             if why is not None:
                 found.append(CellProblem(dim, cell, self.cells[cell], why))
         return found
@@ -113,7 +113,10 @@ class Draft:
         found = []
         for dim, cell in self._typed_in_order():
             new = parse_number(self.cells[cell])
-            if new is not None and number_problem(self.cells[cell], cell.field) is None:
+            if (
+                new is not None
+                and number_problem(self.cells[cell], cell.field, cell.factor, self.base.defaults) is None
+            ):
                 found.append(CellDiff(dim, cell, self._saved[cell.factor][FIELDS.index(cell.field)], new))
         return found
 
@@ -124,7 +127,7 @@ class Draft:
             values[change.cell.factor][FIELDS.index(change.cell.field)] = change.new
         names = self.base.factor_names
         return config_document(
-            self.base.symbol, names, [values[name][0] for name in names], [values[name][1] for name in names]
+            self.base.subject, names, [values[name][0] for name in names], [values[name][1] for name in names]
         )
 
     def conflicts_with(self, current: FactorConfig) -> list[Conflict]:
@@ -132,8 +135,8 @@ class Draft:
         mine, theirs = self._saved, current.normalizations()
         found = []
         for name in dict.fromkeys([*mine, *theirs]):
-            before = mine.get(name, DEFAULT_NORMALIZATION)
-            now = theirs.get(name, DEFAULT_NORMALIZATION)
+            before = mine.get(name) or self.base.defaults.of(name)
+            now = theirs.get(name) or current.defaults.of(name)
             for at, which in enumerate(FIELDS):
                 if before[at] != now[at]:
                     cell = Cell(name, which)
@@ -181,16 +184,21 @@ def parse_number(text: str) -> float | None:
     return None if math.isnan(number) or "_" in text else number
 
 
-def number_problem(text: str, which: Field) -> str | None:
-    """Return why a text cannot be a mean or a variance, None where it can."""
+def number_problem(text: str, which: Field, factor: str = "", defaults: Defaults = SAME_FOR_ALL) -> str | None:
+    """Return why a text cannot be a mean or a variance of a factor, None where it can."""
     number = parse_number(text)
     if number is None:
         return f"'{text[:40]}' is not a number. Write it like 0.2, -1.5 or 1e-7."
     if math.isinf(number):
         return f"'{text[:40]}' is too large for a number."
-    if which == "variance" and number <= 0:
-        return f"{text[:40]} is not above 0, and a variance must be."
-    return None
+    rule = defaults.variance_rule(factor, number) if which == "variance" else None
+    if rule is None:
+        return None
+    return (
+        f"{text[:40]} cannot be: {rule}."
+        if defaults.are_in_files
+        else f"{text[:40]} is not above 0, and a variance must be."
+    )
 
 
 def scaled(draft: Draft, factors: Iterable[str], fields: Sequence[Field], factor: float, shift: float) -> Cells:
@@ -205,12 +213,12 @@ def scaled(draft: Draft, factors: Iterable[str], fields: Sequence[Field], factor
     return found
 
 
-def at_defaults(factors: Iterable[str]) -> Cells:
-    """Return the cells of ``factors`` with the defaults that a new config has."""
+def at_defaults(factors: Iterable[str], defaults: Defaults = SAME_FOR_ALL) -> Cells:
+    """Return the cells of ``factors`` with what stands where nobody set anything."""
     return {
         Cell(name, which): repr(value)
         for name in factors
-        for which, value in zip(FIELDS, DEFAULT_NORMALIZATION, strict=True)
+        for which, value in zip(FIELDS, defaults.of(name), strict=True)
     }
 
 

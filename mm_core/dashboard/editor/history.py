@@ -12,6 +12,7 @@ from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import WHEN, rows_height, show_table
 from mm_core.dashboard.tables.configs import config_changes_table, history_table
 from mm_core.dashboard.words import counted
+from mm_core.domain.configs import AS_IN_FILES
 from mm_core.errors import ModelManagerError
 
 RESTORE = "restore"
@@ -19,30 +20,32 @@ RESTORE = "restore"
 
 def history(editing: Editing) -> None:
     """Show the revisions, newest first; compare one with what is saved now, and restore it."""
-    opened = editing.opened
-    name, symbol = opened.name, opened.group.symbol
+    configs, (name, subject, _) = editing.subject.configs, editing.key
     with errors_as_sentences():
-        revisions = opened.registry.configs.history(name, symbol)
+        revisions = configs.history(name, subject)
     if not revisions:
         st.caption("Nobody changed anything yet.")
         return
     table = history_table(revisions)
     show_table(
-        table, f"{name}-{symbol}-history", "Revisions, newest first", height=rows_height(len(table), 300),
+        table, f"{name}-{subject}-history", "Revisions, newest first", height=rows_height(len(table), 300),
         config={"at": WHEN, "what": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     numbers = [revision.number for revision in reversed(revisions) if revision.number < editing.saved.record.revision]
+    numbers += [AS_IN_FILES] if editing.saved.config.defaults.are_in_files else []
     if not numbers:
         return
-    number = st.selectbox("Compare with what is saved now", numbers, key="compare_revision", width=280)
+    number = st.selectbox(
+        "Compare with what is saved now", numbers, key="compare_revision", width=280, format_func=_number_words
+    )
     with errors_as_sentences():
-        then = opened.registry.configs.at_revision(name, symbol, number)
+        then = configs.at_revision(name, subject, number)
     changes = config_changes_table(then, editing.saved.config)
     if changes.empty:
         st.caption(f"Revision {number} has the same numbers for the present factors.")
         return
     show_table(
-        changes, f"{name}-{symbol}-since-{number}", f"Numbers of revision {number} beside those saved now",
+        changes, f"{name}-{subject}-since-{number}", f"Numbers of revision {number} beside those saved now",
         height=rows_height(len(changes), 260),
     )  # fmt: skip
     st.button(
@@ -57,6 +60,10 @@ def history(editing: Editing) -> None:
     show_refusal(RESTORE)
     if asked(RESTORE) == (editing.key, number):
         _restore_dialog(editing, number, len(changes))
+
+
+def _number_words(number: int) -> str:
+    return f"{number}, the files" if number == AS_IN_FILES else str(number)
 
 
 @st.dialog("Restore an earlier revision", on_dismiss=answered)
@@ -74,11 +81,11 @@ def _restore_dialog(editing: Editing, number: int, count: int) -> None:
 
 def _restore(editing: Editing, number: int) -> None:
     answered()
-    opened = editing.opened
+    place = editing.key
     try:
-        opened.registry.configs.restore(
-            opened.name,
-            opened.group.symbol,
+        editing.subject.configs.restore(
+            place.model_name,
+            place.subject,
             number,
             by=WHO,
             expected_revision=editing.saved.record.revision,
@@ -86,4 +93,4 @@ def _restore(editing: Editing, number: int) -> None:
     except ModelManagerError as error:
         refuse_after_rerun(RESTORE, error)
         return
-    say_after_rerun(f"Restored revision {number} of {opened.name} {opened.group.symbol}.")
+    say_after_rerun(f"Restored revision {number} of {editing.subject.title}.")

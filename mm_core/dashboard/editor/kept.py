@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -17,8 +17,24 @@ _EPOCHS = "_model_manager_epochs"
 EPOCHS_APART = 1_000_000
 """More redraws than one draft will see."""
 
-Place = tuple[str, str]
-"""Whose draft it is: model name and symbol."""
+
+THE_GROUP = "group in the sidebar"
+"""What the editor's choice says where it is no version."""
+
+
+class Place(NamedTuple):
+    """Whose draft it is: a model's symbol, or a family's version, which addresses call ``label``."""
+
+    model_name: str
+    subject: str
+    label: str = ""
+
+    @property
+    def address(self) -> dict[str, str]:
+        """What leads the editor there."""
+        if self.label:
+            return {"of": self.label}
+        return {"of": THE_GROUP, "model": self.model_name, "symbol": self.subject}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mm_core import strict_json
 from mm_core.dashboard.editor.drafts import FIELDS, Cell, Cells, cells_of, number_problem, parse_number
-from mm_core.domain.configs import parse_factor_config
+from mm_core.domain.configs import SAME_FOR_ALL, Defaults, parse_factor_config
 from mm_core.errors import InvalidFactorConfig
 
 NAME_HEADERS = {"factor", "factor_name", "factor_names", "name"}
@@ -35,7 +35,7 @@ class Pasted:
     problems: tuple[str, ...]
 
 
-def read_columns(text: str, factor_names: Sequence[str]) -> Pasted:
+def read_columns(text: str, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> Pasted:
     """Read lines of ``factor, mean, variance``, or two columns of numbers in the model's order.
 
     Columns are parted by tabs, commas, semicolons or bars. A header may name them (``factor``, ``mean``, ``variance``
@@ -77,30 +77,30 @@ def read_columns(text: str, factor_names: Sequence[str]) -> Pasted:
         for which in FIELDS:
             if which in columns:
                 value = _at(row, columns[which])
-                why = number_problem(value, which)
+                why = number_problem(value, which, name, defaults)
                 if why is not None:
                     problems.append(f"Line {number}: {which} {why}")
                 cells[Cell(name, which)] = value
     return Pasted({}, tuple(problems)) if problems else Pasted(cells, ())
 
 
-def read_json(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
-    """Read ``{symbol: {factor_names, mean_values, variance_values}}`` as every cell of the model."""
+def read_json(data: bytes, subject: str, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> Pasted:
+    """Read ``{subject: {factor_names, mean_values, variance_values}}`` as every cell of the model."""
     try:
         document = strict_json.decode(data.removeprefix(codecs.BOM_UTF8))
-        return Pasted(cells_of(parse_factor_config(document, symbol, factor_names)), ())
+        return Pasted(cells_of(parse_factor_config(document, subject, factor_names, defaults)), ())
     except strict_json.NotJson as error:
         return Pasted({}, (f"This is not JSON: {error}. Download the present config to see its form.",))
     except InvalidFactorConfig as error:
         return Pasted({}, error.problems)
 
 
-def read_file(data: bytes, symbol: str, factor_names: Sequence[str]) -> Pasted:
+def read_file(data: bytes, subject: str, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> Pasted:
     """Read an uploaded file: JSON where it begins with a brace, else columns."""
     if data.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{":
-        return read_json(data, symbol, factor_names)
+        return read_json(data, subject, factor_names, defaults)
     try:
-        return read_columns(data.decode("utf-8-sig"), factor_names)
+        return read_columns(data.decode("utf-8-sig"), factor_names, defaults)
     except UnicodeDecodeError:
         return Pasted({}, ("The file is not UTF-8 text. Save it as CSV (UTF-8) or JSON.",))
 

@@ -120,12 +120,12 @@ def show_diff(diff: Sequence[CellDiff], key: str) -> None:
     )  # fmt: skip
 
 
-@st.dialog("Save the factor config", width="large", on_dismiss=answered)
+@st.dialog("Save mean and variance", width="large", on_dismiss=answered)
 def _save_dialog(editing: Editing) -> None:
-    draft, opened = editing.draft, editing.opened
+    draft = editing.draft
     diff = draft.diff()
     st.markdown(
-        f"**{plain(opened.name)} {plain(opened.group.symbol)}**, revision {draft.revision} → {draft.revision + 1}: "
+        f"**{plain(editing.subject.title)}**, revision {draft.revision} → {draft.revision + 1}: "
         f"{counted(len(diff), 'number')} will change. Bots get them with their next pull, under a new ETag."
     )
     show_diff(diff, "diff")
@@ -138,16 +138,16 @@ def _save_dialog(editing: Editing) -> None:
 
 
 def _save(editing: Editing) -> None:
-    opened, draft = editing.opened, editing.draft
+    subject, draft = editing.subject, editing.draft
     answered()
     try:
-        saved = opened.registry.configs.save(
-            opened.name,
-            opened.group.symbol,
+        saved = subject.configs.save(
+            subject.place.model_name,
+            subject.place.subject,
             draft.document(),
             by=WHO,
             note=st.session_state.get("save_note", ""),
-            group_key=opened.group.group_key,
+            group_key=subject.group_key,
             expected_revision=draft.revision,
             expected_created_at=draft.created_at,
         )
@@ -158,7 +158,7 @@ def _save(editing: Editing) -> None:
         return
     drafts().pop(editing.key, None)
     st.session_state.pop("save_note", None)
-    say_after_rerun(f"Saved revision {saved.record.revision} of {opened.name} {opened.group.symbol}.")
+    say_after_rerun(f"Saved revision {saved.record.revision} of {subject.title}.")
 
 
 def _undo(editing: Editing) -> None:

@@ -159,7 +159,7 @@ def _with_progress(what: str, work: Callable[[Progress], None], place: str) -> N
 def _delete_dialog(registry: Registry, name: str) -> None:
     st.markdown(
         f"**{name}** with its factor configs and their history is forgotten, and bots that ask for it get 404 at once. "
-        "The artifacts on disk stay as they are."
+        "The artifacts on disk stay as they are, and so does what was set for versions of families."
     )
     st.text_input(f"Type {name} to confirm", key="delete_confirm")
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -180,6 +180,6 @@ def _delete(registry: Registry, name: str) -> None:
     except ModelManagerError as error:
         refuse_after_rerun(REFRESH, error)
         return
-    for key in [key for key in drafts() if key[0] == name]:
+    for key in [key for key in drafts() if key.model_name == name and not key.label]:
         del drafts()[key]
     say_after_rerun(f"Deleted {name}. Its artifacts are untouched.")

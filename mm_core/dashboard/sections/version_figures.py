@@ -9,6 +9,7 @@ from mm_core.dashboard.figures.importance import cumulative_curve, importance_ba
 from mm_core.dashboard.figures.versions import confusion, paired_bars
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.sections.version import OpenVersion, with_files
+from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
     SHARE,
     rows_height,
@@ -21,7 +22,7 @@ from mm_core.dashboard.tables.versions import (
     metrics_table,
     normalizer_table,
 )
-from mm_core.dashboard.words import plain
+from mm_core.dashboard.words import counted, plain
 from mm_core.domain.versions import Evaluation, Version
 from mm_core.evaluation.versions import (
     importance_of,
@@ -163,11 +164,24 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
         st.info("There is no normalizer that can be read; the findings say why.")
         return
     st.caption("Normalized value = (x − mean) / std, 0 where the std is 0. The variance is std².")
-    table = normalizer_table(files.normalizer)
+    normalizer, values = files.normalizer, {}
+    if opened.can_be_edited:
+        with errors_as_sentences():
+            current = opened.registry.normalizers.get(opened.held.family, opened.held.name)
+        values = dict(current.record.values)
+        overridden = len(current.config.overridden)
+        if overridden:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.badge(f"{counted(overridden, 'feature')} overridden", icon=":material/tune:", color="blue")
+                revision = current.record.revision
+                st.caption(f"Revision {revision}. Bots get these numbers; those of the files stand behind.")
+    table = normalizer_table(normalizer, values)
     plain_number = st.column_config.NumberColumn(format="plain")
     show_table(
         table, f"{opened.export}-normalizer", "Mean, std and variance of each feature",
-        config=dict.fromkeys(("mean", "std", "variance", "fill value"), plain_number)
+        config=dict.fromkeys(
+            ("mean", "std", "variance", "fill value", "mean in files", "std in files"), plain_number
+        )
         | {"feature": st.column_config.TextColumn(width="medium", pinned=True),
            "dim": st.column_config.NumberColumn(width="small")},
         height=rows_height(len(table), 620),

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mm_core.dashboard.editor.drafts import Cell, CellDiff, CellProblem, Conflict, Draft
 from mm_core.domain.configs import FactorConfig, FactorConfigRevision, Normalization
-from mm_core.domain.groups import Group
-from mm_core.evaluation.importance import Importance
 
 MOST_CHANGES = 5
 """Factors that a line of history names one by one."""
 
 
-def editor_table(group: Group, draft: Draft, importance: Importance | None, names: Sequence[str]) -> pd.DataFrame:
+def editor_table(
+    draft: Draft, taus: Mapping[str, float | None], shares: Mapping[str, float], names: Sequence[str]
+) -> pd.DataFrame:
     """Return the grid of ``names`` in dimension order: what is saved as numbers, what is edited as text.
 
-    Text, as the grid's own number columns drop digits and exponents while somebody types.
+    Text, as the grid's own number columns drop digits and exponents while somebody types. Where files say what nobody
+    set, it stands beside that.
     """
     dims = {name: dim for dim, name in enumerate(draft.base.factor_names)}
-    taus = dict(zip(group.factors.names, group.factors.taus, strict=True))
-    shares = dict(zip(group.factors.names, importance.share.tolist(), strict=True)) if importance is not None else {}
+    files = draft.base.defaults
     at = [dims[name] for name in names]
-    table = {
+    table: dict[str, Any] = {
         "dim": at,
         "factor": list(names),
-        "Kendall τ": np.array([taus.get(name) for name in names], float),
+        **({} if files.are_in_files else {"Kendall τ": np.array([taus.get(name) for name in names], float)}),
         "gain share": np.array([shares.get(name) for name in names], float),
         "saved mean": [draft.base.mean_values[dim] for dim in at],
         "mean": [draft.text(Cell(name, "mean")) for name in names],
         "saved variance": [draft.base.variance_values[dim] for dim in at],
         "variance": [draft.text(Cell(name, "variance")) for name in names],
     }
+    if files.are_in_files:
+        table["mean in files"] = [files.of(name).mean for name in names]
+        table["variance in files"] = [files.of(name).variance for name in names]
     return pd.DataFrame(table)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from mm_core.domain.configs import Normalization
 from mm_core.domain.deployments import Deployment
 from mm_core.domain.findings import Severity
 from mm_core.domain.lifecycle import Status
+from mm_core.domain.normalizers import laid_over, overridden_features
 from mm_core.domain.version_records import VersionEvent
 from mm_core.domain.versions import Evaluation, Normalizer, VersionLayout
 from mm_core.evaluation.versions import (
@@ -204,17 +206,28 @@ def importance_table(importance: Sequence[FeatureImportance]) -> pd.DataFrame:
     return table.astype({"gain share": float, "splits": "Int64", "declared": float})
 
 
-def normalizer_table(normalizer: Normalizer) -> pd.DataFrame:
-    """Return one row a feature in the model's order; the variance is the square of the std."""
+def normalizer_table(normalizer: Normalizer, values: Mapping[str, Normalization]) -> pd.DataFrame:
+    """Return one row a feature in the model's order, as bots get it; the variance is the square of the std.
+
+    Where ``values`` that people set are other ones, what the files say stands behind, and ``set`` has a mark.
+    """
+    in_force, overridden = laid_over(normalizer, values), set(overridden_features(normalizer, values))
+    names = normalizer.feature_names
     table = pd.DataFrame(
         {
-            "dim": range(len(normalizer.feature_names)),
-            "feature": normalizer.feature_names,
-            "mean": normalizer.mean,
-            "std": normalizer.std,
-            "variance": normalizer.variance,
+            "dim": range(len(names)),
+            "feature": names,
+            "mean": in_force.mean,
+            "std": in_force.std,
+            "variance": [
+                values[name].variance if name in overridden else variance
+                for name, variance in zip(names, normalizer.variance, strict=True)
+            ],
         }
     )
+    if overridden:
+        table.insert(2, "set", ["overridden" if name in overridden else "" for name in names])
+        table["mean in files"], table["std in files"] = normalizer.mean, normalizer.std
     return table if normalizer.fill_values is None else table.assign(**{"fill value": normalizer.fill_values})
 
 

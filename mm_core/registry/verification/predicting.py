@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 from mm_core.domain.files import FileRole
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
-from mm_core.domain.versions import ALL_FIVE, Version, VersionLayout
+from mm_core.domain.versions import ALL_FIVE, Normalizer, Version, VersionLayout
 from mm_core.errors import AmbiguousModel, ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
 from mm_core.prediction import PredictingModel, Row, features_of
 from mm_core.registry.deploy_checks import SEVERAL_MODELS, UNKNOWN_SCALER, without_model
+from mm_core.registry.normalizers import effective_of
 from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import MEND_FIRST, SHARED, SHOWN, Subject, fail, some
+from mm_core.store import StoreView
 
 Predict = Callable[[PredictingModel, Sequence[Row]], PredictionAnswer]
 
@@ -32,8 +34,11 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float | None]:
-    """Predict for one row, the means of the normalizer, and return the prediction's confidence beside the check."""
+def check_prediction(view: StoreView, subject: Subject, predict: Predict) -> tuple[Check, float | None]:
+    """Predict for one row, the means of the normalizer, and return the prediction's confidence beside the check.
+
+    It is the normalizer that bots are given at this view, with what people set laid over that of the files.
+    """
     name = CheckName.TEST_PREDICTION
     place = subject.place
     version = place.version if place is not None else None
@@ -51,9 +56,13 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
         not version.can_predict
     ):  # fmt: skip
         return fail(name, "CANNOT_PREDICT", "There is nothing whole to predict with.", MEND_FIRST), None
-    row, what = _row_of(version)
     try:
-        with _predicting(place, version) as model:
+        normalizer = effective_of(view, subject.name, place.registration, version)
+    except ModelUnusable as error:
+        return fail(name, "CANNOT_PREDICT", error.detail, REMEDIES["CANNOT_PREDICT"]), None
+    row, what = _row_of(version, normalizer)
+    try:
+        with _predicting(place, version, normalizer) as model:
             answer = predict(model, [row])
     except ModelManagerError as error:
         code = CODES.get(type(error), "CANNOT_PREDICT")
@@ -73,7 +82,7 @@ def check_prediction(subject: Subject, predict: Predict) -> tuple[Check, float |
 
 
 @contextmanager
-def _predicting(place: Place, version: Version) -> Iterator[PredictingModel]:
+def _predicting(place: Place, version: Version, normalizer: Normalizer | None) -> Iterator[PredictingModel]:
     """Give the model of a version with the file that has its text: a run's is written for as long as it is asked."""
     assert version.model is not None
     with ExitStack() as stack:
@@ -91,16 +100,16 @@ def _predicting(place: Place, version: Version) -> Iterator[PredictingModel]:
             version.model.sha256,
             version.model.model_format,
             version.declared_features,
-            version.normalizer,
+            normalizer,
             version.declared_classes,
             version.threshold,
         )
 
 
-def _row_of(version: Version) -> tuple[Mapping[str, float], str]:
+def _row_of(version: Version, normalizer: Normalizer | None) -> tuple[Mapping[str, float], str]:
     """Return the row that is asked about, and what it is: the means, or zeros where nothing is normalized."""
-    if version.normalizer is not None:
-        return dict(zip(version.normalizer.feature_names, version.normalizer.mean, strict=True)), "the means of"
+    if normalizer is not None:
+        return dict(zip(normalizer.feature_names, normalizer.mean, strict=True)), "the means of"
     assert version.booster is not None
     names = features_of(version.booster.feature_names, version.declared_features, None).names
     return dict.fromkeys(names, 0.0), "zeros as"

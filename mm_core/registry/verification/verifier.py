@@ -78,7 +78,7 @@ class Verifier:
 
     def _verified(self, view: StoreView, places: VersionPlaces, name: str, version: str) -> Verification:
         subject = _subject(view, places, name, version)
-        prediction, confidence = check_prediction(subject, self._predictor.predict)
+        prediction, confidence = check_prediction(view, subject, self._predictor.predict)
         checks = (
             check_structure(subject),
             check_permissions(subject),

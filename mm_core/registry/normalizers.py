@@ -1,0 +1,175 @@
+"""Normalizers of versions: what their files say, and what people set over it, which the store alone holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision
+from mm_core.domain.groups import Scan
+from mm_core.domain.moments import utc_now
+from mm_core.domain.normalizers import defaults_of, laid_over, moved_to, overridden_features
+from mm_core.domain.version_records import FAMILY_NAME, Family
+from mm_core.domain.versions import Normalizer, Version
+from mm_core.errors import ModelUnusable, VersionUnavailable
+from mm_core.payloads import NOTHING_SET, NormalizerOverrides
+from mm_core.prediction import Features, features_of
+from mm_core.registry.configs import Configs, ConfigSubject
+from mm_core.registry.lifecycle_lookups import find_family
+from mm_core.registry.version_lookups import HeldVersion, errors_of, only_held
+from mm_core.store import ConfigsTransaction, ConfigsView, StoreTransaction, StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveNormalizer:
+    """What bots are given: the normalizer of the files with what people set laid over it, and what that is."""
+
+    normalizer: Normalizer
+    overrides: NormalizerOverrides = NOTHING_SET
+
+
+class Normalizers(Configs):
+    """What people set for versions; raises `VersionNotFound` and `VersionUnavailable`."""
+
+    def _subject(self, view: StoreView, model_name: str, name: str, group_key: str | None) -> ConfigSubject:
+        held = only_held(view, model_name, name)
+        normalizer = normalizer_in_files(held)
+        kept_under = _kept_under(view, _names_of(held.family, held.version, held.model.name), held.version.name)
+        return ConfigSubject(
+            f"The normalizer of {held.title}",
+            kept_under or held.family.name,
+            held.version.name,
+            normalizer.feature_names,
+            held.version.created_at,
+            defaults_of(normalizer),
+            "" if FAMILY_NAME.fullmatch(held.family.name) else _not_kept(held.family.name),
+        )
+
+    def _of(self, view: StoreView) -> ConfigsView:
+        return view.normalizers
+
+    def _in(self, transaction: StoreTransaction) -> ConfigsTransaction:
+        return transaction.normalizers
+
+
+def normalizer_in_files(held: HeldVersion) -> Normalizer:
+    """Return what a version's files say, in the order of the model's columns and spelled as bots get it.
+
+    Raises `VersionUnavailable` where they say nothing, or nothing that fits the model.
+    """
+    normalizer = None
+    if held.version.normalizer is not None:
+        try:
+            normalizer = features_in_files(held.version).normalizer
+        except ModelUnusable as error:
+            raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
+    if normalizer is None:
+        errors, _ = errors_of(held)
+        first = errors[0].sentence if errors else "Its files hold none."
+        raise VersionUnavailable(
+            f"{held.title} in '{held.directory}' has no normalizer that can be edited: {first} Mend its files.",
+            [one.sentence for one in errors] or [first],
+        )
+    return normalizer
+
+
+def features_in_files(version: Version) -> Features:
+    """Return which column of a version's model is which feature; raise `ModelUnusable` where its files differ."""
+    trained = version.booster.feature_names if version.booster is not None else ()
+    if version.booster is None and version.normalizer is not None:
+        trained = version.normalizer.feature_names
+    return features_of(trained, version.declared_features, version.normalizer)
+
+
+def effective_normalizer(view: StoreView, held: HeldVersion, normalizer: Normalizer) -> EffectiveNormalizer:
+    """Return what bots are given in the place of ``normalizer``, which is that of the files in the model's order."""
+    return _effective(view, _names_of(held.family, held.version, held.model.name), held.version.name, normalizer)
+
+
+def effective_of(view: StoreView, name: str, own_name: str, version: Version) -> Normalizer | None:
+    """Return what predictions of a version use, None where its files have no normalizer.
+
+    ``name`` is a family's, ``own_name`` that of its directory. Raises `ModelUnusable` where its files differ.
+    """
+    if version.normalizer is None:
+        return None
+    normalizer = features_in_files(version).normalizer
+    assert normalizer is not None
+    family = find_family(view, name) or Family(name)
+    return _effective(view, _names_of(family, version, own_name), version.name, normalizer).normalizer
+
+
+def normalizer_revision(view: StoreView, name: str, version: str) -> int:
+    """Return how often people changed the normalizer of a registered version; ``name`` is its family's."""
+    family = find_family(view, name) or Family(name)
+    stamps = (view.normalizers.stamp(one, version) for one in (family.name, *family.aliases))
+    return next((stamp.revision for stamp in stamps if stamp is not None), 0)
+
+
+def carry_normalizers(transaction: StoreTransaction, model_name: str, previous: Scan | None, scan: Scan) -> None:
+    """Let what people set follow the files of a version that were replaced, where they left a number as it was.
+
+    The history of the version says which numbers moved, and which features it got and lost.
+    """
+    for path, version in scan.versions.items():
+        before = previous.versions.get(path) if previous is not None else None
+        if before is None or before.normalizer is None or version.normalizer is None:
+            continue
+        if before.normalizer == version.normalizer:
+            continue
+        own = version.model_name or model_name
+        family = find_family(transaction, own) or Family(own)
+        kept_under = _kept_under(transaction, _names_of(family, version, model_name), version.name)
+        record = transaction.normalizers.record(kept_under, version.name) if kept_under is not None else None
+        if record is None:
+            continue
+        old, new = _as_bots_get_it(before.normalizer, before), _as_bots_get_it(version.normalizer, version)
+        values = moved_to(record.values, old, new)
+        added = tuple(name for name in record.values if name in {*new.feature_names} - {*old.feature_names})
+        dropped = tuple(name for name in record.values if name in {*old.feature_names} - {*new.feature_names})
+        changes = {
+            name: CellChange(value, values.get(name))
+            for name, value in record.values.items()
+            if values.get(name) != value
+        }
+        if not changes and not added and not dropped:
+            continue
+        now = utc_now()
+        number = record.revision + 1
+        transaction.normalizers.save(
+            FactorConfigRecord(record.model_name, record.subject, number, record.created_at, now, values),
+            FactorConfigRevision(number, now, "scan", "carry", "", changes, added, dropped),
+        )
+
+
+def _effective(view: StoreView, names: tuple[str, ...], version: str, normalizer: Normalizer) -> EffectiveNormalizer:
+    kept_under = _kept_under(view, names, version)
+    record = view.normalizers.record(kept_under, version) if kept_under is not None else None
+    if record is None:
+        return EffectiveNormalizer(normalizer)
+    return EffectiveNormalizer(
+        laid_over(normalizer, record.values),
+        NormalizerOverrides(overridden_features(normalizer, record.values), record.revision, record.updated_at),
+    )
+
+
+def _as_bots_get_it(normalizer: Normalizer, version: Version) -> Normalizer:
+    try:
+        return features_in_files(version).normalizer or normalizer
+    except ModelUnusable:
+        return normalizer
+
+
+def _names_of(family: Family, version: Version, model_name: str) -> tuple[str, ...]:
+    """Return under what something may be set for a version: a family's names change, what was set under one stays."""
+    return tuple(dict.fromkeys((family.name, version.model_name or model_name, *family.aliases)))
+
+
+def _not_kept(family: str) -> str:
+    return (
+        f"Nothing can be set for versions of {family[:200]!r}: a name has letters, digits, dots, hyphens and "
+        "underscores. Rename its directory, refresh the model, and repeat the change; nothing was stored."
+    )
+
+
+def _kept_under(view: StoreView, names: tuple[str, ...], version: str) -> str | None:
+    return next((name for name in names if view.normalizers.stamp(name, version) is not None), None)

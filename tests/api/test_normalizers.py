@@ -1,0 +1,162 @@
+"""What people set for versions, over HTTP: on condition, with every problem, in the payload and in what predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import lightgbm
+import pytest
+from werkzeug.test import Client
+
+from mm_core.api import create_app
+from mm_core.client import PayloadClient
+from mm_core.registry import Registry
+from mm_core.settings import Settings, load_settings
+from mm_core.wiring import open_registry
+from tests.api.conftest import RunningServer
+from tests.api.test_lifecycle import FIELDS, NAME
+from tests.api.test_version_payloads import PULL, VERSIONS, _is_described, _json
+from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, write_version
+
+__all__ = ["lightgbm_booster", "write_version"]
+
+NORMALIZER = f"{VERSIONS}/v1.1.0/normalizer"
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Registry]:
+    """A registry whose predictors leave nothing behind."""
+    registry = open_registry(settings)
+    yield registry
+    registry.predictions.close()
+
+
+@pytest.fixture
+def held(client: Client, registry: Registry, write_version: WriteVersion) -> Client:
+    """A root with v1.1.0: every mean 0.5, every std 2."""
+    registry.registrations.register("models", str(write_version()))
+    return client
+
+
+def _document(**changed: tuple[float, float]) -> dict[str, Any]:
+    values = [changed.get(name, (0.5, 4.0)) for name in FEATURES]
+    return {"v1.1.0": {"mean_values": [mean for mean, _ in values], "variance_values": [each for _, each in values]}}
+
+
+def test_a_version_shows_what_its_files_say_until_somebody_sets_something(held: Client) -> None:
+    answer = held.get(NORMALIZER)
+    document = _json(answer)
+    _is_described(document, "FactorConfig")
+    assert document == {
+        "v1.1.0": {"factor_names": list(FEATURES), "mean_values": [0.5] * 4, "variance_values": [4.0] * 4}
+    }
+    assert answer.headers["x-factor-config-revision"] == "0"
+    assert held.get(NORMALIZER, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    assert _json(held.get(f"{VERSIONS}/1.1.0/normalizer")) == document
+
+
+def test_what_is_put_is_in_the_payload_under_another_etag_and_no_file_changes(
+    held: Client, tmp_path: Path, tree_digest: Callable[[Path], str]
+) -> None:
+    files, before = tree_digest(tmp_path / "root"), held.get(PULL)
+    answer = held.put(NORMALIZER, json=_document(spread=(7.0, 6.25)))
+    assert _json(answer)["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
+    assert answer.headers["x-factor-config-revision"] == "1"
+    assert answer.headers["ETag"] == held.get(NORMALIZER, headers={"Accept-Encoding": "identity"}).headers["ETag"]
+    after = held.get(PULL, headers={"If-None-Match": before.headers["ETag"]})
+    payload = _json(after)["payload"]
+    _is_described(after.json, "VersionPayload")
+    assert payload["model"] == before.json["payload"]["model"]
+    assert payload["normalizer"]["mean"] == [0.5, 0.5, 7.0, 0.5]
+    assert payload["normalizer"]["std"] == [2.0, 2.0, 2.5, 2.0]
+    assert (payload["metadata"]["normalizer_revision"], payload["metadata"]["normalizer_overridden"]) == (1, ["spread"])
+    shown = _json(held.get(f"{VERSIONS}/v1.1.0"))
+    _is_described(shown, "HeldVersion")
+    assert (shown["normalizer"]["mean"], shown["normalizer_overrides"]["features"]) == ([0.5] * 4, ["spread"])
+    assert tree_digest(tmp_path / "root") == files
+    _json(held.put(NORMALIZER, json=_document()))
+    again = held.get(PULL).json["payload"]
+    assert (again["normalizer"], again["metadata"]["normalizer_revision"]) == (before.json["payload"]["normalizer"], 2)
+
+
+def test_a_put_on_condition_is_412_where_somebody_was_faster(held: Client) -> None:
+    tag = held.get(NORMALIZER, headers={"Accept-Encoding": "identity"}).headers["ETag"]
+    _json(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0)), headers={"If-Match": tag}))
+    problem = _json(held.put(NORMALIZER, json=_document(volume=(8.0, 4.0)), headers={"If-Match": tag}), 412)
+    assert "it is at revision 1" in problem["detail"]
+    assert _json(held.get(NORMALIZER))["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
+
+
+def test_a_put_with_problems_lists_all_of_them_and_stores_nothing(held: Client) -> None:
+    document = _document(spread=(7.0, 0.0), volume=(1.0, -1.0))
+    document["v1.1.0"]["factor_names"] = ["momentum_5d", "spread", "volatility_20d", "volume"]
+    problems = _json(held.put(NORMALIZER, json=document), 400)["problems"]
+    assert [problem.split(" is ")[0] for problem in problems] == [
+        "factor_names[1]", "factor_names[2]", "variance_values[2] (spread)", "variance_values[3] (volume)"
+    ]  # fmt: skip
+    assert held.get(NORMALIZER).headers["x-factor-config-revision"] == "0"
+
+
+def test_versions_that_are_not_there_or_not_seen_have_no_normalizer(held: Client) -> None:
+    assert _json(held.get(f"{VERSIONS}/v9.0.0/normalizer"), 404)["code"] == "MODEL_NOT_FOUND"
+    assert _json(held.put(f"{VERSIONS}/v9.0.0/normalizer", json=_document()), 404)["code"] == "MODEL_NOT_FOUND"
+    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "tier_requirement": "enterprise"}))
+    _json(held.get(f"{NORMALIZER}?caller_tier=free"), 404)
+    _json(held.get(f"{NORMALIZER}?caller_tier=enterprise"))
+
+
+def test_a_put_needs_the_token_and_the_media_type(
+    held: Client, registry: Registry, settings: Settings, tmp_path: Path
+) -> None:
+    guarded = load_settings(
+        {
+            "MODEL_MANAGER_DATA_DIR": str(tmp_path / "data"),
+            "MODEL_MANAGER_WRITE_TOKEN": "secret",
+        }
+    )
+    client = Client(create_app(registry, guarded))
+    _json(client.put(NORMALIZER, json=_document(spread=(7.0, 4.0))), 401)
+    _json(held.put(NORMALIZER, data=json.dumps(_document()), headers={"Content-Type": "text/plain"}), 415)
+    assert held.get(NORMALIZER).headers["x-factor-config-revision"] == "0"
+
+
+def test_what_is_deployed_says_how_often_its_normalizer_was_changed(held: Client) -> None:
+    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed"}))
+    first = held.get(f"/api/models/{NAME}/deployed")
+    _json(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0))))
+    second = held.get(f"/api/models/{NAME}/deployed", headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.json["normalizer_revision"], _json(second)["normalizer_revision"]) == (0, 1)
+    _is_described(second.json, "DeployedVersion")
+
+
+def test_predictions_follow_what_is_put(held: Client, lightgbm_booster: lightgbm.Booster) -> None:
+    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed"}))
+    _json(held.put(NORMALIZER, json=_document(spread=(-7.0, 0.25))))
+    row = dict.fromkeys(FEATURES, 1.25)
+    (said,) = _json(held.post(f"{VERSIONS}/v1.1.0/predict", json={"rows": [row]}))["predictions"]
+    (expected,) = lightgbm_booster.predict([[0.375, 0.375, 16.5, 0.375]])
+    assert list(said["probabilities"].values()) == pytest.approx(list(expected), abs=1e-12)
+
+
+def test_a_bot_never_gets_a_stale_normalizer_from_a_real_server_and_checks_what_it_gets(
+    start_server: Callable[..., RunningServer], write_version: WriteVersion, tmp_path: Path
+) -> None:
+    server = start_server()
+    body = {"model_name": "models", "root_path": str(write_version())}
+    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    fields = {**FIELDS, "model_version": "v1.1.0", "status": "deployed"}
+    assert httpx.post(server.url + "/api/versions", json=fields).status_code == 200
+    client = PayloadClient(server.url, tmp_path / "copies")
+    tags = {client.version(NAME, "v1.1.0").etag}
+    for number in range(1, 11):
+        saved = httpx.put(server.url + NORMALIZER, json=_document(spread=(float(number), 4.0 * number)))
+        assert saved.status_code == 200
+        payload = client.version(NAME, client.deployed(NAME).version)
+        assert (payload.mean_values[2], payload.std_values[2]) == (float(number), (4.0 * number) ** 0.5)
+        assert (payload.metadata["normalizer_revision"], payload.stale) == (number, False)
+        tags.add(payload.etag)
+    assert len(tags) == 11

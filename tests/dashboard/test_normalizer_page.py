@@ -1,0 +1,146 @@
+"""The editor on versions: chosen beside groups, begun on what the files say, as careful as with groups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mm_core.registry import Registry
+from mm_core.settings import load_settings
+from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import FEATURES, WriteVersion
+from tests.dashboard.conftest import OpenPage
+from tests.dashboard.test_config_page import _grid, _save, _tables, _type
+from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
+
+__all__ = ["lightgbm_booster", "version_state", "write_version"]
+
+V = "v1.1.0"
+OF = f"{FAMILY} / {V}"
+
+
+@pytest.fixture
+def editor(version_state: Registry, open_page: OpenPage) -> AppTest:
+    """The editor of v1.1.0: every mean 0.5, every variance 4, revision 0."""
+    return open_page("config", of=OF)
+
+
+def _others_save(registry: Registry, **values: tuple[float, float]) -> None:
+    pairs = [values.get(name, (0.5, 4.0)) for name in FEATURES]
+    body = {"mean_values": [mean for mean, _ in pairs], "variance_values": [variance for _, variance in pairs]}
+    registry.normalizers.save(FAMILY, V, {V: body}, by="api")
+
+
+def _captions(page: AppTest) -> str:
+    return " ".join(one.value for one in page.caption)
+
+
+def test_the_grid_shows_what_the_files_say_beside_what_is_edited(editor: AppTest) -> None:
+    assert not editor.exception
+    grid = _grid(editor)
+    assert grid["factor"].tolist() == list(FEATURES)
+    assert (grid["mean"].tolist(), grid["variance"].tolist()) == (["0.5"] * 4, ["4.0"] * 4)
+    assert (grid["mean in files"].tolist(), grid["variance in files"].tolist()) == ([0.5] * 4, [4.0] * 4)
+    assert "Kendall τ" not in grid
+    assert "revision 0, as its files say" in _captions(editor)
+
+
+def test_versions_that_can_be_edited_are_offered_and_no_other_ones(editor: AppTest) -> None:
+    assert editor.selectbox(key="of").options == [OF, f"{FAMILY} / v1.0.0"]
+
+
+def test_a_group_is_edited_unless_a_version_is_chosen(
+    state: dict[str, str], open_page: OpenPage, version_of_state: str
+) -> None:
+    page = open_page("config", model="horizon", symbol="SOLUSDT")
+    assert _grid(page)["factor"].tolist() == ["momentum_5", "volatility_20", "spread_3"]
+    page.selectbox(key="of").set_value(version_of_state).run()
+    assert _grid(page)["factor"].tolist() == list(FEATURES)
+    _type(page, {0: {"mean": "7"}})
+    page.selectbox(key="of").set_value(page.selectbox(key="of").options[0]).run()
+    assert _grid(page)["factor"].tolist() == ["momentum_5", "volatility_20", "spread_3"]
+    page.selectbox(key="of").set_value(version_of_state).run()
+    assert _grid(page)["mean"].tolist()[0] == "7", "edits wait"
+
+
+@pytest.fixture
+def version_of_state(state: dict[str, str], write_version: WriteVersion) -> str:
+    """A version beside the groups of the state; how it is called."""
+    open_registry(load_settings()).registrations.register(FAMILY, str(write_version(V) / FAMILY))
+    return OF
+
+
+def test_what_is_saved_is_in_force_and_marked_as_overridden(editor: AppTest, version_state: Registry) -> None:
+    _type(editor, {0: {"mean": "1e-7"}, 2: {"variance": "6.25"}})
+    _save(editor, "drift")
+    current = version_state.normalizers.get(FAMILY, V)
+    assert (current.record.revision, current.config.overridden) == (1, ("momentum_5d", "spread"))
+    assert version_state.normalizers.history(FAMILY, V)[0].note == "drift"
+    assert "2 features with other numbers than the files" in " ".join(one.value for one in editor.markdown)
+
+
+def test_a_variance_of_0_is_refused_where_the_files_have_a_spread(editor: AppTest) -> None:
+    _type(editor, {1: {"variance": "0"}, 2: {"variance": "1e-30"}})
+    problems = _tables(editor)["dim factor field what is wrong"]
+    assert problems["what is wrong"].tolist() == [
+        "0 cannot be: a variance must be at least 1e-24, or 4.0 as the files have it.",
+        "1e-30 cannot be: a variance must be at least 1e-24, or 4.0 as the files have it.",
+    ]
+    assert editor.button(key="save").disabled
+
+
+def test_defaults_are_what_the_files_say(editor: AppTest, version_state: Registry) -> None:
+    _others_save(version_state, spread=(9.0, 1.0))
+    editor.run()
+    assert _grid(editor)["mean"].tolist() == ["0.5", "0.5", "9.0", "0.5"]
+    editor.button(key="defaults").click().run()
+    _save(editor)
+    assert version_state.normalizers.get(FAMILY, V).config.overridden == ()
+    assert version_state.normalizers.get(FAMILY, V).record.revision == 2
+
+
+def test_pasted_columns_and_documents_go_by_the_rules_of_the_version(editor: AppTest) -> None:
+    editor.text_area(key="paste_text").set_value("spread,1,0\nvolume,2,3").run()
+    editor.button(key="paste_apply").click().run()
+    assert "1 problem" in editor.error[0].value
+    editor.text_area(key="paste_text").set_value("spread,1,2\nvolume,2,3").run()
+    editor.button(key="paste_apply").click().run()
+    assert _grid(editor)["mean"].tolist() == ["0.5", "0.5", "1", "2"]
+
+
+def test_somebody_who_was_faster_is_shown_beside_what_is_typed(editor: AppTest, version_state: Registry) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    _others_save(version_state, momentum_5d=(8.0, 4.0))
+    editor.run()
+    assert "revision 1 is saved, you edit revision 0" in editor.warning[0].value
+    editor.button(key="rebase_mine").click().run()
+    _save(editor)
+    assert version_state.normalizers.get(FAMILY, V).config.mean_values[0] == 7.0
+
+
+def test_files_that_were_replaced_under_a_draft_are_shown_before_anything_is_saved(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    new = {name: {"mean": 1.5, "std": 1.0} for name in FEATURES}
+    (tmp_path / "root" / FAMILY / V / "normalizer.json").write_text(json.dumps(new))
+    version_state.registrations.refresh("fusion")
+    editor.run()
+    assert editor.button(key="save").disabled
+    editor.button(key="rebase_mine").click().run()
+    _save(editor)
+    config = version_state.normalizers.get(FAMILY, V).config
+    assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
+
+
+def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:
+    _others_save(version_state, spread=(9.0, 6.25))
+    page = open_page("version", version=OF, tab="Normalizer")
+    (table,) = [one.value for one in page.dataframe if "std" in one.value]
+    assert table["set"].tolist() == ["", "", "overridden", ""]
+    assert (table["mean"].tolist(), table["std"].tolist()) == ([0.5, 0.5, 9.0, 0.5], [2.0, 2.0, 2.5, 2.0])
+    assert (table["mean in files"].tolist(), table["std in files"].tolist()) == ([0.5] * 4, [2.0] * 4)
+    assert not page.exception
