@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -63,7 +65,9 @@ def write_into_cell(page: Page, column: int, row: int, text: str) -> None:
     """Select a cell of the grid, open its editor and write; confirming is left to the caller."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
-    for _ in range(40):  # the very first focus of a grid selects its first cell, and a rerun may take the focus away
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        target.blur()  # the very first focus of a grid selects its first cell, and to focus what has it does nothing
         target.focus()
         page.wait_for_timeout(80)
         if target.get_attribute("aria-selected") == "true":

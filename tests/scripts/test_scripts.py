@@ -23,6 +23,8 @@ from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE
 from tests.processes import environment_with, free_port
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parent.parent.parent
 SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh", "lock.sh", "audit.sh", ".ci/run")
 
