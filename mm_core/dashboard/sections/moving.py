@@ -54,18 +54,21 @@ def ways_on(record: VersionRecord) -> tuple[Move, ...]:
     )
 
 
-def moves(registry: Registry, record: VersionRecord) -> None:
-    """Offer every legal move, each behind a dialog that shows what it does."""
-    with st.container(horizontal=True):
-        for move in ways_on(record):
-            st.button(
-                f"{move.label} …",
-                icon=move.icon,
-                key=f"move_{move.status}",
-                type="primary" if move.status is Status.DEPLOYED else "secondary",
-                on_click=ask,
-                args=(MOVE, Asked(record, move.status)),
-            )
+def offer_moves(record: VersionRecord) -> None:
+    """Offer every legal move; call it in a horizontal container."""
+    for move in ways_on(record):
+        st.button(
+            f"{move.label} …",
+            icon=move.icon,
+            key=f"move_{move.status}",
+            type="primary" if move.status is Status.DEPLOYED else "secondary",
+            on_click=ask,
+            args=(MOVE, Asked(record, move.status)),
+        )
+
+
+def moving(registry: Registry, record: VersionRecord) -> None:
+    """Show the dialog of a move that was asked for, and what kept the one before from being made."""
     show_refusal(MOVE)
     about: Asked | None = asked(MOVE)
     if about is not None and about.record.model_id == record.model_id:

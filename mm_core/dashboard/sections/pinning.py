@@ -25,8 +25,8 @@ class Asked(NamedTuple):
     pinned: bool
 
 
-def pinning(registry: Registry, record: VersionRecord) -> None:
-    """Offer the pin, or to take it off, behind a dialog that asks who and why."""
+def offer_pin(record: VersionRecord) -> None:
+    """Offer the pin, or to take it off."""
     st.button(
         "Unpin …" if record.pinned else "Pin …",
         icon=":material/keep_off:" if record.pinned else ":material/keep:",
@@ -34,6 +34,10 @@ def pinning(registry: Registry, record: VersionRecord) -> None:
         on_click=ask,
         args=(PIN, Asked(record, not record.pinned)),
     )
+
+
+def pinning(registry: Registry, record: VersionRecord) -> None:
+    """Show the dialog about the pin where it was asked for, and what kept the change before from being made."""
     show_refusal(PIN)
     about: Asked | None = asked(PIN)
     if about is not None and about.record.model_id == record.model_id:
@@ -44,12 +48,12 @@ def pinning(registry: Registry, record: VersionRecord) -> None:
 def _dialog(registry: Registry, about: Asked) -> None:
     record, pinned = about
     if pinned:
-        st.markdown(f"**{plain(record.title)}** is pinned: no cleanup takes it until somebody takes the pin off.")
+        st.markdown(f"**{plain(record.title)}** becomes pinned: no cleanup takes it until somebody takes the pin off.")
     elif record.status.runs:
-        st.markdown(f"**{plain(record.title)}** has no pin any more. It is {record.status}: no cleanup takes it yet.")
+        st.markdown(f"**{plain(record.title)}** loses its pin. It is {record.status}: no cleanup takes it yet.")
     else:
         st.warning(
-            f"**{plain(record.title)}** has no pin any more: the next cleanup may delete its files.",
+            f"**{plain(record.title)}** loses its pin: the next cleanup may delete its files.",
             icon=":material/warning:",
         )
     st.text_input(

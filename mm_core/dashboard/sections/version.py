@@ -16,8 +16,8 @@ from mm_core.dashboard.sections.choosing_versions import (
     labels_of,
 )
 from mm_core.dashboard.sections.group import SEVERITY_COLORS
-from mm_core.dashboard.sections.moving import moves
-from mm_core.dashboard.sections.pinning import pinning
+from mm_core.dashboard.sections.moving import moving, offer_moves
+from mm_core.dashboard.sections.pinning import offer_pin, pinning
 from mm_core.dashboard.sections.versions import size_text
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
@@ -109,7 +109,10 @@ def header(opened: OpenVersion) -> None:
     made = "created" if held.files is not None else "registered"
     st.caption(f"{made} {held.created_at[:16].replace('T', ' ')} UTC · {plain(held.directory or 'no files')}")
     if held.record is not None:
-        moves(opened.registry, held.record)
+        with st.container(horizontal=True):
+            offer_moves(held.record)
+            offer_pin(held.record)
+        moving(opened.registry, held.record)
         pinning(opened.registry, held.record)
     else:
         how_to_register(held)
