@@ -92,10 +92,12 @@ def effective_of(view: StoreView, name: str, own_name: str, version: Version) ->
     """
     if version.normalizer is None:
         return None
+    names = _names_of(find_family(view, name) or Family(name), version, own_name)
+    if _kept_under(view, names, version.name) is None:
+        return version.normalizer
     normalizer = features_in_files(version).normalizer
     assert normalizer is not None
-    family = find_family(view, name) or Family(name)
-    return _effective(view, _names_of(family, version, own_name), version.name, normalizer).normalizer
+    return _effective(view, names, version.name, normalizer).normalizer
 
 
 def normalizer_revision(view: StoreView, name: str, version: str) -> int:
