@@ -19,6 +19,7 @@ from mm_core.domain.version_records import replayed
 from mm_core.errors import ModelManagerError, NotFound
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
+from mm_core.registry.configs import Configs
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
@@ -36,7 +37,7 @@ def opened(data_dir: Path) -> Registry:
 
 
 class KilledWriter:
-    """Saves, registers, refreshes, deletes, promotes, publishes, cleans and backs up, in the order of its dice."""
+    """Saves, sets normalizers, registers, refreshes, deletes, promotes, publishes, cleans and backs up, by its dice."""
 
     def __init__(self, data_dir: Path, roots: Path, name: str, seed: int, told: int) -> None:
         self._registry = opened(data_dir)
@@ -51,9 +52,9 @@ class KilledWriter:
         """Work for ever."""
         while True:
             self._dice.choices(
-                [self._save, self._save_shared, self._register, self._delete, self._refresh, self._promote,
-                 self._tidy, self._back_up],
-                [30, 15, 8, 4, 8, 10, 6, 3],
+                [self._save, self._save_shared, self._normalize, self._register, self._delete, self._refresh,
+                 self._promote, self._tidy, self._back_up],
+                [30, 15, 15, 8, 4, 8, 10, 6, 3],
             )[0]()  # fmt: skip
 
     def _done(self, what: str, subject: str, mark: int | str, act: Callable[[], object]) -> None:
@@ -65,22 +66,24 @@ class KilledWriter:
         os.write(self._told, (" ".join(map(str, words)) + "\n").encode())
 
     def _save(self) -> None:
-        symbol = f"{self._dice.choice(SYMBOLS)}{self._name}"
-        self._saved(symbol)
+        self._saved(self._registry.configs, "m", f"{self._dice.choice(SYMBOLS)}{self._name}")
 
     def _save_shared(self) -> None:
-        self._saved(SHARED)
+        self._saved(self._registry.configs, "m", SHARED)
 
-    def _saved(self, symbol: str) -> None:
+    def _normalize(self) -> None:
+        self._saved(self._registry.normalizers, FAMILY, self._dice.choice(list(VERSIONS.values())))
+
+    def _saved(self, configs: Configs, model_name: str, subject: str) -> None:
         self._count += 1
         value = time.time_ns() % 10**9 + self._count / 16
 
         def act() -> str:
-            document = {symbol: {"mean_values": [value] * FACTORS, "variance_values": [value + 1] * FACTORS}}
-            saved = self._registry.configs.save("m", symbol, document, by="api", note=repr(value))
+            document = {subject: {"mean_values": [value] * FACTORS, "variance_values": [value + 1] * FACTORS}}
+            saved = configs.save(model_name, subject, document, by="api", note=repr(value))
             return f"{saved.record.revision}={value!r}"
 
-        self._done("save", symbol, 0, act)
+        self._done("save", subject, 0, act)
 
     def _promote(self) -> None:
         lifecycle = self._registry.lifecycle
@@ -172,6 +175,11 @@ def checked(registry: Registry, newest: int) -> int:
             means = {value.mean for value in record.values.values()}
             assert len(means) <= 1, f"a config of two saves: {means}"
             assert record.revision >= stamp.revision, (record.revision, stamp)
+    for name in view.normalizers.names():
+        for version in view.normalizers.stamps(name):
+            record = view.normalizers.record(name, version)
+            assert record is not None
+            assert len({value.mean for value in record.values.values()}) <= 1, f"a normalizer of two saves: {record}"
     for family in view.lifecycle.families():
         records = {record.model_version: record for record in view.lifecycle.records(family.name)}
         assert sum(record.status is Status.DEPLOYED for record in records.values()) == 1, records

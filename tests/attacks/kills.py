@@ -6,6 +6,7 @@ python -m tests.attacks.kills --rounds 1000 [--seed N]
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -39,6 +40,39 @@ ROUNDS_OF_A_STATE = 20
 the disk and in memory in turns, where writes are slow and where they are quick."""
 
 LONGEST_LIFE_SECONDS = 0.3
+
+TREE = """tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx={last}
+objective=regression
+feature_names={names}
+feature_infos={infos}
+
+Tree=0
+num_leaves=2
+num_cat=0
+split_feature=3
+split_gain=13485
+threshold=30.5
+decision_type=2
+left_child=-1
+right_child=-2
+leaf_value=28.05 31.05
+leaf_weight=31 29
+leaf_count=31 29
+internal_value=29.5
+internal_weight=60
+internal_count=60
+is_linear=0
+shrinkage=1
+
+
+end of trees
+"""
+"""A booster of LightGBM, of one split."""
 
 
 @dataclass
@@ -117,10 +151,18 @@ def _begin(place: Path) -> None:
         _write_group(place / "roots" / "m", f"{symbol}_r", FACTORS)
     registry = opened(place / "data")
     registry.registrations.register("m", str(place / "roots" / "m"))
+    for version in VERSIONS.values():
+        _write_version(place / "roots" / FAMILY / version, version)
+    registry.registrations.register(FAMILY, str(place / "roots" / FAMILY))
     for name in "XY":
         _write_group(place / "roots" / name, "ZZZ_r", 1)
         registry.registrations.register(f"of{name}", str(place / "roots" / name))
-        version = {"model_name": FAMILY, "model_version": VERSIONS[name], "model_type": "xgboost", "status": "deployed"}
+        version = {
+            "model_name": FAMILY,
+            "model_version": VERSIONS[name],
+            "model_type": "lightgbm",
+            "status": "deployed",
+        }
         told = {"objective": "price_prediction", "target_variable": "t", "prediction_horizon": "1d"}
         registry.lifecycle.register({**version, **told}, Author("beginning", "to begin with"))
 
@@ -129,6 +171,28 @@ def _write_group(root: Path, key: str, factors: int) -> None:
     root.mkdir(parents=True, exist_ok=True)
     (root / f"{key}_factors.txt").write_text("".join(f"f{number}\n" for number in range(factors)))
     (root / f"{key}_model.json").write_bytes(_booster(factors))
+
+
+def _write_version(directory: Path, version: str) -> None:
+    directory.mkdir(parents=True)
+    names = [f"f{number}" for number in range(FACTORS)]
+    (directory / "model.txt").write_text(TREE.format(last=FACTORS - 1, names=" ".join(names), infos="[0:9] " * FACTORS))
+    (directory / "normalizer.json").write_text(json.dumps({name: {"mean": 0.5, "std": 2.0} for name in names}))
+    (directory / "metadata.json").write_text(
+        json.dumps(
+            {
+                "model_version": version,
+                "model_type": FAMILY,
+                "algorithm": "LightGBM",
+                "objective": "regression",
+                "training_date": "2025-10-09T21:09:18",
+                "training_examples": 60,
+                "validation_examples": 20,
+                "num_features": FACTORS,
+                "performance": {"best_iteration": 1, "total_iterations": 1},
+            }
+        )
+    )
 
 
 def _booster(factors: int) -> bytes:
@@ -173,11 +237,12 @@ def _look(place: Path, expected: Expected) -> None:
     revision = checked(registry, 0)
     view = registry.view()
     for symbol, acknowledged in expected.saved.items():
-        record = view.configs.record("m", symbol)
+        configs, name = (view.normalizers, FAMILY) if symbol in VERSIONS.values() else (view.configs, "m")
+        record = configs.record(name, symbol)
         assert record is not None, f"{symbol}: no config"
         newest = max(acknowledged)
         assert record.revision >= newest, f"{symbol}: {newest} was acknowledged, not {record.revision}"
-        history = view.configs.history("m", symbol)
+        history = configs.history(name, symbol)
         notes = {one.number: one.note for one in history}
         assert {number: notes[number] for number in acknowledged} == acknowledged, f"{symbol}: another value was kept"
         assert [one.number for one in history] == list(range(1, record.revision + 1)), f"{symbol}: a gap"
