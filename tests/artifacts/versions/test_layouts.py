@@ -125,6 +125,12 @@ def test_one_root_may_hold_groups_versions_and_runs(tmp_path: Path) -> None:
     assert listing.findings == ()
 
 
+def test_a_model_in_a_directory_that_is_nearly_a_version_is_told_and_forms_nothing(tmp_path: Path) -> None:
+    listing = _listing(tmp_path, "name/v1.0.0/model.txt", "name/v1.0/model.txt", "name/v1.0/normalizer.json")
+    assert _found(listing) == ([], ["name/v1.0.0"])
+    assert _codes(listing) == [("version-name", "name/v1.0/model.txt")]
+
+
 def test_all_below_a_version_is_its_own_whatever_it_is_called(tmp_path: Path) -> None:
     listing = _listing(tmp_path, "m/v1.0.0/model.txt", "m/v1.0.0/old/v0.9.0/model.txt", "m/v1.0.0/BTCUSDT_r_model.json")
     assert _found(listing) == ([], ["m/v1.0.0"])
