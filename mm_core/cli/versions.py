@@ -25,8 +25,19 @@ from mm_core.cli.version_texts import (
 from mm_core.domain.runs import LATEST
 from mm_core.errors import BadRequest, RunNotFound
 
+
+def _directory(text: str | Path) -> Path:
+    """Return a path; the empty text, which a shell variable without a value leaves, is not this directory."""
+    if not str(text):
+        raise typer.BadParameter("it is empty. Name the directory; '.' is this one.")
+    return Path(text)
+
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")]
-Root = Annotated[Path, typer.Option("--root", help="The directory that holds the versions.")]
+Root = Annotated[
+    Path, typer.Option("--root", parser=_directory, metavar="DIRECTORY", help="The directory that holds the versions.")
+]
+Directory = Annotated[Path, typer.Argument(parser=_directory, metavar="DIRECTORY")]
 MODELS = Path("models")
 
 versions_commands = typer.Typer(
@@ -39,7 +50,7 @@ def manage_models() -> None:
     versions_commands(prog_name="python manage_models.py", obj=Session(None))
 
 
-def init_root(directory: Path, as_json: AsJson = False) -> None:
+def init_root(directory: Directory, as_json: AsJson = False) -> None:
     """Make DIRECTORY a managed root: versions may be published into it, and removed from it."""
     with _answered(as_json):
         path = versions.init(directory)
@@ -133,7 +144,7 @@ def cleanup(
 
 
 @versions_commands.command()
-def publish(source: Path, root: Root = MODELS, as_json: AsJson = False) -> None:
+def publish(source: Directory, root: Root = MODELS, as_json: AsJson = False) -> None:
     """Publish a copy of the directory SOURCE as the latest version."""
     with _answered(as_json):
         version = versions.publish_directory(root, source)

@@ -80,6 +80,16 @@ def test_list_prints_the_columns_that_people_know(run: Run) -> None:
     )
 
 
+@pytest.mark.parametrize("arguments", [["init", ""], ["list", "--root", ""], ["publish", "", "--root", "models"]])
+def test_an_empty_directory_of_an_unset_variable_is_not_this_one(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(versions_commands, arguments, obj=Session(None))
+    assert (result.exit_code, "it is empty" in result.output) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_second_run_of_one_second_fits_its_column(run: Run, root: Path) -> None:
     write_run_below(root, f"{NEWEST}_2")
     assert f"{NEWEST}_2 2025-07-24 15:08:41  2" in run("list").stdout
