@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.pickles import Scaler
+from mm_core.artifacts.version_checks import ONE_TRAINING
 from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.runs import SCALERS, TRAINING_METADATA, RunMetadata, model_of
 from mm_core.domain.versions import BoosterText, Normalizer
 
-ONE_TRAINING = "Take the files of one training run."
 MOST_NAMED = 10
 STOPPED_EARLY = "stopped-early"
 

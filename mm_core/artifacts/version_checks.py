@@ -37,6 +37,9 @@ FOREIGN_TYPES = frozenset({"linear_regression", "logistic_regression", "random_f
 TYPICAL_BYTES = (10_000, 500_000_000)
 """A model beyond these is worth a look: the guide says 10 to 500 MB, models in the field begin at a thousandth."""
 
+ONE_TRAINING = "Take the files of one training run."
+AS_THE_METADATA = "Write them in the order of the metadata's; json.dump sorts with sort_keys."
+
 OF_OTHERS = frozenset({"stray-model-json", "foreign-files"})
 """Findings that come of names alone, of files that are not read."""
 
@@ -123,7 +126,12 @@ class VersionChecks:
             listed = ", ".join(f"{count} in {what}" for what, count in counts.items())
             self._error("normalizer-length", f"The numbers of features differ: {listed}.")
         elif normalizer is not None and names and normalizer.feature_names != names:
-            self._error("normalizer-invalid", "The normalizer's features are not those of the metadata in their order.")
+            is_shuffled = sorted(normalizer.feature_names) == sorted(names)
+            self._error(
+                "normalizer-invalid",
+                "The normalizer's features are not those of the metadata in their order.",
+                AS_THE_METADATA if is_shuffled else ONE_TRAINING,
+            )
         elif normalizer is not None and booster is not None and not booster.may_be_called(normalizer.feature_names):
             self._error("normalizer-invalid", "The normalizer's features are not those of the booster in their order.")
         if booster is not None and booster.has_no_names:
@@ -233,8 +241,8 @@ class VersionChecks:
     def _warn(self, code: str, name: str, detail: str, remedy: str) -> None:
         self._add(Severity.WARNING, code, name, detail, remedy)
 
-    def _error(self, code: str, detail: str) -> None:
-        self._add(Severity.ERROR, code, "normalizer.json", detail, "Take the files of one training run.")
+    def _error(self, code: str, detail: str, remedy: str = ONE_TRAINING) -> None:
+        self._add(Severity.ERROR, code, "normalizer.json", detail, remedy)
 
     def _add(self, severity: Severity, code: str, name: str, detail: str, remedy: str) -> None:
         self.findings.append(_finding(self.listed, severity, code, name, detail, remedy))
