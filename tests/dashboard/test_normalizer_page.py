@@ -140,7 +140,7 @@ def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry,
     _others_save(version_state, spread=(9.0, 6.25))
     page = open_page("version", version=OF, tab="Normalizer")
     (table,) = [one.value for one in page.dataframe if "std" in one.value]
-    assert table["set"].tolist() == ["", "", "overridden", ""]
+    assert table["overridden"].tolist() == ["", "", "yes", ""]
     assert (table["mean"].tolist(), table["std"].tolist()) == ([0.5, 0.5, 9.0, 0.5], [2.0, 2.0, 2.5, 2.0])
     assert (table["mean in files"].tolist(), table["std in files"].tolist()) == ([0.5] * 4, [2.0] * 4)
     assert not page.exception

@@ -209,7 +209,7 @@ def importance_table(importance: Sequence[FeatureImportance]) -> pd.DataFrame:
 def normalizer_table(normalizer: Normalizer, values: Mapping[str, Normalization]) -> pd.DataFrame:
     """Return one row a feature in the model's order, as bots get it; the variance is the square of the std.
 
-    Where ``values`` that people set are other ones, what the files say stands behind, and ``set`` has a mark.
+    Where ``values`` that people set are other ones, what the files say stands behind, and ``overridden`` has a mark.
     """
     in_force, overridden = laid_over(normalizer, values), set(overridden_features(normalizer, values))
     names = normalizer.feature_names
@@ -226,7 +226,7 @@ def normalizer_table(normalizer: Normalizer, values: Mapping[str, Normalization]
         }
     )
     if overridden:
-        table.insert(2, "set", ["overridden" if name in overridden else "" for name in names])
+        table.insert(2, "overridden", ["yes" if name in overridden else "" for name in names])
         table["mean in files"], table["std in files"] = normalizer.mean, normalizer.std
     return table if normalizer.fill_values is None else table.assign(**{"fill value": normalizer.fill_values})
 
