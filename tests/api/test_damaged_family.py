@@ -16,8 +16,8 @@ from mm_core.api import create_app
 from mm_core.domain.lifecycle import Tier
 from mm_core.errors import StoreCorrupt
 from mm_core.registry import Registry
+from mm_core.registry.known_versions import versions_of
 from mm_core.registry.lifecycle_changes import Author
-from mm_core.registry.version_lookups import versions_of
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 from tests.api.test_lifecycle import FIELDS

@@ -125,7 +125,9 @@ def test_a_put_needs_the_token_and_the_media_type(
 
 
 def test_what_is_deployed_says_how_often_its_normalizer_was_changed(held: Client) -> None:
-    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed"}))
+    _json(
+        held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"})
+    )
     first = held.get(f"/api/models/{NAME}/deployed")
     _json(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0))))
     second = held.get(f"/api/models/{NAME}/deployed", headers={"If-None-Match": first.headers["ETag"]})
@@ -134,7 +136,9 @@ def test_what_is_deployed_says_how_often_its_normalizer_was_changed(held: Client
 
 
 def test_predictions_follow_what_is_put(held: Client, lightgbm_booster: lightgbm.Booster) -> None:
-    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed"}))
+    _json(
+        held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"})
+    )
     _json(held.put(NORMALIZER, json=_document(spread=(-7.0, 0.25))))
     row = dict.fromkeys(FEATURES, 1.25)
     (said,) = _json(held.post(f"{VERSIONS}/v1.1.0/predict", json={"rows": [row]}))["predictions"]
@@ -148,7 +152,7 @@ def test_a_bot_never_gets_a_stale_normalizer_from_a_real_server_and_checks_what_
     server = start_server()
     body = {"model_name": "models", "root_path": str(write_version())}
     assert httpx.post(server.url + "/api/models", json=body).status_code == 200
-    fields = {**FIELDS, "model_version": "v1.1.0", "status": "deployed"}
+    fields = {**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"}
     assert httpx.post(server.url + "/api/versions", json=fields).status_code == 200
     client = PayloadClient(server.url, tmp_path / "copies")
     tags = {client.version(NAME, "v1.1.0").etag}

@@ -233,8 +233,8 @@ def test_a_scaler_that_cannot_be_read_gives_null_and_nothing_is_predicted_or_dep
     payload = _json(client.get(PULL))["payload"]
     assert payload["normalizer"] is None
     assert "scalers.pkl" in payload["warnings"][0]
-    problem = _enlist(client, expected=409)
-    assert (problem["code"], "'lstm'" in problem["problems"][0]) == ("CANNOT_PREDICT", True)
+    problem = _enlist(client, expected=422)
+    assert (problem["code"], "'lstm'" in problem["problems"][0]) == ("NORMALIZER_INVALID", True)
     _enlist(client, force=True)
     problem = _json(client.post(PREDICT, json={"rows": trained().row_documents}), 422)
     assert (problem["code"], "'lstm'" in problem["problems"][0]) == ("NORMALIZER_INVALID", True)

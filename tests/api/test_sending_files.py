@@ -32,7 +32,7 @@ def connection() -> Iterator[tuple[Channel, socket.socket]]:
     ours, theirs = socket.socketpair()
     for each, option in ((ours, socket.SO_SNDBUF), (theirs, socket.SO_RCVBUF)):
         each.setsockopt(socket.SOL_SOCKET, option, 4096)
-    loop = SimpleNamespace(opened=lambda _: None, closed=lambda _: None)
+    loop = SimpleNamespace(opened=lambda _: None, closed=lambda _: None, forget=lambda _: None)
     server = SimpleNamespace(active_channels={}, loop=loop, pull_trigger=lambda: None)
     channel = Channel(server, ours, ("", 0), Adjustments(), {})
     theirs.settimeout(10)

@@ -65,11 +65,12 @@ def write_into_cell(page: Page, column: int, row: int, text: str) -> None:
     """Select a cell of the grid, open its editor and write; confirming is left to the caller."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
-    deadline = time.monotonic() + 20
+    deadline, pause = time.monotonic() + 40, 80.0
     while time.monotonic() < deadline:
         target.blur()  # the very first focus of a grid selects its first cell, and to focus what has it does nothing
         target.focus()
-        page.wait_for_timeout(80)
+        page.wait_for_timeout(pause)  # a busy machine draws later, and to focus anew too early begins it anew
+        pause = min(1.5 * pause, 1_500.0)
         if target.get_attribute("aria-selected") == "true":
             page.keyboard.press("Enter")
             try:
