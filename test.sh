@@ -33,9 +33,9 @@ checks=$!
 trap 'kill "$checks" 2>/dev/null || true; rm -rf "$beside"' EXIT
 
 echo "test: everything"
-# Four at once: much of the time is waiting. A file stays on one of them: its tests share what was started for them.
+# Three at once: much of the time is waiting. A file stays on one of them: its tests share what was started for them.
 code=0 failed=0
-.venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder "$@" || code=$?
+.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" || code=$?
 wait "$checks" || failed=$?
 cat "$beside/said"
 exit "$((code ? code : failed))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -65,20 +66,25 @@ def write_into_cell(page: Page, column: int, row: int, text: str) -> None:
     """Select a cell of the grid, open its editor and write; confirming is left to the caller."""
     target = cell(page, column, row)
     target.wait_for(state="attached")
-    deadline, pause = time.monotonic() + 40, 80.0
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        target.blur()  # the very first focus of a grid selects its first cell, and to focus what has it does nothing
-        target.focus()
-        page.wait_for_timeout(pause)  # a busy machine draws later, and to focus anew too early begins it anew
-        pause = min(1.5 * pause, 1_500.0)
-        if target.get_attribute("aria-selected") == "true":
+        target.focus()  # the very first focus of a grid selects its first cell
+        if _is_selected(page, target):
             page.keyboard.press("Enter")
-            try:
-                cell_editor(page).first.fill(text, timeout=2_000)  # one that is just closing is gone before this
-            except PlaywrightTimeout:
-                continue
-            return
+            with suppress(PlaywrightTimeout):  # one that is just closing is gone before this
+                cell_editor(page).first.fill(text, timeout=3_000)
+                return
+        target.blur()  # to focus what has the focus does nothing
     raise AssertionError(f"The cell in column {column}, row {row} did not open.")
+
+
+def _is_selected(page: Page, target: Locator) -> bool:
+    """Return whether a cell that was focused is selected, as a busy machine draws it later."""
+    for _ in range(20):
+        page.wait_for_timeout(80)
+        if target.get_attribute("aria-selected") == "true":
+            return True
+    return False
 
 
 def close_cell_editor(page: Page) -> None:
