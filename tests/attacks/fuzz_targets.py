@@ -5,12 +5,18 @@ A target returns, or raises `UnreadableArtifact` or a decoder's `CannotDecode`; 
 
 from __future__ import annotations
 
+import math
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import RobustScaler, StandardScaler
+
 from mm_core import strict_json
-from mm_core.artifacts.pickles import read_model_json
+from mm_core.artifacts.pickles import read_model_json, read_scaler
 from mm_core.artifacts.pickles.decode_arrow import arrow_values
 from mm_core.artifacts.pickles.decode_columns import EXTENSION_ARRAYS, row_lists, values_of
 from mm_core.artifacts.pickles.decode_numpy import array_of, array_type_of
@@ -114,6 +120,12 @@ def _model(data: bytes) -> None:
     strict_json.encode(read_booster(read_model_json(data), FileReport("X_model.pkl")))
 
 
+def _scaler(data: bytes) -> None:
+    found = read_scaler(data, "xgboost")
+    assert len(found.centre) == len(found.scale)
+    assert all(map(math.isfinite, (*found.centre, *found.scale)))
+
+
 def _opcodes(data: bytes) -> None:
     read_pickle(data, script_names=True)
     read_pickle(data)
@@ -143,6 +155,7 @@ TARGETS = {
     "info": Target(_info, b"_info"),
     "ubjson": Target(_ubjson, b"_model", is_pickle=False),
     "model": Target(_model, b"_model"),
+    "scaler": Target(_scaler, b"sklearn"),
 }
 SELF_TEST = "self-test"
 TARGETS_AND_SELF_TEST = {**TARGETS, SELF_TEST: Target(_self_test, b"")}
@@ -152,7 +165,7 @@ def seeds_of(name: str) -> list[bytes]:
     """Return the smallest honest files that belong to a target, and small hostile ones of its shape."""
     target = TARGETS_AND_SELF_TEST[name]
     wanted = target.mentioned
-    files = [(kind.encode() + content, content) for kind, content in honest()]
+    files = [(kind.encode() + content, content) for kind, content in (*honest(), *_scalers())]
     if not target.is_pickle:
         return sorted({_handle(content) for said, content in files if wanted in said} - {b""}, key=len)[:FEWEST_SEEDS]
     chosen = {content for said, content in files if wanted in said}
@@ -161,6 +174,22 @@ def seeds_of(name: str) -> list[bytes]:
     small = sorted((content for content in chosen if len(content) <= LARGEST_SEED), key=lambda data: (len(data), data))
     step = max(1, len(small) // MOST_SEEDS)
     return small[::step] or sorted(chosen, key=len)[:FEWEST_SEEDS]
+
+
+def _scalers() -> Iterator[tuple[str, bytes]]:
+    """Yield scalers as trainings of today pickle them: alone and in dicts, with and without names and parts."""
+    rows = np.arange(12.0).reshape(4, 3) ** 2
+    for form in (rows, pd.DataFrame(rows, columns=["momentum", "spread", "volume"])):
+        for scaler in (
+            StandardScaler(),
+            StandardScaler(with_mean=False),
+            RobustScaler(),
+            RobustScaler(with_scaling=False),
+        ):
+            fitted = scaler.fit(form)
+            for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+                yield "scaler", pickle.dumps(fitted, protocol)
+                yield "scalers", pickle.dumps({"xgboost": fitted, "lstm": 1.0}, protocol)
 
 
 def _handle(content: bytes) -> bytes:
