@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mm_core.spelling import visible
 
 
@@ -23,6 +25,18 @@ class ModelManagerError(Exception):
     def members(self) -> dict[str, object]:
         """What programs are told beside the sentence, by name: ``code``, and what each error adds."""
         return {"code": self.code} if self.code is not None else {}
+
+
+class WithReasons(ModelManagerError):
+    """An error that has every reason for itself: ``problems`` are sentences."""
+
+    def __init__(self, detail: str, problems: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.problems = tuple(map(visible, problems))
+
+    @property
+    def members(self) -> dict[str, object]:
+        return {"code": self.code, "problems": self.problems}
 
 
 class SettingsError(ModelManagerError):

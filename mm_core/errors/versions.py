@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound
+from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound, WithReasons
 from mm_core.errors.models import PayloadUnavailable
 from mm_core.spelling import visible
 
@@ -99,20 +99,12 @@ class ModelUnusable(Conflict):
     title = "Version cannot predict"
 
 
-class InvalidNormalizer(ModelManagerError):
+class InvalidNormalizer(WithReasons):
     """The normalizer of a version cannot be used; ``problems`` has every reason."""
 
     status = 422
     title = "Invalid normalizer"
     code = "NORMALIZER_INVALID"
-
-    def __init__(self, detail: str, problems: Sequence[str]) -> None:
-        super().__init__(detail)
-        self.problems = tuple(map(visible, problems))
-
-    @property
-    def members(self) -> dict[str, object]:
-        return {"code": self.code, "problems": self.problems}
 
 
 class AlreadyExists(Conflict):
@@ -137,19 +129,11 @@ class AmbiguousVersion(Conflict):
     code = "AMBIGUOUS_VERSION"
 
 
-class AmbiguousModel(Conflict):
+class AmbiguousModel(WithReasons, Conflict):
     """A run has several models that bots could be given, and does not say which; ``problems`` names them."""
 
     title = "Run with several models"
     code = "AMBIGUOUS_MODEL"
-
-    def __init__(self, detail: str, problems: Sequence[str]) -> None:
-        super().__init__(detail)
-        self.problems = tuple(map(visible, problems))
-
-    @property
-    def members(self) -> dict[str, object]:
-        return {"code": self.code, "problems": self.problems}
 
 
 class IllegalMove(Conflict):
