@@ -110,10 +110,7 @@ def _dialog(registry: Registry, about: Asked) -> None:
         st.error("It cannot predict:", icon=":material/block:")
         st.text("\n".join(plan.problems[:5]))
         force = st.checkbox("Deploy it all the same", key="move_force")
-    st.text_input(
-        "Who are you?", st.session_state.get(WHO, ""), key="move_who", max_chars=LONGEST_ACTOR, placeholder="your name"
-    )
-    st.text_input("Why?", key="move_note", max_chars=min(LONGEST_NOTE, 500), placeholder="kept in the history for good")
+    ask_who_and_why("move")
     with st.container(horizontal=True, horizontal_alignment="right"):
         left = st.button("Leave it", key="move_cancel", on_click=answered)
         moved = st.button(
@@ -158,3 +155,16 @@ def _label(before: Status, after: Status) -> str:
         Status.DEPRECATED: "Deprecate",
         Status.TRAINING: "Train",
     }[after]
+
+
+def ask_who_and_why(prefix: str) -> None:
+    """Ask for the name and the reason that the history keeps, by the widgets ``prefix_who`` and ``prefix_note``."""
+    st.text_input(
+        "Who are you?",
+        st.session_state.get(WHO, ""),
+        key=f"{prefix}_who",
+        max_chars=LONGEST_ACTOR,
+        placeholder="your name",
+    )
+    reason = min(LONGEST_NOTE, 500)
+    st.text_input("Why?", key=f"{prefix}_note", max_chars=reason, placeholder="kept in the history for good")

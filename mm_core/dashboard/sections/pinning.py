@@ -8,12 +8,12 @@ import streamlit as st
 
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
-from mm_core.dashboard.sections.moving import WHO
+from mm_core.dashboard.sections.moving import WHO, ask_who_and_why
 from mm_core.dashboard.words import plain
 from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
-from mm_core.registry.lifecycle_changes import LONGEST_ACTOR, LONGEST_NOTE, Author
+from mm_core.registry.lifecycle_changes import Author
 
 PIN = "pin"
 
@@ -56,10 +56,7 @@ def _dialog(registry: Registry, about: Asked) -> None:
             f"**{plain(record.title)}** loses its pin: the next cleanup may delete its files.",
             icon=":material/warning:",
         )
-    st.text_input(
-        "Who are you?", st.session_state.get(WHO, ""), key="pin_who", max_chars=LONGEST_ACTOR, placeholder="your name"
-    )
-    st.text_input("Why?", key="pin_note", max_chars=min(LONGEST_NOTE, 500), placeholder="kept in the history for good")
+    ask_who_and_why("pin")
     with st.container(horizontal=True, horizontal_alignment="right"):
         left = st.button("Leave it", key="pin_cancel", on_click=answered)
         done = st.button(
