@@ -11,7 +11,7 @@ import pytest
 from mm_core.errors import StoreCorrupt
 from mm_core.store import TinyDBStore
 from tests.store.test_normalizer_contract import override
-from tests.store.test_repairs import HARMS
+from tests.store.test_repairs import HARMS, keep_copies_beside_damage
 
 KINDS = ("shard", "revision", "older revision")
 
@@ -58,15 +58,7 @@ def test_what_was_set_for_versions_comes_back_from_its_copy(state: Path, what: s
 @pytest.mark.parametrize("harm", ["cut", "newer", "gone"])
 @pytest.mark.parametrize("what", KINDS)
 def test_upkeep_beside_a_damaged_file_takes_no_revision_of_a_version(state: Path, what: str, harm: str) -> None:
-    TinyDBStore(state).complete_copies()
-    path = _file(state, what)
-    HARMS[harm](path)
-    an_hour_ago = time.time() - 3600
-    for each in state.rglob("*.json"):
-        os.utime(each, (an_hour_ago, an_hour_ago))
-    TinyDBStore(state).complete_copies(again=True)
-    store = TinyDBStore(state)
-    assert [repair.path for repair in store.repair(store.plan_repairs())] == [path]
+    keep_copies_beside_damage(state, _file(state, what), HARMS[harm])
     _is_whole(state)
 
 

@@ -73,9 +73,11 @@ def test_a_directory_that_does_not_exist_has_no_notes(notes: NoteDirectory, path
 
 def test_removing_a_note_twice_is_fine(notes: NoteDirectory) -> None:
     notes.write("m", "S", b"one")
+    notes.write("m", "T", b"two")
     notes.remove("m", "S")
     notes.remove("m", "S")
     notes.remove("other", "S")
+    assert (notes.read("m", "S", _text), notes.read("m", "T", _text)) == (None, "two")
 
 
 def test_an_unchanged_note_is_looked_at_once_a_read_and_parsed_once(

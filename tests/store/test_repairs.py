@@ -71,6 +71,18 @@ def _file(state: Path, what: str) -> Path:
     return next((state / "configs").rglob(f"{number}-*"))
 
 
+def keep_copies_beside_damage(state: Path, path: Path, harm: Harm) -> None:
+    """Harm a file of an old state, keep its copies up, and repair it: it has to be all that a repair changes."""
+    TinyDBStore(state).complete_copies()
+    harm(path)
+    an_hour_ago = time.time() - 3600
+    for each in state.rglob("*.json"):
+        os.utime(each, (an_hour_ago, an_hour_ago))
+    TinyDBStore(state).complete_copies(again=True)
+    store = TinyDBStore(state)
+    assert [repair.path for repair in store.repair(store.plan_repairs())] == [path]
+
+
 def _is_whole(state: Path) -> None:
     view = TinyDBStore(state).view()
     assert (view.revision, view.configs.record("m", "A000")) == (3, record(2, 2.0)[0])
@@ -318,15 +330,7 @@ def test_what_refused_saves_left_is_deleted_once_it_is_old(state: Path, monkeypa
 @pytest.mark.parametrize("harm", ["cut", "newer", "gone"])
 @pytest.mark.parametrize("what", ["shard", "revision"])
 def test_upkeep_beside_a_damaged_file_takes_nothing_that_the_file_names(state: Path, what: str, harm: str) -> None:
-    TinyDBStore(state).complete_copies()
-    path = _file(state, what)
-    HARMS[harm](path)
-    an_hour_ago = time.time() - 3600
-    for each in state.rglob("*.json"):
-        os.utime(each, (an_hour_ago, an_hour_ago))
-    TinyDBStore(state).complete_copies(again=True)
-    store = TinyDBStore(state)
-    assert [repair.path for repair in store.repair(store.plan_repairs())] == [path]
+    keep_copies_beside_damage(state, _file(state, what), HARMS[harm])
     _is_whole(state)
 
 
