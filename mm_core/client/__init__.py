@@ -25,8 +25,8 @@ A model that has versions is pulled by version, or as whatever is deployed:
 
     PayloadError
     ├── ServerAway          no usable answer after all attempts, and no copy that may stand in
-    ├── PayloadNotFound     404, 422 or 400, with the server's sentence; a copy never stands in for these
-    ├── RequestRefused      any other 4xx; after 409, a run with several models, no copy stands in later
+    ├── PayloadNotFound     404, 409, 422 or 400, with the server's sentence; a copy never stands in for these
+    ├── RequestRefused      any other 4xx
     ├── BadAnswer           an answer that must not be used: not a payload, or one whose parts do not pair up
     │   └── DigestMismatch  the body is not the one that the ETag names, in every attempt
     ├── NoLocalCopy         there is no whole local copy, or it is older than allowed, or the disk took none

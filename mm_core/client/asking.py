@@ -147,7 +147,7 @@ def _refuse(response: httpx.Response, where: str) -> NoReturn:
     if response.headers.get("Content-Type", "").lower().startswith("application/problem+json"):  # RFC 9457
         with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError, httpx.DecodingError, BadAnswer):
             detail = str(json.loads(_limited_body(response, 65_536))["detail"])
-    kind = BadAnswer if status < 400 else PayloadNotFound if status in {400, 404, 422} else RequestRefused
+    kind = BadAnswer if status < 400 else PayloadNotFound if status in {400, 404, 409, 422} else RequestRefused
     raise kind(f"{where} answered {status}: {detail or 'no problem document. Check base_url.'}", status, detail)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .asking import Server
 from .copies import Copies
-from .errors import NoLocalCopy, PayloadError, PayloadNotFound, RequestRefused, ServerAway
+from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
 from .payloads import Asked, CopiedT, Place, StaleCopy
 
 _LOG = logging.getLogger("mm_core.client")
@@ -82,7 +82,7 @@ class Pulls:
     def _pull(self, wanted: Asked[CopiedT], copy: CopiedT | None) -> CopiedT:
         try:
             answer = self._server.ask(wanted.path, copy.etag if copy is not None else None, self._max_bytes)
-        except (PayloadNotFound, RequestRefused) as error:
+        except PayloadNotFound as error:
             if error.is_withdrawal:
                 self.copies.withdraw(wanted)
             raise

@@ -22,20 +22,20 @@
     │   ├── RunNotFound                     404
     │   ├── VersionNotFound                 404  says which: not registered, not deployed, on disk or not
     │   └── PayloadUnavailable              404  says why
-    │       └── VersionUnavailable          404  lists what is wrong
     ├── Conflict                            409
     │   ├── RootNotManaged                  409  says how it becomes one
     │   ├── RunProtected                    409  lists the reasons
     │   ├── ModelUnusable                   409  a version that cannot predict as it is
     │   ├── AlreadyExists                   409  has what exists
-    │   ├── AmbiguousVersion                409  names the directories
-    │   ├── AmbiguousModel                  409  names the models of a run
     │   ├── IllegalMove                     409  says which moves there are
-    │   └── CannotPredict                   409  lists what is wrong
+    │   └── VersionUnusable                 409  lists what is wrong
+    │       ├── CannotPredict               409
+    │       ├── AmbiguousVersion            409  names the directories
+    │       ├── AmbiguousModel              409  names the models of a run
+    │       └── InvalidNormalizer           422
     ├── RevisionConflict                    412
     ├── BodyTooLarge                        413
     ├── UnsupportedMediaType                415
-    ├── InvalidNormalizer                   422  lists what is wrong
     ├── ExtraMissing                        501  names the extra to install
     ├── StoreError                          500
     │   ├── StoreCorrupt                    500
@@ -47,6 +47,7 @@
     ├── ConversionFailed                    502
     ├── PredictionFailed                    502  the process that predicts died, took too long or grew too large
     ├── PredictorBusy                       503  ask again
+    ├── PayloadChanged                      503  ask again
     ├── ServiceAway                         503  another process of ours does not answer
     ├── ReaderNotStarted                    503  no process is left to read artifacts with
     ├── ServiceUnwell                       503  another process of ours answers that it cannot work
@@ -81,6 +82,7 @@ from mm_core.errors.models import (
     InvalidName,
     InvalidRoot,
     ModelNotFound,
+    PayloadChanged,
     PayloadUnavailable,
     RevisionNotFound,
     SymbolNotFound,
@@ -117,7 +119,7 @@ from mm_core.errors.versions import (
     RunNotFound,
     RunProtected,
     VersionNotFound,
-    VersionUnavailable,
+    VersionUnusable,
 )
 
 __all__ = [
@@ -148,6 +150,7 @@ __all__ = [
     "ModelUnusable",
     "NotFound",
     "NothingToUpdate",
+    "PayloadChanged",
     "PayloadUnavailable",
     "PredictionFailed",
     "PredictorBusy",
@@ -172,5 +175,5 @@ __all__ = [
     "UnreadableArtifact",
     "UnsupportedMediaType",
     "VersionNotFound",
-    "VersionUnavailable",
+    "VersionUnusable",
 ]

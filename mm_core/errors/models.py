@@ -78,6 +78,13 @@ class PayloadUnavailable(NotFound):
     title = "No payload"
 
 
+class PayloadChanged(ModelManagerError):
+    """A payload became another one while it was read: whoever asks again is given the new one."""
+
+    status = 503
+    title = "Payload changed"
+
+
 class BoosterNotUnderstood(ModelManagerError):
     """A booster's JSON has another form than the figures of trees and gain are made from."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound, WithReasons
-from mm_core.errors.models import PayloadUnavailable
 from mm_core.spelling import visible
 
 
@@ -68,19 +67,6 @@ class VersionNotFound(NotFound):
     code = "MODEL_NOT_FOUND"
 
 
-class VersionUnavailable(PayloadUnavailable):
-    """The version is there, but no model that bots could be given; ``problems`` has every reason."""
-
-    def __init__(self, detail: str, problems: Sequence[str], code: str = "CANNOT_PREDICT") -> None:
-        super().__init__(detail)
-        self.problems = tuple(map(visible, problems))
-        self.code = code
-
-    @property
-    def members(self) -> dict[str, object]:
-        return {"code": self.code, "problems": self.problems}
-
-
 class RootNotManaged(Conflict):
     """A change was asked for below a directory that nobody gave into our hands."""
 
@@ -99,8 +85,38 @@ class ModelUnusable(Conflict):
     title = "Version cannot predict"
 
 
-class InvalidNormalizer(WithReasons):
-    """The normalizer of a version cannot be used; ``problems`` has every reason."""
+class VersionUnusable(WithReasons, Conflict):
+    """A version that is neither given to bots, nor asked, nor deployed as it is; ``problems`` has every reason."""
+
+    title = "Version cannot be used"
+
+
+class CannotPredict(VersionUnusable):
+    """A version lacks what a prediction needs, here or in bots."""
+
+    title = "Version cannot predict"
+
+    def __init__(self, detail: str, problems: Sequence[str], *, is_missing: bool = False) -> None:
+        super().__init__(detail, problems)
+        self.code = "MODEL_FILE_MISSING" if is_missing else "CANNOT_PREDICT"
+
+
+class AmbiguousVersion(VersionUnusable):
+    """A version lies in several directories, and nobody can tell which one is meant; ``problems`` names them."""
+
+    title = "Version in several directories"
+    code = "AMBIGUOUS_VERSION"
+
+
+class AmbiguousModel(VersionUnusable):
+    """A run has several models that bots could be given, and does not say which; ``problems`` names them."""
+
+    title = "Run with several models"
+    code = "AMBIGUOUS_MODEL"
+
+
+class InvalidNormalizer(VersionUnusable):
+    """The normalizer of a version cannot be used."""
 
     status = 422
     title = "Invalid normalizer"
@@ -122,40 +138,11 @@ class AlreadyExists(Conflict):
         return {"code": self.code, "existing": self.existing}
 
 
-class AmbiguousVersion(Conflict):
-    """A version lies in several directories: nobody can tell which one is meant."""
-
-    title = "Version in several directories"
-    code = "AMBIGUOUS_VERSION"
-
-
-class AmbiguousModel(WithReasons, Conflict):
-    """A run has several models that bots could be given, and does not say which; ``problems`` names them."""
-
-    title = "Run with several models"
-    code = "AMBIGUOUS_MODEL"
-
-
 class IllegalMove(Conflict):
     """A status that cannot be reached from the present one."""
 
     title = "No such move"
     code = "ILLEGAL_MOVE"
-
-
-class CannotPredict(Conflict):
-    """A version that is to be deployed lacks what a prediction needs."""
-
-    title = "Version cannot predict"
-
-    def __init__(self, detail: str, problems: Sequence[str], *, is_missing: bool) -> None:
-        super().__init__(detail)
-        self.problems = tuple(map(visible, problems))
-        self.code = "MODEL_FILE_MISSING" if is_missing else "CANNOT_PREDICT"
-
-    @property
-    def members(self) -> dict[str, object]:
-        return {"code": self.code, "problems": self.problems}
 
 
 class RootNotWritten(ModelManagerError):

@@ -131,7 +131,7 @@ class Lifecycle(LifecycleReader):
         """Give a version another status; deployed, it takes the place of its sibling in the same transaction.
 
         The sibling becomes ``demote_to``. A status that it has already stores nothing. Raises `IllegalMove`,
-        `BadRequest` without a note, `CannotPredict` for a version that is to be deployed and has findings that are
+        `BadRequest` without a note, `VersionUnusable` for a version that is to be deployed and has findings that are
         errors, unless ``force``; and `RevisionConflict` as `update`.
         """
         if demote_to not in DEMOTIONS:

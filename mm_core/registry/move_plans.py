@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import CannotPredict, InvalidNormalizer, RevisionConflict
+from mm_core.errors import RevisionConflict, VersionUnusable
 from mm_core.registry.deploy_checks import check_predicts
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.version_roots import VersionRoots
@@ -42,7 +42,7 @@ def planned_move(
     problems: tuple[str, ...] = ()
     try:
         check_predicts(roots, view, record.model_name, record.model_version, _NOBODY, force=False)
-    except (CannotPredict, InvalidNormalizer) as error:
+    except VersionUnusable as error:
         problems = error.problems
     return MovePlan(record, status, deployed_beside(view, record), demote_to, problems)
 

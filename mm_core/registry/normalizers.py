@@ -10,12 +10,13 @@ from mm_core.domain.moments import utc_now
 from mm_core.domain.normalizers import defaults_of, laid_over, moved_to, overridden_features
 from mm_core.domain.version_records import FAMILY_NAME, Family
 from mm_core.domain.versions import Normalizer, Version
-from mm_core.errors import ModelUnusable, VersionUnavailable
+from mm_core.errors import CannotPredict, ModelUnusable
 from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.prediction import Features, features_of
 from mm_core.registry.configs import Configs, ConfigSubject
 from mm_core.registry.lifecycle_lookups import find_family
-from mm_core.registry.version_lookups import HeldVersion, errors_of, only_held
+from mm_core.registry.version_lookups import HeldVersion, only_held
+from mm_core.registry.version_refusals import what_keeps
 from mm_core.store import ConfigsTransaction, ConfigsView, StoreTransaction, StoreView
 
 
@@ -28,7 +29,7 @@ class EffectiveNormalizer:
 
 
 class Normalizers(Configs):
-    """What people set for versions; raises `VersionNotFound` and `VersionUnavailable`."""
+    """What people set for versions; raises `VersionNotFound` and `CannotPredict`."""
 
     def _subject(self, view: StoreView, model_name: str, name: str, group_key: str | None) -> ConfigSubject:
         held = only_held(view, model_name, name)
@@ -54,20 +55,20 @@ class Normalizers(Configs):
 def normalizer_in_files(held: HeldVersion) -> Normalizer:
     """Return what a version's files say, in the order of the model's columns and spelled as bots get it.
 
-    Raises `VersionUnavailable` where they say nothing, or nothing that fits the model.
+    Raises `CannotPredict` where they say nothing, or nothing that fits the model.
     """
     normalizer = None
     if held.version.normalizer is not None:
         try:
             normalizer = features_in_files(held.version).normalizer
         except ModelUnusable as error:
-            raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
+            raise CannotPredict(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
     if normalizer is None:
-        errors, _ = errors_of(held)
-        first = errors[0].sentence if errors else "Its files hold none."
-        raise VersionUnavailable(
-            f"{held.title} in '{held.directory}' has no normalizer that can be edited: {first} Mend its files.",
-            [one.sentence for one in errors] or [first],
+        reasons = what_keeps(held.findings, scaler_needed=True)
+        sentences = [one.sentence for one in reasons] or ["Its files hold none."]
+        raise CannotPredict(
+            f"{held.title} in '{held.directory}' has no normalizer that can be edited: {sentences[0]} Mend its files.",
+            sentences,
         )
     return normalizer
 

@@ -14,7 +14,7 @@ from mm_core.conversion import OnnxConverter
 from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Group
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import PayloadUnavailable
+from mm_core.errors import PayloadChanged, PayloadUnavailable
 from mm_core.payloads import CacheState, Coding, PayloadParts, build_payload
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
@@ -137,7 +137,7 @@ class Payloads:
     def _made_again(self, handle: PayloadHandle) -> bytes:
         parts = self._parts(self._store.view(), handle.model_name, handle.symbol, handle.group_key)
         if parts.key != handle.key:
-            raise PayloadUnavailable(
+            raise PayloadChanged(
                 f"The payload of '{handle.symbol}' changed while it was read. Ask again for the new one."
             )
         return build_payload(parts, self._model_json(parts))

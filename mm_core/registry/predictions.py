@@ -13,27 +13,17 @@ import structlog
 from mm_core.domain.lifecycle import Status, Tier
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import (
-    AmbiguousModel,
-    AmbiguousVersion,
-    CannotPredict,
-    ModelManagerError,
-    VersionNotFound,
-    VersionUnavailable,
-)
+from mm_core.errors import ModelManagerError, VersionNotFound, VersionUnusable
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
 from mm_core.registry.deploy_checks import (
-    SEVERAL_MODELS,
-    UNKNOWN_SCALER,
-    invalid_normalizer,
     way_to_deploy,
-    without_model,
 )
 from mm_core.registry.lifecycle_lookups import checked_version, require_record
 from mm_core.registry.normalizers import effective_of
-from mm_core.registry.version_lookups import HeldVersion, errors_of, held_versions, several_directories
+from mm_core.registry.version_lookups import HeldVersion, only_held
 from mm_core.registry.version_payloads import VersionPayloads, run_warnings
+from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore, StoreView
 
@@ -77,8 +67,8 @@ class Predictions:
         """Return what a version that runs says of rows, a JSON array of objects with a number by feature name.
 
         Where it is the deployed one, the shadows beside it are asked the same afterwards, in another process, and
-        their votes are logged. Raises `VersionNotFound` for what is not registered or does not run, `AmbiguousVersion`,
-        `CannotPredict` and `InvalidNormalizer` for files with errors, and as `Predictor.predict`.
+        their votes are logged. Raises `VersionNotFound` for what is not registered or does not run, `VersionUnusable`
+        for files with errors, and as `Predictor.predict`.
         """
         view = self._store.view()
         held, record = self._running(view, name, version, caller_tier)
@@ -104,15 +94,10 @@ class Predictions:
         self, view: StoreView, name: str, version: str, caller_tier: Tier | None
     ) -> tuple[HeldVersion, VersionRecord]:
         try:
-            held = held_versions(view, name, version, caller_tier)
-        except VersionNotFound as error:
-            record = require_record(view, name, version, self._roots, caller_tier)
-            _require_runs(record)
-            lost = [f"{record.title}/model.txt: the file is missing."]
-            raise CannotPredict(error.detail, lost, is_missing=True) from error
-        if len(held) > 1:
-            raise AmbiguousVersion(several_directories(held))
-        one = held[0]
+            one = only_held(view, name, version, caller_tier)
+        except (VersionNotFound, VersionUnusable):
+            _require_runs(require_record(view, name, version, self._roots, caller_tier))
+            raise
         record = one.record or require_record(view, one.family.name, checked_version(version), self._roots, caller_tier)
         _require_runs(record)
         return one, record
@@ -127,11 +112,10 @@ class Predictions:
 
     def _predicting(self, view: StoreView, held: HeldVersion) -> PredictingModel:
         if not held.can_predict or held.version.has_unread_scaler:
-            raise _cannot_predict(held)
-        try:
-            path, model = self._payloads.model_file(held)
-        except VersionUnavailable as error:
-            raise CannotPredict(error.detail, error.problems, is_missing=error.code == "MODEL_FILE_MISSING") from error
+            reasons = what_keeps(held.findings, scaler_needed=True)
+            way_out = "Mend its files, or ask another version."
+            raise refusal(held.title, held.directory, reasons, "cannot predict", way_out)
+        path, model = self._payloads.model_file(held)
         version = held.version
         return PredictingModel(
             path,
@@ -153,10 +137,8 @@ class Predictions:
     ) -> None:
         for record in shadows:
             try:
-                held = held_versions(view, record.model_name, record.model_version)
-                if len(held) > 1:
-                    raise AmbiguousVersion(several_directories(held))
-                _log_votes(self._ask(view, self._of_shadows, held[0], record, rows), question)
+                held = only_held(view, record.model_name, record.model_version)
+                _log_votes(self._ask(view, self._of_shadows, held, record, rows), question)
             except ModelManagerError as error:
                 log.warning("shadow_vote_failed", **_of(record), question=question, reason=error.detail)
 
@@ -181,25 +163,6 @@ def _require_runs(record: VersionRecord) -> None:
             f"Model not found: {record.title} is '{record.status}', and only what is deployed or a shadow predicts. "
             f"To ask it, {way_to_deploy(record)}, or make it a shadow."
         )
-
-
-def _cannot_predict(held: HeldVersion) -> ModelManagerError:
-    errors, missing = errors_of(held)
-    lacking = without_model(held.findings) if not errors else None
-    if lacking is not None and lacking.code == SEVERAL_MODELS:
-        return AmbiguousModel(f"{held.title} cannot predict. {lacking.sentence}", [lacking.sentence])
-    errors = errors or [one for one in held.findings if one is lacking or one.code == UNKNOWN_SCALER]
-    invalid = invalid_normalizer(held.title, held.directory, errors)
-    if invalid is not None:
-        return invalid
-    lost = f" Missing: {', '.join(missing)}." if missing else ""
-    first = errors[0].sentence if errors else "It was not read whole: refresh the model."
-    return CannotPredict(
-        f"Failed to load model: {held.title} in '{held.directory}' cannot predict, for {max(len(errors), 1)} "
-        f"reason(s): {first}{lost} Mend its files, or ask another version.",
-        [one.sentence for one in errors] or [first],
-        is_missing=bool(missing),
-    )
 
 
 def _of(record: VersionRecord) -> dict[str, Any]:

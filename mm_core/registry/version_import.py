@@ -10,7 +10,7 @@ from mm_core.artifacts.readers.model_registry_json import RegistryEntry, read_mo
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.lifecycle import Action, ModelType, Status
 from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_version
-from mm_core.errors import BadRequest, CannotPredict, InvalidNormalizer, UnreadableArtifact
+from mm_core.errors import BadRequest, UnreadableArtifact, VersionUnusable
 from mm_core.registry.deploy_checks import check_one_directory, check_predicts
 from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
 from mm_core.registry.lifecycle_lookups import find_family
@@ -51,7 +51,7 @@ def imported_registry(
         if deployable is not None:
             try:
                 check_predicts(roots, transaction, name, deployable, author, force=False)
-            except (CannotPredict, InvalidNormalizer) as error:
+            except VersionUnusable as error:
                 warnings.append(f"{deployable} is active in the file and was not deployed: {error.detail}")
                 deployable = None
         found = []

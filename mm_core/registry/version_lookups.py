@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,7 @@ from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.version_records import Family, VersionRecord
 from mm_core.domain.versions import Version
-from mm_core.errors import VersionNotFound, VersionUnavailable
-from mm_core.registry.deploy_checks import MISSING_FILES
+from mm_core.errors import CannotPredict, VersionNotFound
 from mm_core.registry.lifecycle_lookups import (
     SHOWN,
     checked_version,
@@ -24,6 +23,7 @@ from mm_core.registry.lifecycle_lookups import (
     require_whole,
 )
 from mm_core.registry.shared_models import shared_elsewhere
+from mm_core.registry.version_refusals import ambiguous_version
 from mm_core.registry.version_roots import versions_below
 from mm_core.store import StoreView
 
@@ -75,7 +75,8 @@ class HeldVersion:
 def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | None = None) -> tuple[HeldVersion, ...]:
     """Return the directories that hold a version, each once: several where nobody can tell which one is meant.
 
-    Raises `VersionNotFound` where there is none, or none that a caller of the tier sees.
+    Raises `VersionNotFound` where there is none, or none that a caller of the tier sees, and `CannotPredict` where it
+    is registered and its directory is gone.
     """
     canonical = checked_version(version)
     found: dict[str, HeldVersion] = {}
@@ -89,9 +90,11 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
         require_whole(view)
     record = view.lifecycle.record(family.name, canonical) if family is not None else None
     if record is not None and is_visible(record, caller_tier):
-        raise VersionNotFound(
+        raise CannotPredict(
             f"Failed to load model: {record.title} is registered ({record.status}), and no registered root holds its "
-            "directory. Restore it, or register its root with POST /api/models."
+            "directory. Restore it, or register its root with POST /api/models.",
+            [f"{record.model_name}/{record.model_version}: the directory is missing."],
+            is_missing=True,
         )
     known = {one.version.name: None for one in held_of(view, name) if is_visible(one.record, caller_tier)}
     listed = f" (there are {', '.join(list(known)[:SHOWN])})" if known else ""
@@ -107,11 +110,11 @@ def is_held(view: StoreView, name: str, version: str) -> bool:
 
 
 def only_held(view: StoreView, name: str, version: str, caller_tier: Tier | None = None) -> HeldVersion:
-    """Return the version that is meant; raise as `held_versions`, and `VersionUnavailable` in several directories."""
+    """Return the version that is meant; raise as `held_versions`, and `AmbiguousVersion` in several directories."""
     held = held_versions(view, name, version, caller_tier)
     if len(held) > 1:
-        places = [str(one.directory) for one in held]
-        raise VersionUnavailable(several_directories(held), places, "AMBIGUOUS_VERSION")
+        places = [one.directory for one in held]
+        raise ambiguous_version(held[0].title, places, "Keep one of them and refresh its root.")
     return held[0]
 
 
@@ -134,18 +137,6 @@ def is_visible(record: VersionRecord | None, caller_tier: Tier | None) -> bool:
     Without a tier, a caller sees all.
     """
     return is_seen(record, caller_tier) if record is not None else caller_tier is None or caller_tier.sees(Tier.PREMIUM)
-
-
-def errors_of(held: HeldVersion) -> tuple[list[Finding], list[str]]:
-    """Return what keeps a version from predicting, and which required files are missing."""
-    errors = [finding for finding in held.findings if finding.severity is Severity.ERROR]
-    return errors, [finding.file for finding in errors if finding.code in MISSING_FILES]
-
-
-def several_directories(held: Sequence[HeldVersion]) -> str:
-    """Return the sentence about a version that lies in several directories."""
-    listed = " and ".join(f"'{one.directory}'" for one in held[:SHOWN])
-    return f"{held[0].title} is in {listed}: nobody can tell which one is meant. Keep one of them and refresh its root."
 
 
 def held_of(view: StoreView, name: str, version: str | None = None) -> list[HeldVersion]:

@@ -15,20 +15,19 @@ from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, Version, VersionLayout
 from mm_core.errors import (
-    AmbiguousModel,
-    InvalidNormalizer,
-    ModelManagerError,
+    CannotPredict,
     ModelUnusable,
+    PayloadChanged,
     UnreadableArtifact,
     VersionNotFound,
-    VersionUnavailable,
+    VersionUnusable,
 )
 from mm_core.payloads import NOTHING_SET, Coding, VersionPayloadParts, build_version_payload
-from mm_core.registry.deploy_checks import SEVERAL_MODELS, invalid_normalizer, without_model
 from mm_core.registry.lifecycle_lookups import checked_version, readable_records
 from mm_core.registry.normalizers import effective_normalizer, features_in_files
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
-from mm_core.registry.version_lookups import HeldVersion, all_held, errors_of, held_versions, only_held
+from mm_core.registry.version_lookups import HeldVersion, all_held, held_versions, only_held
+from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
 
 TOLD_TO_BOTS = frozenset({"scaler-not-read", "scaler-missing", "stopped-early"})
@@ -52,8 +51,7 @@ class VersionPayloads:
     def handle(self, name: str, version: str, caller_tier: Tier | None = None) -> PayloadHandle:
         """Return the payload of a version, built now if no process has built it yet.
 
-        Raises `VersionNotFound`, and `VersionUnavailable` or `InvalidNormalizer` with every reason where its files have
-        errors.
+        Raises `VersionNotFound`, and `VersionUnusable` with every reason where its files have errors.
         """
         view = self._store.view()
         revision, resolved = self._resolved
@@ -73,7 +71,7 @@ class VersionPayloads:
     def model_file(self, held: HeldVersion) -> tuple[Path, ModelContent]:
         """Return where the bytes of a version's model are kept, as they were scanned, and their digest.
 
-        Raises `VersionUnavailable` where they cannot be had again.
+        Raises `CannotPredict` where they cannot be had again.
         """
         model = held.version.model
         if model is None:
@@ -90,7 +88,7 @@ class VersionPayloads:
             for record in records:
                 if record.status.runs:
                     # bots are told the same
-                    with suppress(VersionNotFound, VersionUnavailable, AmbiguousModel, InvalidNormalizer):
+                    with suppress(VersionNotFound, VersionUnusable):
                         self.handle(family.name, record.model_version)
 
     def keys(self, view: StoreView) -> Iterator[str]:
@@ -99,7 +97,7 @@ class VersionPayloads:
             if held.can_predict:
                 try:
                     yield parts_of(view, held).key
-                except (VersionUnavailable, AmbiguousModel, InvalidNormalizer):
+                except VersionUnusable:
                     continue
 
     def _made(self, view: StoreView, held: HeldVersion) -> PayloadHandle:
@@ -113,9 +111,8 @@ class VersionPayloads:
             parts = parts_of(view, held)
             if parts.key == handle.key:
                 return self._body(held, parts)
-        raise VersionUnavailable(
-            f"The payload of {handle.model_name} {handle.symbol} changed while it was read. Ask again for the new one.",
-            ["it changed"],
+        raise PayloadChanged(
+            f"The payload of {handle.model_name} {handle.symbol} changed while it was read. Ask again for the new one."
         )
 
     def _body(self, held: HeldVersion, parts: VersionPayloadParts) -> bytes:
@@ -128,7 +125,7 @@ class VersionPayloads:
         try:
             return build_version_payload(parts, data)
         except UnicodeDecodeError as error:
-            raise VersionUnavailable(
+            raise CannotPredict(
                 f"The model of {held.title} is no UTF-8 text ({error.reason}). Save it again.",
                 [f"{parts.model.source or 'model.txt'}: no UTF-8"],
             ) from error
@@ -171,7 +168,7 @@ def parts_of(view: StoreView, held: HeldVersion) -> VersionPayloadParts:
     try:
         features = features_in_files(version)
     except ModelUnusable as error:
-        raise VersionUnavailable(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
+        raise CannotPredict(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
     normalizer, overrides = features.normalizer, NOTHING_SET
     if normalizer is not None:
         effective = effective_normalizer(view, held, normalizer)
@@ -194,34 +191,17 @@ def run_warnings(version: Version) -> tuple[str, ...]:
     return tuple(one.sentence for one in version.findings if one.code in TOLD_TO_BOTS)
 
 
-def unavailable(held: HeldVersion) -> ModelManagerError:
-    """Return why bots cannot be given a version's model.
-
-    That is `VersionUnavailable`, `AmbiguousModel` or `InvalidNormalizer`.
-    """
-    errors, missing = errors_of(held)
-    reason = without_model(held.findings) if not errors else None
-    if reason is not None:
-        if reason.code == SEVERAL_MODELS:
-            return AmbiguousModel(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
-        return VersionUnavailable(f"{held.title} has no payload. {reason.sentence}", [reason.sentence])
-    invalid = invalid_normalizer(held.title, held.directory, errors)
-    if invalid is not None:
-        return invalid
-    lost = f" Missing: {', '.join(missing)}." if missing else ""
-    first = errors[0].sentence if errors else "It was not read whole: refresh the model."
-    return VersionUnavailable(
-        f"{held.title} in '{held.directory}' has no model that bots can be given, for {max(len(errors), 1)} reason(s): "
-        f"{first}{lost} Mend its files, or deploy another version.",
-        [one.sentence for one in errors] or [first],
-        "MODEL_FILE_MISSING" if missing else "CANNOT_PREDICT",
-    )
+def unavailable(held: HeldVersion) -> VersionUnusable:
+    """Return why bots cannot be given a version's model."""
+    reasons = what_keeps(held.findings, scaler_needed=False)
+    way_out = "Mend its files, or deploy another version."
+    return refusal(held.title, held.directory, reasons, "has no model that bots can be given", way_out)
 
 
-def _not_kept(held: HeldVersion) -> VersionUnavailable:
+def _not_kept(held: HeldVersion) -> CannotPredict:
     model = held.version.model
     file = model.source if model is not None and model.source else f"{held.version.path}/model.txt"
-    return VersionUnavailable(
+    return CannotPredict(
         f"The model of {held.title} is no longer kept, and its file differs from the one that was scanned. Refresh "
         f"model '{held.model.name}'.",
         [f"{file}: it changed after it was scanned."],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,24 @@ def test_a_damaged_blob_is_made_again(served: Client, settings: Settings, regist
         path.write_bytes(b"\0" * path.stat().st_size)
     again = Client(create_app(open_registry(settings), settings)).get(PAYLOAD, headers={"Accept-Encoding": "gzip"})
     assert (again.status_code, again.data) == (200, before.data)
+
+
+def test_a_payload_that_changes_while_it_is_read_is_503_and_the_next_answer_is_the_new_one(
+    served: Client, settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = registry.payloads.handle("m", "SOLUSDT")
+    config = "/api/models/m/symbols/SOLUSDT/factor-config"
+    document = json.loads(served.get(config).data)
+    names = document["SOLUSDT"]["factor_names"]
+    changed = {"factor_names": names, "mean_values": [4.5] * len(names), "variance_values": [2.0] * len(names)}
+    assert served.put(config, json={"SOLUSDT": changed}).status_code == 200
+    shutil.rmtree(settings.data_dir / "blobs")
+    with monkeypatch.context() as between:
+        between.setattr(Registry, "payload", lambda *_: before)
+        answer = served.get(PAYLOAD)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "Ask again" in json.loads(answer.data)["detail"]
+    assert json.loads(served.get(PAYLOAD).data)["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 4.5
 
 
 def test_writes_need_the_token_when_one_is_set_and_reads_do_not(

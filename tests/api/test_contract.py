@@ -11,28 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client
 
 from mm_core.registry import Registry, background
+from tests.api.answers import json_of
 from tests.waiting import wait_until
 
 KEY = "SOLUSDT_mid_chg_1m"
 Write = Callable[..., Path]
 
 
-def _json(answer: TestResponse, status: int = 200) -> dict[str, object]:
-    assert answer.status_code == status, answer.text
-    document = json.loads(answer.data, parse_constant=lambda token: pytest.fail(f"{token} is no strict JSON"))
-    if status >= 400:
-        assert answer.mimetype == "application/problem+json"
-        assert set(document) >= {"type", "title", "status", "detail", "request_id"}
-        assert document["status"] == status
-        assert str(document["detail"]).rstrip().endswith((".", "…"))
-    return document
-
-
 def test_health_tells_revision_models_findings_and_watcher(served: Client) -> None:
-    document = _json(served.get("/api/health"))
+    document = json_of(served.get("/api/health"))
     assert document["status"] == "ok"
     assert (document["models"], document["findings"]) == (1, 0)
     assert document["store_revision"] == 1
@@ -57,7 +47,7 @@ def test_health_and_metrics_tell_what_keeps_a_background_thread_from_its_work_an
         figures = served.get("/metrics").text.splitlines()
         working = 'model_manager_thread_working{thread="publisher"} 1.0' in figures
         assert working or 'model_manager_thread_working{thread="publisher"} 0.0' in figures
-        return _json(served.get("/api/health"))["threads"], working
+        return json_of(served.get("/api/health"))["threads"], working
 
     monkeypatch.setattr(registry.store, "stamp", fail)
     registry.publisher.start()
@@ -76,7 +66,7 @@ def test_a_watcher_that_ended_is_off_and_says_so(
 ) -> None:
     monkeypatch.setattr(registry.watcher, "_run", lambda: None)
     registry.watcher.start()
-    watcher = _json(served.get("/api/health"))["watcher"]
+    watcher = json_of(served.get("/api/health"))["watcher"]
     assert isinstance(watcher, dict)
     assert (watcher["mode"], watcher["last_error"]) == (
         "off",
@@ -85,7 +75,7 @@ def test_a_watcher_that_ended_is_off_and_says_so(
 
 
 def test_registering_answers_counts_symbols_and_warnings(client: Client, model_root: Path) -> None:
-    document = _json(client.post("/api/models", json={"model_name": "m", "root_path": str(model_root)}))
+    document = json_of(client.post("/api/models", json={"model_name": "m", "root_path": str(model_root)}))
     assert set(document) == {
         "model_name", "root_path", "scanned_at", "symbol_count", "group_count", "version_count", "symbols", "warnings"
     }  # fmt: skip
@@ -98,15 +88,15 @@ def test_a_root_of_versions_alone_is_registered_and_counted(client: Client, tmp_
     for version in ("v1.0.0", "v1.1.0"):
         (tmp_path / "versions" / "early-signal" / version).mkdir(parents=True)
         (tmp_path / "versions" / "early-signal" / version / "model.txt").write_text("tree\n")
-    document = _json(client.post("/api/models", json={"model_name": "v", "root_path": str(tmp_path / "versions")}))
+    document = json_of(client.post("/api/models", json={"model_name": "v", "root_path": str(tmp_path / "versions")}))
     assert (document["symbol_count"], document["group_count"], document["version_count"]) == (0, 0, 2)
     assert any("early-signal/v1.1.0/model.txt" in warning for warning in document["warnings"])
-    assert _json(client.get("/api/models"))["items"][0]["version_count"] == 2
-    assert _json(client.get("/api/models/v/symbols"))["items"] == []
+    assert json_of(client.get("/api/models"))["items"][0]["version_count"] == 2
+    assert json_of(client.get("/api/models/v/symbols"))["items"] == []
 
 
 def test_the_list_of_models_has_the_contracts_fields(served: Client) -> None:
-    (item,) = _json(served.get("/api/models"))["items"]
+    (item,) = json_of(served.get("/api/models"))["items"]
     assert set(item) == {
         "model_name", "root_path", "created_at", "updated_at", "symbol_count", "group_count", "version_count",
         "scanned_at", "warnings",
@@ -115,7 +105,7 @@ def test_the_list_of_models_has_the_contracts_fields(served: Client) -> None:
 
 def test_refresh_answers_like_register_without_symbols(served: Client, model_root: Path) -> None:
     (model_root / f"{KEY}_ic.csv").unlink()
-    document = _json(served.post("/api/models/m/refresh"))
+    document = json_of(served.post("/api/models/m/refresh"))
     assert "symbols" not in document
     assert document["group_count"] == 2
     assert any(f"{KEY}_ic.csv" in str(warning) for warning in document["warnings"])
@@ -125,14 +115,14 @@ def test_delete_forgets_the_registration_and_leaves_the_artifacts(
     served: Client, model_root: Path, tree_digest: Callable[[Path], str]
 ) -> None:
     before = tree_digest(model_root)
-    assert _json(served.delete("/api/models/m")) == {"ok": True, "model_name": "m", "deleted": True}
+    assert json_of(served.delete("/api/models/m")) == {"ok": True, "model_name": "m", "deleted": True}
     assert tree_digest(model_root) == before
-    _json(served.get("/api/models/m/symbols"), 404)
-    _json(served.delete("/api/models/m"), 404)
+    json_of(served.get("/api/models/m/symbols"), 404)
+    json_of(served.delete("/api/models/m"), 404)
 
 
 def test_symbols_list_groups_in_the_order_of_their_keys(served: Client) -> None:
-    items = _json(served.get("/api/models/m/symbols"))["items"]
+    items = json_of(served.get("/api/models/m/symbols"))["items"]
     assert [item["group_key"] for item in items] == ["BTCUSDT_mid_chg_1m", KEY]
     assert items[1] == {
         "symbol": "SOLUSDT", "group_key": KEY, "return_name": "mid_chg_1m", "feature_dim": 3, "factor_count": 3,
@@ -144,7 +134,7 @@ def test_factors_are_the_union_in_first_seen_order(client: Client, write_group: 
     write_group("A_r", factors_txt=b"z\ny\nx\n")
     root = write_group("B_r", factors_txt=b"x\nw\nz\n")
     client.post("/api/models", json={"model_name": "m", "root_path": str(root)})
-    document = _json(client.get("/api/models/m/factors"))
+    document = json_of(client.get("/api/models/m/factors"))
     assert document["factors"] == ["z", "y", "x", "w"]
     assert document["factor_count"] == 4
 
@@ -153,7 +143,7 @@ def test_a_group_shows_everything_with_null_for_what_is_not_finite(client: Clien
     ic = b"symbol,factor_name,return_name,Kendall_tau\nS,spread_3,r,nan\nS,momentum_5,r,0.5\n"
     root = write_group("S_r", ic_csv=ic)
     client.post("/api/models", json={"model_name": "m", "root_path": str(root)})
-    document = _json(client.get("/api/models/m/symbols/s"))
+    document = json_of(client.get("/api/models/m/symbols/s"))
     assert document["dim_factors"] == [
         {"dim": 0, "factor_name": "momentum_5", "kendall_tau": 0.5},
         {"dim": 1, "factor_name": "volatility_20", "kendall_tau": None},
@@ -170,7 +160,7 @@ def test_a_group_shows_everything_with_null_for_what_is_not_finite(client: Clien
 
 
 def test_the_payload_predicts_as_the_model_that_was_dropped(served: Client, booster_json: bytes) -> None:
-    document = _json(served.get("/api/models/m/model/solusdt"))
+    document = json_of(served.get("/api/models/m/model/solusdt"))
     payload = document["payload"]
     assert (document["ok"], document["message"]) == (True, "ok")
     assert payload["model_json"].encode() == booster_json
@@ -195,7 +185,7 @@ def test_a_payload_from_a_pickle_alone_predicts_bit_equal(
 ) -> None:
     root = write_group("S_r", model_json=None, model_pkl=booster_pickle)
     client.post("/api/models", json={"model_name": "m", "root_path": str(root)})
-    text = _json(client.get("/api/models/m/model/S"))["payload"]["model_json"]
+    text = json_of(client.get("/api/models/m/model/S"))["payload"]["model_json"]
     assert json.loads(text) == json.loads(booster_json)
 
 
@@ -208,13 +198,13 @@ def test_a_payload_from_a_pickle_alone_predicts_bit_equal(
     ],
 )  # fmt: skip
 def test_unknown_names_are_not_found_with_a_sentence(served: Client, path: str) -> None:
-    _json(served.get(path), 404)
+    json_of(served.get(path), 404)
 
 
 def test_a_group_without_a_model_answers_404_that_says_why(client: Client, write_group: Write) -> None:
     root = write_group("S_r", model_json=b'{"learner": ')
     client.post("/api/models", json={"model_name": "m", "root_path": str(root)})
-    detail = _json(client.get("/api/models/m/model/S"), 404)["detail"]
+    detail = json_of(client.get("/api/models/m/model/S"), 404)["detail"]
     assert "S_r_model.json" in str(detail)
     assert "Save the model again" in str(detail)
 
@@ -222,9 +212,9 @@ def test_a_group_without_a_model_answers_404_that_says_why(client: Client, write
 def test_a_symbol_in_two_groups_is_refused_and_lists_them(client: Client, write_group: Write) -> None:
     write_group("SOL_1m")
     root = write_group("SOL_5m")
-    detail = _json(client.post("/api/models", json={"model_name": "m", "root_path": str(root)}), 400)["detail"]
+    detail = json_of(client.post("/api/models", json={"model_name": "m", "root_path": str(root)}), 400)["detail"]
     assert "SOL: SOL_1m, SOL_5m" in str(detail)
-    assert _json(client.get("/api/models"))["items"] == []
+    assert json_of(client.get("/api/models"))["items"] == []
 
 
 def test_a_refresh_that_finds_a_symbol_twice_leaves_the_last_good_scan_in_service(
@@ -232,16 +222,16 @@ def test_a_refresh_that_finds_a_symbol_twice_leaves_the_last_good_scan_in_servic
 ) -> None:
     before = served.get("/api/models/m/model/SOLUSDT")
     write_group("SOLUSDT_mid_chg_5m")
-    assert "SOLUSDT_mid_chg_5m" in str(_json(served.post("/api/models/m/refresh"), 400)["detail"])
+    assert "SOLUSDT_mid_chg_5m" in str(json_of(served.post("/api/models/m/refresh"), 400)["detail"])
     after = served.get("/api/models/m/model/SOLUSDT")
     assert (after.status_code, after.data) == (200, before.data)
-    (item,) = _json(served.get("/api/models"))["items"]
+    (item,) = json_of(served.get("/api/models"))["items"]
     assert "An older scan is in service" in item["warnings"][0]
 
 
 def test_a_root_that_vanished_leaves_the_last_good_scan_in_service(served: Client, model_root: Path) -> None:
     model_root.rename(model_root.with_name("moved"))
-    _json(served.post("/api/models/m/refresh"), 400)
+    json_of(served.post("/api/models/m/refresh"), 400)
     assert served.get("/api/models/m/model/SOLUSDT").status_code == 200
 
 
@@ -255,19 +245,19 @@ def test_a_root_that_vanished_leaves_the_last_good_scan_in_service(served: Clien
     ],
 )  # fmt: skip
 def test_registrations_that_make_no_sense_are_refused(client: Client, body: object) -> None:
-    _json(client.post("/api/models", data=json.dumps(body), content_type="application/json"), 400)
+    json_of(client.post("/api/models", data=json.dumps(body), content_type="application/json"), 400)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"model_name": NaN}', b"[" * 5000])
 def test_bodies_that_are_no_json_are_refused(client: Client, data: bytes) -> None:
-    _json(client.post("/api/models", data=data, content_type="application/json"), 400)
+    json_of(client.post("/api/models", data=data, content_type="application/json"), 400)
 
 
 def test_a_factor_config_is_stored_and_reaches_the_payload_under_a_new_tag(served: Client) -> None:
     path = "/api/models/m/symbols/SOLUSDT/factor-config"
     old = served.get("/api/models/m/model/SOLUSDT").headers["ETag"]
     body = {"SOLUSDT": {"mean_values": [1e-7, 0.5, -2], "variance_values": [0.25, 4, 1]}}
-    document = _json(served.put(path, json=body))
+    document = json_of(served.put(path, json=body))
     assert document["SOLUSDT"]["mean_values"] == [1e-07, 0.5, -2.0]
     answer = served.get("/api/models/m/model/SOLUSDT")
     assert answer.headers["ETag"] != old
@@ -279,7 +269,7 @@ def test_a_bad_factor_config_lists_every_problem_and_stores_nothing(served: Clie
     path = "/api/models/m/symbols/SOLUSDT/factor-config"
     before = served.get(path)
     body = {"SOLUSDT": {"factor_names": ["momentum_5"], "mean_values": ["x", 1], "variance_values": [0, 1, -1]}}
-    document = _json(served.put(path, json=body), 400)
+    document = json_of(served.put(path, json=body), 400)
     assert len(document["problems"]) == 5
     assert served.get(path).headers["ETag"] == before.headers["ETag"]
 
@@ -290,7 +280,7 @@ def test_a_stale_if_match_is_refused_and_a_current_one_passes(served: Client) ->
     body = {"SOLUSDT": {"mean_values": [1, 1, 1], "variance_values": [1, 1, 1]}}
     assert served.put(path, json=body, headers={"If-Match": tag}).status_code == 200
     body["SOLUSDT"]["mean_values"] = [2, 2, 2]
-    _json(served.put(path, json=body, headers={"If-Match": tag}), 412)
+    json_of(served.put(path, json=body, headers={"If-Match": tag}), 412)
     assert json.loads(served.get(path).data)["SOLUSDT"]["mean_values"] == [1.0, 1.0, 1.0]
     assert served.put(path, json=body, headers={"If-Match": "*"}).status_code == 200
 
@@ -313,19 +303,19 @@ def test_values_follow_their_factor_when_a_refresh_changes_the_list(served: Clie
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/api/models"), ("POST", "/api/health"), ("PATCH", "/metrics")])
 def test_a_wrong_method_is_answered_with_those_allowed(client: Client, method: str, path: str) -> None:
     answer = client.open(path, method=method)
-    _json(answer, 405)
+    json_of(answer, 405)
     assert "GET" in answer.headers["Allow"]
 
 
 def test_other_media_types_and_large_bodies_are_refused(client: Client) -> None:
-    _json(client.post("/api/models", data="model_name=m", content_type="application/x-www-form-urlencoded"), 415)
-    _json(client.post("/api/models", data=b"{}", content_type="text/plain"), 415)
+    json_of(client.post("/api/models", data="model_name=m", content_type="application/x-www-form-urlencoded"), 415)
+    json_of(client.post("/api/models", data=b"{}", content_type="text/plain"), 415)
     huge = b'{"model_name": "' + b"x" * (9 << 20) + b'"}'
-    _json(client.post("/api/models", data=huge, content_type="application/json"), 413)
+    json_of(client.post("/api/models", data=huge, content_type="application/json"), 413)
 
 
 def test_numbers_that_json_cannot_hold_are_refused_in_a_config(served: Client) -> None:
     body = b'{"SOLUSDT": {"mean_values": [1e999, 0, 0], "variance_values": [1, 1, 1]}}'
     path = "/api/models/m/symbols/SOLUSDT/factor-config"
-    _json(served.put(path, data=body, content_type="application/json"), 400)
+    json_of(served.put(path, data=body, content_type="application/json"), 400)
     assert all(math.isfinite(mean) for mean in json.loads(served.get(path).data)["SOLUSDT"]["mean_values"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -20,6 +18,7 @@ from mm_core.registry.known_versions import versions_of
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
+from tests.api.answers import json_of
 from tests.api.test_lifecycle import FIELDS
 from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
@@ -33,17 +32,12 @@ REPAIR = "doctor --repair"
 def is_described(schema: str, answer: TestResponse) -> None:
     """Check an answer against what the description of the interface says of it."""
     root = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
-    Draft202012Validator(root).validate(_json(answer))
+    Draft202012Validator(root).validate(json_of(answer))
 
 
 def _move(client: Client, version: str, status: str, name: str) -> TestResponse:
     body = {"status": status, "note": "because", "actor": "ann"}
     return client.post(f"/api/models/{name}/versions/{version}/status", json=body)
-
-
-def _json(answer: TestResponse, status: int = 200) -> Any:
-    assert answer.status_code == status, answer.text
-    return json.loads(answer.data)
 
 
 @pytest.fixture(params=["index", "shard"])
@@ -56,8 +50,8 @@ def damaged(
     registry.registrations.register("all", str(root))
     for model in ("broken", "sound"):
         fields = {**FIELDS, "model_name": model, "tier_requirement": "enterprise", "status": "validated"}
-        _json(client.post("/api/versions", json=fields))
-        _json(_move(client, "v1.0.0", "deployed", model))
+        json_of(client.post("/api/versions", json=fields))
+        json_of(_move(client, "v1.0.0", "deployed", model))
     registry.lifecycle.set_alias("broken", "other", Author("ann"))
     for path in (settings.data_dir / "lifecycle" / "broken" / "current").glob(f"{request.param}-*.json"):
         path.write_bytes(b"{")
@@ -71,13 +65,13 @@ def served(damaged: Registry, settings: Settings) -> Client:
 
 
 def test_lists_have_the_other_families_and_name_the_damaged_one(served: Client) -> None:
-    document = _json(served.get("/api/versions"))
+    document = json_of(served.get("/api/versions"))
     is_described("VersionList", served.get("/api/versions"))
     assert [one["model_name"] for one in document["items"]] == ["sound"]
     (told,) = document["damaged"]
     assert told["model_name"] == "broken"
     assert REPAIR in told["detail"]
-    items = {one["model_name"]: one for one in _json(served.get("/api/models/all/versions"))["items"]}
+    items = {one["model_name"]: one for one in json_of(served.get("/api/models/all/versions"))["items"]}
     assert {name: one["payload_ready"] for name, one in items.items()} == {
         "broken": False, "sound": True, "unregistered": True
     }  # fmt: skip
@@ -91,15 +85,15 @@ def test_nobody_sees_by_the_damage_what_the_record_would_hide(damaged: Registry)
 
 
 def test_other_families_are_served_moved_and_asked_about_as_ever(served: Client, damaged: Registry) -> None:
-    assert _json(served.get("/api/models/sound/deployed"))["model_version"] == "v1.0.0"
+    assert json_of(served.get("/api/models/sound/deployed"))["model_version"] == "v1.0.0"
     for model in ("sound", "unregistered"):
         assert served.get(f"/api/models/{model}/versions/v1.0.0/model").status_code == 200
-    assert _json(_move(served, "v1.0.0", "shadow", "sound"))["status"] == "shadow"
+    assert json_of(_move(served, "v1.0.0", "shadow", "sound"))["status"] == "shadow"
     assert [one.champion.model_name for one in damaged.lifecycle.ab_tests()] == []
     assert {one.family for one in damaged.versions()} == {"broken", "sound", "unregistered"}
     (told,) = [one for one in damaged.versions() if one.family == "broken"]
     assert [one.code for one in told.findings] == ["registration-damaged"]
-    assert _json(served.get("/api/health"))["damaged_families"] == ["broken"]
+    assert json_of(served.get("/api/health"))["damaged_families"] == ["broken"]
     is_described("Health", served.get("/api/health"))
 
 
@@ -108,7 +102,7 @@ def test_the_damaged_family_is_never_said_to_be_gone_by_any_of_its_names(served:
     for path in ("deployed", "history", "deployed-at?time=2026-04-03T14:30:00Z"):
         answer = served.get(f"/api/models/{name}/{path}")
         assert answer.status_code == 500 or path != "deployed"  # events tell it, whole as they are
-        assert answer.status_code == 200 or REPAIR in _json(answer, 500)["detail"]
+        assert answer.status_code == 200 or REPAIR in json_of(answer, 500)["detail"]
     assert served.get(f"/api/models/{name}/versions/v9.9.9/model").status_code == 500
 
 

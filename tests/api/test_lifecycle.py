@@ -20,22 +20,14 @@ from werkzeug.test import Client, TestResponse
 from mm_core.api import create_app
 from mm_core.registry import Registry
 from mm_core.settings import Settings
+from tests.api.answers import json_of
 from tests.api.conftest import RunningServer
 from tests.api.test_openapi import DOCUMENT
 from tests.registry.test_lifecycle import FIELDS, NAME
 
 
-def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    document: dict[str, Any] = json.loads(answer.data, parse_constant=lambda token: pytest.fail(token))
-    if status >= 400:
-        assert answer.mimetype == "application/problem+json"
-        assert document["status"] == status
-    return document
-
-
 def _register(client: Client, version: str = "v1.0.0", **fields: Any) -> dict[str, Any]:
-    return _json(client.post("/api/versions", json={**FIELDS, "model_version": version, **fields}))
+    return json_of(client.post("/api/versions", json={**FIELDS, "model_version": version, **fields}))
 
 
 def _move(client: Client, version: str, status: str, name: str = NAME, **rest: Any) -> TestResponse:
@@ -48,8 +40,8 @@ def three(client: Client) -> Client:
     """v1.0.0 was deployed and is a shadow, v1.1.0 is deployed, v2.0.0 is in training."""
     for version in ("v1.0.0", "v1.1.0"):
         _register(client, version)
-        _json(_move(client, version, "validated"))
-        _json(_move(client, version, "deployed"))
+        json_of(_move(client, version, "validated"))
+        json_of(_move(client, version, "deployed"))
     _register(client, "v2.0.0", tier_requirement="enterprise", model_type="xgboost")
     return client
 
@@ -65,31 +57,31 @@ def test_a_registration_answers_the_record_its_stage_and_warnings(client: Client
         "v1.0.0", "training", "None", "premium"
     )  # fmt: skip
     assert document["created"] is True
-    got = _json(client.get(f"/api/versions/{document['model_id']}"))
+    got = json_of(client.get(f"/api/versions/{document['model_id']}"))
     assert got == {name: value for name, value in document.items() if name not in ("created", "warnings")}
 
 
 def test_a_version_that_exists_is_409_with_what_exists_and_the_remedy(client: Client) -> None:
     first = _register(client)
-    problem = _json(client.post("/api/versions", json={**FIELDS, "model_version": "1.0.0"}), 409)
+    problem = json_of(client.post("/api/versions", json={**FIELDS, "model_version": "1.0.0"}), 409)
     assert (problem["code"], problem["title"]) == ("ALREADY_EXISTS", "Already exists")
     assert problem["existing"] == {"model_id": first["model_id"], "status": "training"}
     assert "Model sentiment-fusion v1.0.0 already exists" in problem["detail"]
-    updated = _json(client.post("/api/versions", json={**FIELDS, "test_score": 0.5, "update": True}))
+    updated = json_of(client.post("/api/versions", json={**FIELDS, "test_score": 0.5, "update": True}))
     assert (updated["created"], updated["test_score"], updated["model_id"]) == (False, 0.5, first["model_id"])
 
 
 def test_every_problem_of_a_registration_is_in_the_answer(client: Client) -> None:
-    problem = _json(client.post("/api/versions", json={"model_name": NAME, "status": "active", "actor": "ann"}), 400)
+    problem = json_of(client.post("/api/versions", json={"model_name": NAME, "status": "active", "actor": "ann"}), 400)
     assert problem["code"] == "INVALID_VERSION"
     assert len(problem["problems"]) == 6
     for body in ([], 3, {"actor": 3}, {**FIELDS, "force": "yes"}):
-        _json(client.post("/api/versions", json=body), 400)
+        json_of(client.post("/api/versions", json=body), 400)
 
 
 def test_the_list_is_filtered_by_the_query(three: Client) -> None:
     def listed(query: str) -> list[str]:
-        return [item["model_version"] for item in _json(three.get(f"/api/versions?{query}"))["items"]]
+        return [item["model_version"] for item in json_of(three.get(f"/api/versions?{query}"))["items"]]
 
     assert listed("") == ["v2.0.0", "v1.1.0", "v1.0.0"]
     assert listed("status=shadow") == ["v1.0.0"]
@@ -98,36 +90,36 @@ def test_the_list_is_filtered_by_the_query(three: Client) -> None:
     assert listed("caller_tier=premium&limit=1") == ["v1.1.0"]
     assert listed(f"model_name={NAME}&objective=direction_classification&status=training") == ["v2.0.0"]
     for query in ("status=active", "status=", "tier=gold", "limit=0", "limit=-1", "limit=x", "caller_tier=x"):
-        assert "Use one of" in _json(three.get(f"/api/versions?{query}"), 400)["detail"] or "limit" in query
+        assert "Use one of" in json_of(three.get(f"/api/versions?{query}"), 400)["detail"] or "limit" in query
 
 
 @pytest.mark.parametrize("name", ["model_name", "status", "caller_tier", "limit"])
 def test_a_condition_that_is_no_text_is_400_and_never_left_out(three: Client, name: str) -> None:
-    assert f"?{name}= is no text" in _json(three.get(f"/api/versions?{name}=%ff"), 400)["detail"]
+    assert f"?{name}= is no text" in json_of(three.get(f"/api/versions?{name}=%ff"), 400)["detail"]
     if name == "caller_tier":
-        _json(three.get(f"/api/models/{NAME}/history?caller_tier=%ff"), 400)
+        json_of(three.get(f"/api/models/{NAME}/history?caller_tier=%ff"), 400)
 
 
 def test_patch_sets_scores_and_status_and_nothing_else(client: Client) -> None:
     model_id = _register(client)["model_id"]
     path = f"/api/versions/{model_id}"
-    document = _json(client.patch(path, json={"validation_score": 0.5384567, "test_score": None}))
+    document = json_of(client.patch(path, json={"validation_score": 0.5384567, "test_score": None}))
     assert (document["validation_score"], document["test_score"]) == (0.538457, None)
-    moved = _json(client.patch(path, json={"status": "validated", "note": "looked at", "actor": "ann"}))
+    moved = json_of(client.patch(path, json={"status": "validated", "note": "looked at", "actor": "ann"}))
     assert (moved["status"], moved["stage"]) == ("validated", "Staging")
     assert moved["updated_at"] > document["updated_at"] > document["created_at"]
-    assert _json(client.patch(path, json={}), 400)["code"] == "NO_FIELDS_TO_UPDATE"
-    assert "No fields to update" in _json(client.patch(path, json={"note": "x"}), 400)["detail"]
-    assert "cannot be updated" in _json(client.patch(path, json={"tier_requirement": "free"}), 400)["detail"]
-    assert "a note is needed" in _json(client.patch(path, json={"status": "shadow"}), 400)["detail"]
-    assert _json(client.patch("/api/versions/unknown", json={"test_score": 1}), 404)["code"] == "MODEL_NOT_FOUND"
+    assert json_of(client.patch(path, json={}), 400)["code"] == "NO_FIELDS_TO_UPDATE"
+    assert "No fields to update" in json_of(client.patch(path, json={"note": "x"}), 400)["detail"]
+    assert "cannot be updated" in json_of(client.patch(path, json={"tier_requirement": "free"}), 400)["detail"]
+    assert "a note is needed" in json_of(client.patch(path, json={"status": "shadow"}), 400)["detail"]
+    assert json_of(client.patch("/api/versions/unknown", json={"test_score": 1}), 404)["code"] == "MODEL_NOT_FOUND"
     assert client.put(path, json={}).status_code == 405
 
 
 def test_a_status_is_moved_with_who_and_why_and_the_sibling_makes_room(three: Client) -> None:
-    document = _json(_move(three, "1.0.0", "deployed", note="it was better", actor="bob", demote_to="deprecated"))
+    document = json_of(_move(three, "1.0.0", "deployed", note="it was better", actor="bob", demote_to="deprecated"))
     assert (document["model_version"], document["status"], document["stage"]) == ("v1.0.0", "deployed", "Production")
-    history = _json(three.get(f"/api/models/{NAME}/history"))
+    history = json_of(three.get(f"/api/models/{NAME}/history"))
     demoted, deployed = history["items"][-2:]
     assert (demoted["model_version"], demoted["before"], demoted["after"]) == ("v1.1.0", "deployed", "deprecated")
     assert (deployed["actor"], deployed["note"], deployed["action"], deployed["number"]) == (
@@ -139,43 +131,44 @@ def test_a_status_is_moved_with_who_and_why_and_the_sibling_makes_room(three: Cl
 
 def test_a_stage_stands_for_a_status(three: Client) -> None:
     path = f"/api/models/{NAME}/versions/v1.1.0/status"
-    assert _json(three.post(path, json={"stage": "Staging", "note": "x"}))["status"] == "shadow"
-    assert _json(three.post(path, json={"stage": "Production", "note": "x"}))["status"] == "deployed"
+    assert json_of(three.post(path, json={"stage": "Staging", "note": "x"}))["status"] == "shadow"
+    assert json_of(three.post(path, json={"stage": "Production", "note": "x"}))["status"] == "deployed"
     for body in ({"note": "x"}, {"note": "x", "stage": "Staging", "status": "shadow"}):
-        assert "either status or stage" in _json(three.post(path, json=body), 400)["detail"]
+        assert "either status or stage" in json_of(three.post(path, json=body), 400)["detail"]
 
 
 def test_moves_that_are_none_are_refused_with_what_is_possible(three: Client) -> None:
-    problem = _json(_move(three, "v2.0.0", "deployed"), 409)
+    problem = json_of(_move(three, "v2.0.0", "deployed"), 409)
     assert problem["code"] == "ILLEGAL_MOVE"
     assert "'validated' or 'deprecated'" in problem["detail"]
-    assert _json(_move(three, "v3.0.0", "deployed"), 404)["code"] == "MODEL_NOT_FOUND"
-    assert _json(_move(three, "v1.0.0", "deployed", name="unknown"), 404)["code"] == "MODEL_NOT_FOUND"
+    assert json_of(_move(three, "v3.0.0", "deployed"), 404)["code"] == "MODEL_NOT_FOUND"
+    assert json_of(_move(three, "v1.0.0", "deployed", name="unknown"), 404)["code"] == "MODEL_NOT_FOUND"
     for rest in ({"note": ""}, {"note": None}, {"actor": ""}, {"demote_to": "training"}, {"force": 1}, {"note": ["x"]}):
-        _json(_move(three, "v1.0.0", "deployed", **rest), 400)
-    assert _json(_move(three, "v1.0.0", "active"), 400)["title"] == "Bad request"
-    assert "'demoteTo' is no field of a move" in _json(_move(three, "v1.0.0", "deployed", demoteTo="x"), 400)["detail"]
-    assert _json(three.get(f"/api/models/{NAME}/deployed"))["model_version"] == "v1.1.0"
+        json_of(_move(three, "v1.0.0", "deployed", **rest), 400)
+    assert json_of(_move(three, "v1.0.0", "active"), 400)["title"] == "Bad request"
+    problem = json_of(_move(three, "v1.0.0", "deployed", demoteTo="x"), 400)
+    assert "'demoteTo' is no field of a move" in problem["detail"]
+    assert json_of(three.get(f"/api/models/{NAME}/deployed"))["model_version"] == "v1.1.0"
 
 
 def test_what_is_deployed_is_told_with_since_when_by_whom_why_and_its_challengers(three: Client) -> None:
-    document = _json(three.get(f"/api/models/{NAME}/deployed"))
+    document = json_of(three.get(f"/api/models/{NAME}/deployed"))
     assert (document["model_version"], document["status"]) == ("v1.1.0", "deployed")
     assert (document["deployment"]["by"], document["deployment"]["why"], document["deployment"]["until"]) == (
         "ann", "because", None
     )  # fmt: skip
     assert [one["model_version"] for one in document["challengers"]] == ["v1.0.0"]
-    _json(_move(three, "v1.1.0", "deprecated"))
-    problem = _json(three.get(f"/api/models/{NAME}/deployed"), 404)
+    json_of(_move(three, "v1.1.0", "deprecated"))
+    problem = json_of(three.get(f"/api/models/{NAME}/deployed"), 404)
     assert problem["code"] == "MODEL_NOT_FOUND"
     assert "v1.0.0 is shadow, v1.1.0 is deprecated, v2.0.0 is training" in problem["detail"]
 
 
 def test_what_was_deployed_at_a_moment_is_told(three: Client) -> None:
-    first, second = _json(three.get(f"/api/models/{NAME}/history"))["deployments"]
+    first, second = json_of(three.get(f"/api/models/{NAME}/history"))["deployments"]
 
     def at(time: str) -> dict[str, Any]:
-        return _json(three.get(f"/api/models/{NAME}/deployed-at", query_string={"time": time}))
+        return json_of(three.get(f"/api/models/{NAME}/deployed-at", query_string={"time": time}))
 
     assert at(first["since"])["version"]["model_version"] == "v1.0.0"
     assert at(first["since"])["deployment"]["ended_by"] == "ann"
@@ -183,20 +176,20 @@ def test_what_was_deployed_at_a_moment_is_told(three: Client) -> None:
     nothing = at("2020-01-01T00:00:00Z")
     assert (nothing["version"], nothing["deployment"], nothing["model_name"]) == (None, None, NAME)
     for query in ("", "time=", "time=2026-04-03", "time=2026-04-03T12:00:00+02:00"):  # an unescaped + is a space
-        assert "%2B" in _json(three.get(f"/api/models/{NAME}/deployed-at?{query}"), 400)["detail"]
+        assert "%2B" in json_of(three.get(f"/api/models/{NAME}/deployed-at?{query}"), 400)["detail"]
 
 
 def test_what_a_tier_may_not_see_is_404(three: Client) -> None:
-    (item,) = _json(three.get("/api/versions?tier=enterprise"))["items"]
+    (item,) = json_of(three.get("/api/versions?tier=enterprise"))["items"]
     path = f"/api/versions/{item['model_id']}"
-    assert _json(three.get(path + "?caller_tier=enterprise"))["model_version"] == "v2.0.0"
-    assert _json(three.get(path + "?caller_tier=premium"), 404)["code"] == "MODEL_NOT_FOUND"
-    _json(three.get(f"/api/models/{NAME}/deployed?caller_tier=free"), 404)
-    assert _json(three.get(f"/api/models/{NAME}/history?caller_tier=free"))["items"] == []
+    assert json_of(three.get(path + "?caller_tier=enterprise"))["model_version"] == "v2.0.0"
+    assert json_of(three.get(path + "?caller_tier=premium"), 404)["code"] == "MODEL_NOT_FOUND"
+    json_of(three.get(f"/api/models/{NAME}/deployed?caller_tier=free"), 404)
+    assert json_of(three.get(f"/api/models/{NAME}/history?caller_tier=free"))["items"] == []
 
 
 def test_every_get_has_a_tag_of_its_content_and_gives_304(three: Client) -> None:
-    (item,) = _json(three.get("/api/versions?limit=1"))["items"]
+    (item,) = json_of(three.get("/api/versions?limit=1"))["items"]
     for path in (
         "/api/versions",
         f"/api/versions/{item['model_id']}",
@@ -211,11 +204,11 @@ def test_every_get_has_a_tag_of_its_content_and_gives_304(three: Client) -> None
 
 
 def test_a_change_on_an_older_version_of_it_is_412(three: Client) -> None:
-    (item,) = _json(three.get("/api/versions?status=shadow"))["items"]
+    (item,) = json_of(three.get("/api/versions?status=shadow"))["items"]
     path = f"/api/versions/{item['model_id']}"
     seen = three.get(path).headers["ETag"]
     changed = three.patch(path, json={"test_score": 0.5}, headers={"If-Match": seen})
-    assert _json(changed)["test_score"] == 0.5
+    assert json_of(changed)["test_score"] == 0.5
     assert changed.headers["ETag"] == three.get(path).headers["ETag"] != seen
     for answer in (
         three.patch(path, json={"test_score": 0.6}, headers={"If-Match": seen}),
@@ -225,8 +218,8 @@ def test_a_change_on_an_older_version_of_it_is_412(three: Client) -> None:
             headers={"If-Match": seen},
         ),
     ):
-        assert "nothing was stored" in _json(answer, 412)["detail"]
-    assert _json(three.get(path))["test_score"] == 0.5
+        assert "nothing was stored" in json_of(answer, 412)["detail"]
+    assert json_of(three.get(path))["test_score"] == 0.5
     tag = changed.headers["ETag"]
     assert three.patch(path, json={"test_score": 0.7}, headers={"If-Match": f'"other", {tag}'}).status_code == 200
     assert three.patch(path, json={"test_score": 0.8}, headers={"If-Match": "*"}).status_code == 200
@@ -235,10 +228,10 @@ def test_a_change_on_an_older_version_of_it_is_412(three: Client) -> None:
 def test_real_answers_are_as_the_openapi_document_describes_them(three: Client) -> None:
     def is_described(schema: str, answer: TestResponse) -> None:
         root = {"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}
-        Draft202012Validator(root).validate(_json(answer, answer.status_code))
+        Draft202012Validator(root).validate(json_of(answer, answer.status_code))
 
-    (item,) = _json(three.get("/api/versions?status=shadow"))["items"]
-    since = _json(three.get(f"/api/models/{NAME}/deployed"))["deployment"]["since"]
+    (item,) = json_of(three.get("/api/versions?status=shadow"))["items"]
+    since = json_of(three.get(f"/api/models/{NAME}/deployed"))["deployment"]["since"]
     for schema, path in (
         ("VersionList", "/api/versions"),
         ("Version", f"/api/versions/{item['model_id']}"),
@@ -291,12 +284,12 @@ def test_a_version_whose_files_are_missing_is_409_with_the_expected_path(
     (directory / "metadata.json").write_text("{}")
     registry.registrations.register("all", str(tmp_path / "models"))
     assert _register(client)["warnings"] == []
-    _json(_move(client, "v1.0.0", "validated"))
-    problem = _json(_move(client, "v1.0.0", "deployed"), 409)
+    json_of(_move(client, "v1.0.0", "validated"))
+    problem = json_of(_move(client, "v1.0.0", "deployed"), 409)
     assert problem["code"] == "MODEL_FILE_MISSING"
     assert str(directory) in problem["detail"]
     assert any(one.startswith(f"{NAME}/v1.0.0/model.txt: ") for one in problem["problems"])
-    assert _json(_move(client, "v1.0.0", "deployed", force=True))["status"] == "deployed"
+    assert json_of(_move(client, "v1.0.0", "deployed", force=True))["status"] == "deployed"
 
 
 def test_a_version_in_two_directories_is_409_and_names_them(client: Client, registry: Registry, tmp_path: Path) -> None:
@@ -305,10 +298,10 @@ def test_a_version_in_two_directories_is_409_and_names_them(client: Client, regi
         directory.mkdir(parents=True)
         (directory / "metadata.json").write_text("{}")
     registry.registrations.register("all", str(tmp_path / "models"))
-    problem = _json(client.post("/api/versions", json=FIELDS), 409)
+    problem = json_of(client.post("/api/versions", json=FIELDS), 409)
     assert problem["code"] == "AMBIGUOUS_VERSION"
     assert all(f"'{directory}'" in problem["detail"] for directory in directories)
-    assert _json(client.get("/api/versions"))["items"] == []
+    assert json_of(client.get("/api/versions"))["items"] == []
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -17,9 +17,10 @@ from mm_core.client import PayloadClient
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
+from tests.api.answers import check_described, json_of
 from tests.api.conftest import RunningServer
 from tests.api.test_lifecycle import FIELDS, NAME
-from tests.api.test_version_payloads import PULL, VERSIONS, _is_described, _json
+from tests.api.test_version_payloads import PULL, VERSIONS
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, write_version
 
 __all__ = ["lightgbm_booster", "write_version"]
@@ -49,14 +50,14 @@ def _document(**changed: tuple[float, float]) -> dict[str, Any]:
 
 def test_a_version_shows_what_its_files_say_until_somebody_sets_something(held: Client) -> None:
     answer = held.get(NORMALIZER)
-    document = _json(answer)
-    _is_described(document, "FactorConfig")
+    document = json_of(answer)
+    check_described(document, "FactorConfig")
     assert document == {
         "v1.1.0": {"factor_names": list(FEATURES), "mean_values": [0.5] * 4, "variance_values": [4.0] * 4}
     }
     assert answer.headers["x-factor-config-revision"] == "0"
     assert held.get(NORMALIZER, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
-    assert _json(held.get(f"{VERSIONS}/1.1.0/normalizer")) == document
+    assert json_of(held.get(f"{VERSIONS}/1.1.0/normalizer")) == document
 
 
 def test_what_is_put_is_in_the_payload_under_another_etag_and_no_file_changes(
@@ -64,37 +65,37 @@ def test_what_is_put_is_in_the_payload_under_another_etag_and_no_file_changes(
 ) -> None:
     files, before = tree_digest(tmp_path / "root"), held.get(PULL)
     answer = held.put(NORMALIZER, json=_document(spread=(7.0, 6.25)))
-    assert _json(answer)["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
+    assert json_of(answer)["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
     assert answer.headers["x-factor-config-revision"] == "1"
     assert answer.headers["ETag"] == held.get(NORMALIZER, headers={"Accept-Encoding": "identity"}).headers["ETag"]
     after = held.get(PULL, headers={"If-None-Match": before.headers["ETag"]})
-    payload = _json(after)["payload"]
-    _is_described(after.json, "VersionPayload")
+    payload = json_of(after)["payload"]
+    check_described(after.json, "VersionPayload")
     assert payload["model"] == before.json["payload"]["model"]
     assert payload["normalizer"]["mean"] == [0.5, 0.5, 7.0, 0.5]
     assert payload["normalizer"]["std"] == [2.0, 2.0, 2.5, 2.0]
     assert (payload["metadata"]["normalizer_revision"], payload["metadata"]["normalizer_overridden"]) == (1, ["spread"])
-    shown = _json(held.get(f"{VERSIONS}/v1.1.0"))
-    _is_described(shown, "HeldVersion")
+    shown = json_of(held.get(f"{VERSIONS}/v1.1.0"))
+    check_described(shown, "HeldVersion")
     assert (shown["normalizer"]["mean"], shown["normalizer_overrides"]["features"]) == ([0.5] * 4, ["spread"])
     assert tree_digest(tmp_path / "root") == files
-    _json(held.put(NORMALIZER, json=_document()))
+    json_of(held.put(NORMALIZER, json=_document()))
     again = held.get(PULL).json["payload"]
     assert (again["normalizer"], again["metadata"]["normalizer_revision"]) == (before.json["payload"]["normalizer"], 2)
 
 
 def test_a_put_on_condition_is_412_where_somebody_was_faster(held: Client) -> None:
     tag = held.get(NORMALIZER, headers={"Accept-Encoding": "identity"}).headers["ETag"]
-    _json(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0)), headers={"If-Match": tag}))
-    problem = _json(held.put(NORMALIZER, json=_document(volume=(8.0, 4.0)), headers={"If-Match": tag}), 412)
+    json_of(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0)), headers={"If-Match": tag}))
+    problem = json_of(held.put(NORMALIZER, json=_document(volume=(8.0, 4.0)), headers={"If-Match": tag}), 412)
     assert "it is at revision 1" in problem["detail"]
-    assert _json(held.get(NORMALIZER))["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
+    assert json_of(held.get(NORMALIZER))["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
 
 
 def test_a_put_with_problems_lists_all_of_them_and_stores_nothing(held: Client) -> None:
     document = _document(spread=(7.0, 0.0), volume=(1.0, -1.0))
     document["v1.1.0"]["factor_names"] = ["momentum_5d", "spread", "volatility_20d", "volume"]
-    problems = _json(held.put(NORMALIZER, json=document), 400)["problems"]
+    problems = json_of(held.put(NORMALIZER, json=document), 400)["problems"]
     assert [problem.split(" is ")[0] for problem in problems] == [
         "factor_names[1]", "factor_names[2]", "variance_values[2] (spread)", "variance_values[3] (volume)"
     ]  # fmt: skip
@@ -102,11 +103,11 @@ def test_a_put_with_problems_lists_all_of_them_and_stores_nothing(held: Client) 
 
 
 def test_versions_that_are_not_there_or_not_seen_have_no_normalizer(held: Client) -> None:
-    assert _json(held.get(f"{VERSIONS}/v9.0.0/normalizer"), 404)["code"] == "MODEL_NOT_FOUND"
-    assert _json(held.put(f"{VERSIONS}/v9.0.0/normalizer", json=_document()), 404)["code"] == "MODEL_NOT_FOUND"
-    _json(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "tier_requirement": "enterprise"}))
-    _json(held.get(f"{NORMALIZER}?caller_tier=free"), 404)
-    _json(held.get(f"{NORMALIZER}?caller_tier=enterprise"))
+    assert json_of(held.get(f"{VERSIONS}/v9.0.0/normalizer"), 404)["code"] == "MODEL_NOT_FOUND"
+    assert json_of(held.put(f"{VERSIONS}/v9.0.0/normalizer", json=_document()), 404)["code"] == "MODEL_NOT_FOUND"
+    json_of(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "tier_requirement": "enterprise"}))
+    json_of(held.get(f"{NORMALIZER}?caller_tier=free"), 404)
+    json_of(held.get(f"{NORMALIZER}?caller_tier=enterprise"))
 
 
 def test_a_put_needs_the_token_and_the_media_type(
@@ -119,29 +120,29 @@ def test_a_put_needs_the_token_and_the_media_type(
         }
     )
     client = Client(create_app(registry, guarded))
-    _json(client.put(NORMALIZER, json=_document(spread=(7.0, 4.0))), 401)
-    _json(held.put(NORMALIZER, data=json.dumps(_document()), headers={"Content-Type": "text/plain"}), 415)
+    json_of(client.put(NORMALIZER, json=_document(spread=(7.0, 4.0))), 401)
+    json_of(held.put(NORMALIZER, data=json.dumps(_document()), headers={"Content-Type": "text/plain"}), 415)
     assert held.get(NORMALIZER).headers["x-factor-config-revision"] == "0"
 
 
 def test_what_is_deployed_says_how_often_its_normalizer_was_changed(held: Client) -> None:
-    _json(
+    json_of(
         held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"})
     )
     first = held.get(f"/api/models/{NAME}/deployed")
-    _json(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0))))
+    json_of(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0))))
     second = held.get(f"/api/models/{NAME}/deployed", headers={"If-None-Match": first.headers["ETag"]})
-    assert (first.json["normalizer_revision"], _json(second)["normalizer_revision"]) == (0, 1)
-    _is_described(second.json, "DeployedVersion")
+    assert (first.json["normalizer_revision"], json_of(second)["normalizer_revision"]) == (0, 1)
+    check_described(second.json, "DeployedVersion")
 
 
 def test_predictions_follow_what_is_put(held: Client, lightgbm_booster: lightgbm.Booster) -> None:
-    _json(
+    json_of(
         held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"})
     )
-    _json(held.put(NORMALIZER, json=_document(spread=(-7.0, 0.25))))
+    json_of(held.put(NORMALIZER, json=_document(spread=(-7.0, 0.25))))
     row = dict.fromkeys(FEATURES, 1.25)
-    (said,) = _json(held.post(f"{VERSIONS}/v1.1.0/predict", json={"rows": [row]}))["predictions"]
+    (said,) = json_of(held.post(f"{VERSIONS}/v1.1.0/predict", json={"rows": [row]}))["predictions"]
     (expected,) = lightgbm_booster.predict([[0.375, 0.375, 16.5, 0.375]])
     assert list(said["probabilities"].values()) == pytest.approx(list(expected), abs=1e-12)
 

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from jsonschema import Draft202012Validator
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client
 
 from mm_core.api import create_app
 from mm_core.errors import PredictionFailed
@@ -26,6 +26,7 @@ from mm_core.registry import Registry
 from mm_core.registry import predictions as predictions_module
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
+from tests.api.answers import json_of
 from tests.api.conftest import RunningServer, register
 from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import CLASSES, FEATURES, WriteVersion, lightgbm_booster, write_version
@@ -38,17 +39,9 @@ PREDICT = f"/api/models/{NAME}/versions/v1.1.0/predict"
 ROW = dict.fromkeys(FEATURES, 0.25)
 
 
-def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    document: dict[str, Any] = json.loads(answer.data, parse_constant=lambda token: pytest.fail(token))
-    if status >= 400:
-        assert answer.mimetype == "application/problem+json"
-    return document
-
-
 def _register(client: Client, version: str = "v1.1.0", status: str = "deployed", **fields: Any) -> None:
     about = {"model_version": version, "status": status, "note": "because", **fields}
-    _json(client.post("/api/versions", json={**FIELDS, **about}))
+    json_of(client.post("/api/versions", json={**FIELDS, **about}))
 
 
 @pytest.fixture
@@ -94,7 +87,7 @@ def test_rows_by_feature_name_are_predicted_as_lightgbm_does(
 ) -> None:
     matrix = np.random.default_rng(2).normal(size=(6, 4))
     rows = [dict(reversed(list(zip(FEATURES, row, strict=True)))) for row in matrix.tolist()]
-    document = _json(deployed.post(PREDICT, json={"rows": rows}))
+    document = json_of(deployed.post(PREDICT, json={"rows": rows}))
     expected = lightgbm_booster.predict((matrix - 0.5) / 2.0)
     for prediction, shares in zip(document["predictions"], expected, strict=True):
         assert list(prediction["probabilities"]) == list(CLASSES)
@@ -112,10 +105,10 @@ def test_rows_by_feature_name_are_predicted_as_lightgbm_does(
 
 def test_missing_features_are_named_all_at_once_and_extra_ones_are_reported(deployed: Client) -> None:
     row = {"spread": 1.0, "volume": None, "colour": 3, "size": 4}
-    problem = _json(deployed.post(PREDICT, json={"rows": [row]}), 400)
+    problem = json_of(deployed.post(PREDICT, json={"rows": [row]}), 400)
     assert problem["missing"] == ["momentum_5d", "volatility_20d"]
     assert "'momentum_5d', 'volatility_20d'" in problem["detail"]
-    document = _json(deployed.post(PREDICT, json={"rows": [{**ROW, **row}]}))
+    document = json_of(deployed.post(PREDICT, json={"rows": [{**ROW, **row}]}))
     assert document["extra_features"] == ["colour", "size"]
 
 
@@ -128,40 +121,41 @@ def test_missing_features_are_named_all_at_once_and_extra_ones_are_reported(depl
     ],
 )  # fmt: skip
 def test_bodies_that_are_no_rows_are_400_with_a_sentence(deployed: Client, body: bytes) -> None:
-    problem = _json(deployed.post(PREDICT, data=body, content_type="application/json"), 400)
+    problem = json_of(deployed.post(PREDICT, data=body, content_type="application/json"), 400)
     assert problem["detail"].endswith((".", "…"))
 
 
 def test_too_many_rows_are_refused_before_anything_is_predicted(deployed: Client) -> None:
-    problem = _json(deployed.post(PREDICT, json={"rows": [ROW] * 10_001}), 413)
+    problem = json_of(deployed.post(PREDICT, json={"rows": [ROW] * 10_001}), 413)
     assert "10,000 rows" in problem["detail"]
 
 
 def test_a_question_with_more_than_rows_is_refused_as_it_would_be_answered_without(deployed: Client) -> None:
-    problem = _json(deployed.post(PREDICT, json={"rows": [ROW], "threshold": 0.9}), 400)
+    problem = json_of(deployed.post(PREDICT, json={"rows": [ROW], "threshold": 0.9}), 400)
     assert "threshold" in problem["detail"]
 
 
 def test_only_what_runs_predicts_and_the_answer_says_what_to_do(held: Client) -> None:
     def asked(status: int) -> str:
-        problem = _json(held.post(PREDICT, json={"rows": [ROW]}), status)
+        problem = json_of(held.post(PREDICT, json={"rows": [ROW]}), status)
         assert problem["code"] == "MODEL_NOT_FOUND"
         return str(problem["detail"])
 
     assert "is not registered" in asked(404)
     assert "Its directory exists" in asked(404)
     _register(held, status="validated")
-    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "deprecated", "note": "no"}))
+    json_of(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "deprecated", "note": "no"}))
     assert "lifecycle restore" in asked(404)
-    _json(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "validated", "note": "yes"}))
+    json_of(held.post(f"/api/models/{NAME}/versions/1.1.0/status", json={"status": "validated", "note": "yes"}))
     assert "is 'validated', and only what is deployed or a shadow predicts. To ask it, deploy it" in asked(404)
     path = f"/api/models/{NAME}/versions/1.1.0/status"
-    _json(held.post(path, json={"status": "shadow", "note": "because"}))
-    document = _json(held.post(PREDICT, json={"rows": [ROW]}))
+    json_of(held.post(path, json={"status": "shadow", "note": "because"}))
+    document = json_of(held.post(PREDICT, json={"rows": [ROW]}))
     assert (document["status"], document["counts"]) == ("shadow", False)
-    _json(held.post(path, json={"status": "deprecated", "note": "because"}))
+    json_of(held.post(path, json={"status": "deprecated", "note": "because"}))
     assert "is 'deprecated'" in asked(404)
-    assert _json(held.post(PREDICT.replace("v1.1.0", "v9.0.0"), json={"rows": [ROW]}), 404)["code"] == "MODEL_NOT_FOUND"
+    unknown = held.post(PREDICT.replace("v1.1.0", "v9.0.0"), json={"rows": [ROW]})
+    assert json_of(unknown, 404)["code"] == "MODEL_NOT_FOUND"
 
 
 def test_shadows_beside_what_is_deployed_vote_in_the_log_and_nowhere_else(
@@ -172,7 +166,7 @@ def test_shadows_beside_what_is_deployed_vote_in_the_log_and_nowhere_else(
     registry.registrations.refresh("models")
     for version in ("v1.2.0", "v1.3.0"):
         _register(deployed, version, "shadow")
-    document = _json(deployed.post(PREDICT, json={"rows": [ROW, ROW]}))
+    document = json_of(deployed.post(PREDICT, json={"rows": [ROW, ROW]}))
     wait_until(lambda: len(logged) == 3)
     by_version = {about["version"]: (event, about) for event, about in logged}
     event, champion = by_version["v1.1.0"]
@@ -229,21 +223,21 @@ def test_a_version_that_was_forced_though_its_files_are_broken_says_what_is_wron
 ) -> None:
     registry.registrations.register("models", str(write_version(**files)))
     _register(client, force=True, note="we know")
-    problem = _json(client.post(PREDICT, json={"rows": [ROW]}), status)
+    problem = json_of(client.post(PREDICT, json={"rows": [ROW]}), status)
     assert problem["code"] == code
     assert problem["problems"]
 
 
 def test_a_registered_version_without_a_directory_says_that_its_files_are_missing(client: Client) -> None:
     _register(client)
-    problem = _json(client.post(PREDICT, json={"rows": [ROW]}), 409)
+    problem = json_of(client.post(PREDICT, json={"rows": [ROW]}), 409)
     assert problem["code"] == "MODEL_FILE_MISSING"
-    assert problem["problems"] == [f"{NAME} v1.1.0/model.txt: the file is missing."]
+    assert problem["problems"] == [f"{NAME}/v1.1.0: the directory is missing."]
 
 
 def test_callers_of_another_tier_get_404(deployed: Client, held: Client) -> None:
     assert deployed.post(f"{PREDICT}?caller_tier=premium", json={"rows": [ROW]}).status_code == 200
-    assert _json(deployed.post(f"{PREDICT}?caller_tier=free", json={"rows": [ROW]}), 404)["code"] == "MODEL_NOT_FOUND"
+    assert json_of(deployed.post(f"{PREDICT}?caller_tier=free", json={"rows": [ROW]}), 404)["code"] == "MODEL_NOT_FOUND"
 
 
 def test_no_token_is_needed_and_other_sites_and_media_types_are_refused(

@@ -15,17 +15,16 @@ import httpx
 import numpy as np
 import pytest
 import xgboost
-from jsonschema import Draft202012Validator
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client
 
 from mm_core.api import create_app
 from mm_core.client import PayloadClient
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
+from tests.api.answers import check_described, json_of
 from tests.api.conftest import RunningServer, register
 from tests.api.test_lifecycle import FIELDS
-from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.runs.training import (
     FEATURES,
     RUN,
@@ -39,20 +38,6 @@ NAME = "walk-forward"
 VERSIONS = f"/api/models/{NAME}/versions"
 PULL = f"{VERSIONS}/{RUN}/model"
 PREDICT = f"{VERSIONS}/{RUN}/predict"
-
-
-def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    document: dict[str, Any] = json.loads(answer.data, parse_constant=lambda token: pytest.fail(token))
-    if status >= 400:
-        assert answer.mimetype == "application/problem+json"
-    return document
-
-
-def _is_described(document: object, schema: str) -> None:
-    Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}).validate(
-        document
-    )
 
 
 @pytest.fixture
@@ -83,15 +68,15 @@ def _enlist(client: Client, status: str = "deployed", expected: int = 200, **mor
         **FIELDS, "model_name": NAME, "model_version": RUN, "model_type": "xgboost", "status": status,
         "note": "because", "actor": "ann", **more,
     }  # fmt: skip
-    return _json(client.post("/api/versions", json=body), expected)
+    return json_of(client.post("/api/versions", json=body), expected)
 
 
 def test_a_booster_loaded_from_the_payload_predicts_what_the_original_predicts_to_the_last_bit(
     client: Client, held: WriteAndRegister
 ) -> None:
     held()
-    document = _json(client.get(PULL))
-    _is_described(document, "VersionPayload")
+    document = json_of(client.get(PULL))
+    check_described(document, "VersionPayload")
     payload = document["payload"]
     assert (payload["model_format"], payload["warnings"]) == ("xgboost-json", [])
     assert payload["feature_names"] == payload["normalizer"]["feature_names"] == list(FEATURES)
@@ -107,7 +92,7 @@ def test_the_metadata_of_a_runs_payload_says_what_the_training_said_of_the_model
     client: Client, held: WriteAndRegister
 ) -> None:
     directory = held(metadata=about(classes=["DOWN", "UP"]))
-    payload = _json(client.get(PULL))["payload"]
+    payload = json_of(client.get(PULL))["payload"]
     text = payload["model"].encode()
     assert payload["metadata"].items() >= {
         "model_name": NAME,
@@ -146,7 +131,7 @@ def test_a_run_is_pulled_on_condition_compressed_and_kept_as_every_payload_is(
     assert again.get(PULL, headers={"Accept-Encoding": "identity"}).data == plain.data
     shutil.rmtree(settings.data_dir / "blobs")
     (directory / "xgboost_model.pkl").write_bytes(pickle.dumps(trained(False).classifier))
-    changed = _json(Client(create_app(open_registry(settings), settings)).get(PULL), 404)
+    changed = json_of(Client(create_app(open_registry(settings), settings)).get(PULL), 409)
     assert "no longer kept" in changed["detail"]
     assert "xgboost_model.pkl" in changed["problems"][0]
 
@@ -165,10 +150,10 @@ def test_a_cleanup_keeps_the_models_and_payloads_of_runs(
 
 def test_everything_about_a_run_is_told_and_described(client: Client, held: WriteAndRegister) -> None:
     held()
-    (item,) = _json(client.get(VERSIONS))["items"]
+    (item,) = json_of(client.get(VERSIONS))["items"]
     assert (item["payload_ready"], item["model_format"]) == (True, "xgboost-json")
-    document = _json(client.get(f"{VERSIONS}/{RUN}"))
-    _is_described(document, "HeldVersion")
+    document = json_of(client.get(f"{VERSIONS}/{RUN}"))
+    check_described(document, "HeldVersion")
     assert document["booster"]["objective"] == "binary:logistic"
     assert sum(document["booster"]["splits"]) > 0
     assert document["normalizer"]["mean"] == list(trained().scaler.mean_)
@@ -182,8 +167,8 @@ def test_rows_are_predicted_as_the_classifier_of_the_run_does(
     model = trained(with_names)
     held(model=model, metadata=about(classes=["DOWN", "UP"], feature_names=list(FEATURES)))
     _enlist(client)
-    document = _json(client.post(PREDICT, json={"rows": model.row_documents}))
-    _is_described(document, "VersionPrediction")
+    document = json_of(client.post(PREDICT, json={"rows": model.row_documents}))
+    check_described(document, "VersionPrediction")
     assert (document["kind"], document["threshold"], document["classes"]) == ("binary", THRESHOLD, ["DOWN", "UP"])
     assert (document["counts"], len(document["predictions"])) == (True, 40)
     for prediction, share in zip(document["predictions"], model.expected.tolist(), strict=True):
@@ -191,7 +176,7 @@ def test_rows_are_predicted_as_the_classifier_of_the_run_does(
         assert prediction["class_name"] == ("UP" if share > THRESHOLD else "DOWN")
         assert prediction["confidence"] == pytest.approx(min(1.0, abs(share - THRESHOLD) * 2), abs=1e-12)
         assert prediction["signal"] == ("BULLISH" if share > THRESHOLD else "BEARISH")
-    problem = _json(client.post(PREDICT, json={"rows": [{"spread": 1.0}]}), 400)
+    problem = json_of(client.post(PREDICT, json={"rows": [{"spread": 1.0}]}), 400)
     assert problem["missing"] == ["momentum_5d", "volatility_20d", "volume"]
 
 
@@ -203,7 +188,7 @@ def test_three_classes_of_a_run_are_predicted_with_their_probabilities(client: C
     )
     held(xgboost_model_pkl=pickle.dumps(classifier), metadata=about(classes=["DOWN", "NEUTRAL", "UP"]))
     _enlist(client)
-    document = _json(client.post(PREDICT, json={"rows": model.row_documents}))
+    document = json_of(client.post(PREDICT, json={"rows": model.row_documents}))
     shares = classifier.predict_proba(model._given(model.scaler.transform(model._given(model.rows))))
     assert (document["kind"], document["threshold"]) == ("multiclass", None)
     for prediction, expected in zip(document["predictions"], shares.tolist(), strict=True):
@@ -215,12 +200,12 @@ def test_a_run_without_a_scaler_gives_null_and_predicts_rows_as_they_are_with_a_
     client: Client, held: WriteAndRegister
 ) -> None:
     held(scalers_pkl=None)
-    payload = _json(client.get(PULL))["payload"]
+    payload = json_of(client.get(PULL))["payload"]
     assert payload["normalizer"] is None
     assert "its features go into the model as they are" in payload["warnings"][0]
     _enlist(client)
     model = trained()
-    document = _json(client.post(PREDICT, json={"rows": model.row_documents}))
+    document = json_of(client.post(PREDICT, json={"rows": model.row_documents}))
     raw = model.classifier.predict_proba(model._given(model.rows))[:, 1]
     assert [one["probabilities"]["1"] for one in document["predictions"]] == raw.tolist()
     assert document["warnings"] == payload["warnings"]
@@ -230,13 +215,13 @@ def test_a_scaler_that_cannot_be_read_gives_null_and_nothing_is_predicted_or_dep
     client: Client, held: WriteAndRegister
 ) -> None:
     held(scalers_pkl=pickle.dumps({"lstm": trained().scaler}))
-    payload = _json(client.get(PULL))["payload"]
+    payload = json_of(client.get(PULL))["payload"]
     assert payload["normalizer"] is None
     assert "scalers.pkl" in payload["warnings"][0]
     problem = _enlist(client, expected=422)
     assert (problem["code"], "'lstm'" in problem["problems"][0]) == ("NORMALIZER_INVALID", True)
     _enlist(client, force=True)
-    problem = _json(client.post(PREDICT, json={"rows": trained().row_documents}), 422)
+    problem = json_of(client.post(PREDICT, json={"rows": trained().row_documents}), 422)
     assert (problem["code"], "'lstm'" in problem["problems"][0]) == ("NORMALIZER_INVALID", True)
 
 
@@ -251,29 +236,30 @@ def test_a_run_that_bots_can_be_given_nothing_of_is_not_deployed_and_says_why_an
     assert "Publish an XGBoost model with the run" in problem["problems"][0]
     _enlist(client, "validated")
     moved = {"status": "deployed", "note": "because", "actor": "ann"}
-    assert _json(client.post(f"{VERSIONS}/{RUN}/status", json=moved), 409)["problems"] == problem["problems"]
+    assert json_of(client.post(f"{VERSIONS}/{RUN}/status", json=moved), 409)["problems"] == problem["problems"]
     _enlist(client, update=True, force=True)
-    answer = _json(client.post(PREDICT, json={"rows": [{}]}), 409)
+    answer = json_of(client.post(PREDICT, json={"rows": [{}]}), 409)
     assert (answer["code"], answer["problems"]) == ("CANNOT_PREDICT", problem["problems"])
-    assert _json(client.get(PULL), 404)["problems"] == problem["problems"]
+    assert json_of(client.get(PULL), 409)["problems"] == problem["problems"]
 
 
 def test_a_run_with_two_models_is_409_that_names_them_until_its_metadata_says_which(
     client: Client, held: WriteAndRegister, registry: Registry
 ) -> None:
     directory = held(small_model_pkl=pickle.dumps(trained().classifier))
-    problem = _json(client.get(PULL), 409)
+    problem = json_of(client.get(PULL), 409)
     assert problem["code"] == "AMBIGUOUS_MODEL"
     assert "'small', 'xgboost'" in problem["detail"]
     assert "served_model" in problem["detail"]
-    _is_described(problem, "Problem")
-    assert _enlist(client, expected=409)["code"] == "CANNOT_PREDICT"
+    check_described(problem, "Problem")
+    refused = _enlist(client, expected=409)
+    assert (refused["code"], refused["problems"]) == ("AMBIGUOUS_MODEL", problem["problems"])
     _enlist(client, force=True)
-    assert _json(client.post(PREDICT, json={"rows": [{}]}), 409)["code"] == "AMBIGUOUS_MODEL"
+    assert json_of(client.post(PREDICT, json={"rows": [{}]}), 409)["code"] == "AMBIGUOUS_MODEL"
     (directory / "training_metadata.json").write_text(json.dumps(about(served_model="small")))
     registry.registrations.refresh(NAME)
-    assert _json(client.get(PULL))["payload"]["metadata"]["run_model"] == "small"
-    assert _json(client.post(PREDICT, json={"rows": trained().row_documents}))["counts"] is True
+    assert json_of(client.get(PULL))["payload"]["metadata"]["run_model"] == "small"
+    assert json_of(client.post(PREDICT, json={"rows": trained().row_documents}))["counts"] is True
 
 
 @pytest.mark.parametrize("threshold", [1.7, -3, 10**30])
@@ -281,10 +267,10 @@ def test_a_threshold_beyond_a_probability_is_told_and_ends_no_request(
     client: Client, held: WriteAndRegister, threshold: float
 ) -> None:
     held(metadata=about(prediction_threshold=threshold))
-    assert _json(client.get(PULL))["payload"]["metadata"]["prediction_threshold"] is None
-    assert "prediction_threshold" in _json(client.get(f"{VERSIONS}/{RUN}"))["findings"][0]["detail"]
+    assert json_of(client.get(PULL))["payload"]["metadata"]["prediction_threshold"] is None
+    assert "prediction_threshold" in json_of(client.get(f"{VERSIONS}/{RUN}"))["findings"][0]["detail"]
     _enlist(client)
-    assert _json(client.post(PREDICT, json={"rows": trained().row_documents}))["threshold"] == 0.5
+    assert json_of(client.post(PREDICT, json={"rows": trained().row_documents}))["threshold"] == 0.5
 
 
 class _Bomb:
@@ -298,7 +284,7 @@ def test_a_hostile_pickle_in_a_run_is_a_finding_and_nothing_of_the_run_is_given(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     held(**{file: pickle.dumps(_Bomb())})
-    problem = _json(client.get(PULL), 404)
+    problem = json_of(client.get(PULL), 409)
     assert "eval" in problem["problems"][0]
     assert _enlist(client, expected=409)["code"] == "CANNOT_PREDICT"
     assert not (tmp_path / "pickle-ran").exists()

@@ -16,17 +16,17 @@ import lightgbm
 import numpy as np
 import pytest
 from backports import zstd
-from jsonschema import Draft202012Validator
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client
 
 from mm_core.api import create_app
 from mm_core.client import PayloadClient, PayloadNotFound
 from mm_core.registry import Registry, prepared_bodies, publishing
 from mm_core.registry.lifecycle_changes import Author
+from mm_core.registry.version_payloads import VersionPayloads
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
+from tests.api.answers import check_described, json_of
 from tests.api.conftest import RunningServer, register
-from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import (
     CLASSES,
     FEATURES,
@@ -44,17 +44,9 @@ VERSIONS = f"/api/models/{NAME}/versions"
 PULL = f"{VERSIONS}/v1.1.0/model"
 
 
-def _json(answer: TestResponse, status: int = 200) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    document: dict[str, Any] = json.loads(answer.data, parse_constant=lambda token: pytest.fail(token))
-    if status >= 400:
-        assert answer.mimetype == "application/problem+json"
-    return document
-
-
 def _register(client: Client, version: str, status: str = "validated", **fields: Any) -> None:
     about = {"model_version": version, "status": status, "note": "because", **fields}
-    _json(client.post("/api/versions", json={**FIELDS, **about}))
+    json_of(client.post("/api/versions", json={**FIELDS, **about}))
 
 
 @pytest.fixture
@@ -64,16 +56,10 @@ def held(client: Client, registry: Registry, write_version: WriteVersion) -> Cli
     return client
 
 
-def _is_described(document: object, schema: str) -> None:
-    Draft202012Validator({"$ref": f"#/components/schemas/{schema}", "components": DOCUMENT["components"]}).validate(
-        document
-    )
-
-
 def test_the_payload_is_the_model_that_was_dropped_with_its_features_and_normalizer(
     held: Client, tmp_path: Path, lightgbm_booster: lightgbm.Booster
 ) -> None:
-    document = _json(held.get(PULL))
+    document = json_of(held.get(PULL))
     payload = document["payload"]
     dropped = (tmp_path / "root" / NAME / "v1.1.0" / "model.txt").read_bytes()
     assert (document["ok"], payload["model_format"]) == (True, "lightgbm-text")
@@ -86,7 +72,7 @@ def test_the_payload_is_the_model_that_was_dropped_with_its_features_and_normali
     rows = np.random.default_rng(1).normal(size=(20, 4))
     pulled = lightgbm.Booster(model_str=payload["model"])
     assert pulled.predict(rows).tobytes() == lightgbm_booster.predict(rows).tobytes()
-    _is_described(document, "VersionPayload")
+    check_described(document, "VersionPayload")
 
 
 def test_a_normalizer_in_another_order_than_the_model_is_never_given(
@@ -94,7 +80,7 @@ def test_a_normalizer_in_another_order_than_the_model_is_never_given(
 ) -> None:
     turned = {"feature_names": FEATURES[::-1], "mean": [3.0, 2.0, 1.0, 0.0], "std": [8.0, 4.0, 2.0, 1.0]}
     registry.registrations.register("models", str(write_version(normalizer_json=turned)))
-    assert "not those of the booster in their order" in _json(client.get(PULL), 422)["problems"][0]
+    assert "not those of the booster in their order" in json_of(client.get(PULL), 422)["problems"][0]
 
 
 def test_a_pull_is_conditional_compressed_and_named_by_the_digest_of_its_content(held: Client) -> None:
@@ -139,8 +125,8 @@ def test_a_payload_is_compressed_once_however_often_and_by_whomever_it_is_pulled
 
 def test_everything_about_a_version_is_told_and_described(held: Client) -> None:
     _register(held, "1.1.0")
-    document = _json(held.get(f"{VERSIONS}/1.1.0"))
-    _is_described(document, "HeldVersion")
+    document = json_of(held.get(f"{VERSIONS}/1.1.0"))
+    check_described(document, "HeldVersion")
     assert (document["payload_ready"], document["model_format"], document["layout"]) == (
         True,
         "lightgbm-text",
@@ -167,12 +153,14 @@ def test_the_list_has_the_newest_first_what_is_held_and_what_is_registered(
     _register(held, "v1.1.0", "deployed")
     shutil.rmtree(Path(registry.model("models")[0].root_path) / NAME / "v1.1.0")
     registry.registrations.refresh("models")
-    document = _json(held.get(VERSIONS))
-    _is_described(document, "HeldVersionList")
+    document = json_of(held.get(VERSIONS))
+    check_described(document, "HeldVersionList")
     told = [(one["model_version"], one["payload_ready"], one["record"] is not None) for one in document["items"]]
     assert sorted(told) == [("v1.1.0", False, True), ("v1.2.0", True, False)]
-    assert _json(held.get("/api/models/models/versions"))["items"][0]["model_name"] == NAME
-    problem = _json(held.get(PULL), 404)
+    assert json_of(held.get("/api/models/models/versions"))["items"][0]["model_name"] == NAME
+    problem = json_of(held.get(PULL), 409)
+    assert problem["code"] == "MODEL_FILE_MISSING"
+    assert problem["problems"] == [f"{NAME}/v1.1.0: the directory is missing."]
     assert "no registered root holds" in problem["detail"]
 
 
@@ -181,7 +169,7 @@ def test_two_versions_are_listed_by_their_training(
 ) -> None:
     write_version("v1.0.0", metadata_json=metadata("v1.0.0", training_date="2026-01-01T00:00:00"))
     registry.registrations.refresh("models")
-    assert [one["model_version"] for one in _json(held.get(VERSIONS))["items"]] == ["v1.0.0", "v1.1.0"]
+    assert [one["model_version"] for one in json_of(held.get(VERSIONS))["items"]] == ["v1.0.0", "v1.1.0"]
 
 
 def test_a_registrations_name_stands_for_all_versions_of_its_root_and_an_alias_for_its_family(
@@ -189,16 +177,16 @@ def test_a_registrations_name_stands_for_all_versions_of_its_root_and_an_alias_f
 ) -> None:
     write_version("v1.0.0", model="early-signal")
     registry.registrations.refresh("models")
-    items = _json(held.get("/api/models/models/versions"))["items"]
+    items = json_of(held.get("/api/models/models/versions"))["items"]
     assert {(one["model_name"], one["model_version"]) for one in items} == {
         (NAME, "v1.1.0"),
         ("early-signal", "v1.0.0"),
     }
     assert held.get("/api/models/models/versions/v1.0.0/model").status_code == 200
     assert held.get("/api/models/early-signal-detection/versions/v1.0.0/model").status_code == 404
-    _json(held.post("/api/versions", json={**FIELDS, "model_name": "early-signal", "model_version": "v1.0.0"}))
+    json_of(held.post("/api/versions", json={**FIELDS, "model_name": "early-signal", "model_version": "v1.0.0"}))
     registry.lifecycle.set_alias("early-signal", "early-signal-detection", Author("ann", "because"))
-    payload = _json(held.get("/api/models/early-signal-detection/versions/v1.0.0/model"))["payload"]
+    payload = json_of(held.get("/api/models/early-signal-detection/versions/v1.0.0/model"))["payload"]
     assert payload["metadata"]["model_name"] == "early-signal"
     assert set(payload["metadata"]["names"]) == {"early-signal", "early-signal-detection", "models"}
 
@@ -207,20 +195,20 @@ def test_callers_see_and_pull_what_is_for_their_tier(held: Client) -> None:
     _register(held, "v1.1.0", tier_requirement="enterprise")
     for path in (PULL, f"{VERSIONS}/v1.1.0"):
         assert held.get(f"{path}?caller_tier=enterprise").status_code == 200
-        assert _json(held.get(f"{path}?caller_tier=premium"), 404)["code"] == "MODEL_NOT_FOUND"
-        assert _json(held.get(f"{path}?caller_tier=gold"), 400)["detail"].startswith("?caller_tier=")
-    assert _json(held.get(f"{VERSIONS}?caller_tier=premium"))["items"] == []
-    assert len(_json(held.get(VERSIONS))["items"]) == 1
+        assert json_of(held.get(f"{path}?caller_tier=premium"), 404)["code"] == "MODEL_NOT_FOUND"
+        assert json_of(held.get(f"{path}?caller_tier=gold"), 400)["detail"].startswith("?caller_tier=")
+    assert json_of(held.get(f"{VERSIONS}?caller_tier=premium"))["items"] == []
+    assert len(json_of(held.get(VERSIONS))["items"]) == 1
 
 
 @pytest.mark.parametrize(
     ("files", "status", "code", "named"),
     [
-        ({"normalizer_json": None}, 404, "MODEL_FILE_MISSING", "normalizer.json"),
-        ({"model_txt": None}, 404, "MODEL_FILE_MISSING", "model.txt"),
-        ({"model_txt": "tree\nversion=v4\n"}, 404, "CANNOT_PREDICT", "model.txt"),
+        ({"normalizer_json": None}, 409, "MODEL_FILE_MISSING", "normalizer.json"),
+        ({"model_txt": None}, 409, "MODEL_FILE_MISSING", "model.txt"),
+        ({"model_txt": "tree\nversion=v4\n"}, 409, "CANNOT_PREDICT", "model.txt"),
         ({"normalizer_json": {"momentum_5d": {"mean": "x", "std": 1}}}, 422, "NORMALIZER_INVALID", "normalizer.json"),
-        ({"normalizer_json": {"a": 1}, "model_txt": None}, 404, "MODEL_FILE_MISSING", "model.txt"),
+        ({"normalizer_json": {"a": 1}, "model_txt": None}, 409, "MODEL_FILE_MISSING", "model.txt"),
     ],
 )
 def test_a_version_with_errors_is_listed_and_not_given_with_every_reason(
@@ -233,11 +221,11 @@ def test_a_version_with_errors_is_listed_and_not_given_with_every_reason(
     named: str,
 ) -> None:
     registry.registrations.register("models", str(write_version(**files)))
-    problem = _json(client.get(PULL), status)
+    problem = json_of(client.get(PULL), status)
     assert problem["code"] == code
     assert any(named in one for one in problem["problems"])
     assert problem["problems"][0].split(": ", 1)[1][:70] in problem["detail"]
-    (item,) = _json(client.get(VERSIONS))["items"]
+    (item,) = json_of(client.get(VERSIONS))["items"]
     assert item["payload_ready"] is False
     assert any(named in one for one in item["warnings"])
 
@@ -249,16 +237,16 @@ def test_a_version_in_two_directories_is_not_given_and_both_are_named(
     root = write_version("v1.1.0")
     registry.registrations.register("models", str(root))
     for path in (PULL, f"{VERSIONS}/v1.1.0"):
-        problem = _json(client.get(path), 404)
+        problem = json_of(client.get(path), 409)
         assert problem["code"] == "AMBIGUOUS_VERSION"
         assert problem["problems"] == [str(root / NAME / version) for version in ("1.1.0", "v1.1.0")]
-    assert [one["payload_ready"] for one in _json(client.get(VERSIONS))["items"]] == [False, False]
+    assert [one["payload_ready"] for one in json_of(client.get(VERSIONS))["items"]] == [False, False]
 
 
 def test_a_root_that_is_registered_twice_holds_its_versions_once(held: Client, tmp_path: Path) -> None:
     body = {"model_name": "again", "root_path": str(tmp_path / "root")}
     assert held.post("/api/models", json=body).status_code == 200
-    assert len(_json(held.get(VERSIONS))["items"]) == 1
+    assert len(json_of(held.get(VERSIONS))["items"]) == 1
     assert held.get(PULL).status_code == 200
 
 
@@ -266,25 +254,25 @@ def test_the_same_model_below_two_roots_is_told_of_both_versions_wherever_they_a
     held: Client, registry: Registry, write_version: WriteVersion, tmp_path: Path
 ) -> None:
     (tmp_path / "root").rename(tmp_path / "first")
-    _json(held.delete("/api/models/models"))
+    json_of(held.delete("/api/models/models"))
     second = write_version("v1.0.0", model="early-signal", metadata_json=metadata("v1.0.0"))
     for name, root in (("a", tmp_path / "first"), ("b", second), ("again", second)):
         registry.registrations.register(name, str(root))
     places = {NAME: tmp_path / "first" / NAME / "v1.1.0", "early-signal": second / "early-signal" / "v1.0.0"}
     for model, other in ((NAME, "early-signal"), ("early-signal", NAME)):
-        (item,) = _json(held.get(f"/api/models/{model}/versions"))["items"]
+        (item,) = json_of(held.get(f"/api/models/{model}/versions"))["items"]
         said = f"{model}/{item['version_id']}/model.txt: '{places[other]}' has the same model, byte for byte."
         (warning,) = item["warnings"]
         assert warning.startswith(said)
         assert item["payload_ready"], "a warning keeps nobody from it"
-        (finding,) = _json(held.get(f"/api/models/{model}/versions/{item['version_id']}"))["findings"]
+        (finding,) = json_of(held.get(f"/api/models/{model}/versions/{item['version_id']}"))["findings"]
         assert (finding["code"], finding["severity"]) == ("duplicate-model-file", "warning")
         (known,) = [one for one in registry.versions() if one.family == model]
         assert [one.code for one in known.findings] == ["duplicate-model-file"]
         fields = {**FIELDS, "model_name": model, "model_version": item["version_id"]}
-        assert any(one.startswith(said) for one in _json(held.post("/api/versions", json=fields))["warnings"])
+        assert any(one.startswith(said) for one in json_of(held.post("/api/versions", json=fields))["warnings"])
     registry.registrations.delete("a")
-    (item,) = _json(held.get("/api/models/early-signal/versions"))["items"]
+    (item,) = json_of(held.get("/api/models/early-signal/versions"))["items"]
     assert item["warnings"] == [], "one directory that two registrations reach shares nothing with itself"
 
 
@@ -296,19 +284,19 @@ def test_a_training_run_is_listed_and_looked_at_and_has_no_payload(
     (run / "lstm_model.h5").write_bytes(b"never loaded")
     (run / "training_metadata.json").write_text('{"performance_metrics": {"lstm": {"sharpe_ratio": NaN}}}')
     registry.registrations.register("runs", str(tmp_path / "runs"))
-    (item,) = _json(client.get("/api/models/runs/versions"))["items"]
+    (item,) = json_of(client.get("/api/models/runs/versions"))["items"]
     assert (item["layout"], item["payload_ready"], item["model_name"]) == ("runs", False, "runs")
-    document = _json(client.get("/api/models/runs/versions/20250724_150837"))
-    _is_described(document, "HeldVersion")
+    document = json_of(client.get("/api/models/runs/versions/20250724_150837"))
+    check_described(document, "HeldVersion")
     assert document["run"]["performance_metrics"] == {"lstm": {"sharpe_ratio": None}}
-    problem = _json(client.get("/api/models/runs/versions/20250724_150837/model"), 404)
+    problem = json_of(client.get("/api/models/runs/versions/20250724_150837/model"), 409)
     assert "None of the run's models can be given to bots: 'lstm (keras-h5)'" in problem["detail"]
     assert problem["code"] == "CANNOT_PREDICT"
 
 
 @pytest.mark.parametrize("path", ["/api/models/unknown/versions", f"{VERSIONS}/v9.9.9", f"{VERSIONS}/latest/model"])
 def test_what_is_unknown_is_404_with_a_sentence(held: Client, path: str) -> None:
-    assert _json(held.get(path), 404)["detail"].endswith(".")
+    assert json_of(held.get(path), 404)["detail"].endswith(".")
     assert held.post(path).status_code == 405
 
 
@@ -321,7 +309,7 @@ def test_a_new_training_is_another_payload_and_a_lost_blob_is_made_again_from_th
     registry.registrations.refresh("models")
     after = held.get(PULL)
     assert after.headers["ETag"] != before.headers["ETag"]
-    assert _json(after)["payload"]["normalizer"]["std"] == [3.0] * 4
+    assert json_of(after)["payload"]["normalizer"]["std"] == [3.0] * 4
     shutil.rmtree(settings.data_dir / "blobs")
     again = Client(create_app(open_registry(settings), settings))
     assert again.get(PULL).data == after.data
@@ -333,8 +321,24 @@ def test_lost_bytes_of_a_model_that_changed_since_are_never_replaced_by_others(
     shutil.rmtree(settings.data_dir / "blobs")
     model = tmp_path / "root" / NAME / "v1.1.0" / "model.txt"
     model.write_text(model.read_text() + "\n")
-    problem = _json(held.get(PULL), 404)
+    problem = json_of(held.get(PULL), 409)
     assert "no longer kept" in problem["detail"]
+
+
+def test_a_payload_that_changes_while_it_is_read_is_503_and_the_next_answer_is_the_new_one(
+    held: Client, registry: Registry, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = registry.version_payloads.handle(NAME, "v1.1.0")
+    file = tmp_path / "root" / NAME / "v1.1.0" / "normalizer.json"
+    file.write_text(json.dumps({name: {"mean": 1.0, "std": 3.0} for name in FEATURES}))
+    registry.registrations.refresh("models")
+    shutil.rmtree(settings.data_dir / "blobs")
+    with monkeypatch.context() as between:
+        between.setattr(VersionPayloads, "handle", lambda *_: before)
+        answer = held.get(PULL)
+    assert "Ask again" in json_of(answer, 503)["detail"]
+    assert answer.headers["Retry-After"] == "1"
+    assert json_of(held.get(PULL))["payload"]["normalizer"]["std"] == [3.0] * 4
 
 
 def test_a_cleanup_keeps_the_payloads_of_todays_versions_and_nothing_of_earlier_ones(

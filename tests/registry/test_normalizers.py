@@ -16,12 +16,12 @@ from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import CheckName, Outcome
 from mm_core.errors import (
     BackupRefused,
+    CannotPredict,
     InvalidFactorConfig,
     InvalidName,
     RevisionConflict,
     RevisionNotFound,
     VersionNotFound,
-    VersionUnavailable,
 )
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
@@ -163,7 +163,7 @@ def test_what_no_root_holds_or_no_bot_can_be_given_is_told(
     registry.registrations.refresh("models")
     with pytest.raises(VersionNotFound):
         registry.normalizers.get(NAME, "v7.0.0")
-    with pytest.raises(VersionUnavailable, match="has no normalizer that can be edited"):
+    with pytest.raises(CannotPredict, match="has no normalizer that can be edited"):
         registry.normalizers.get(NAME, "v1.2.0")
 
 

@@ -10,7 +10,6 @@ from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
 from mm_core.domain.versions import VersionLayout
-from mm_core.registry.deploy_checks import MISSING_FILES, NORMALIZER_CODES
 from mm_core.registry.verification.subject import (
     MEND_FIRST,
     REQUIRED,
@@ -22,6 +21,7 @@ from mm_core.registry.verification.subject import (
     quoted,
     some,
 )
+from mm_core.registry.version_refusals import MISSING_FILES, NORMALIZER_CODES
 
 
 def check_structure(subject: Subject) -> Check:

@@ -14,10 +14,10 @@ from mm_core.domain.verification import Check, CheckName, Notice, Outcome
 from mm_core.domain.versions import ALL_FIVE, Normalizer, Version, VersionLayout
 from mm_core.errors import AmbiguousModel, ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
 from mm_core.prediction import PredictingModel, Row, features_of
-from mm_core.registry.deploy_checks import SEVERAL_MODELS, UNKNOWN_SCALER, without_model
 from mm_core.registry.normalizers import effective_of
 from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import MEND_FIRST, SHARED, SHOWN, Subject, fail, some
+from mm_core.registry.version_refusals import SEVERAL_MODELS, UNKNOWN_SCALER, WITHOUT_MODEL
 from mm_core.store import StoreView
 
 Predict = Callable[[PredictingModel, Sequence[Row]], PredictionAnswer]
@@ -43,7 +43,7 @@ def check_prediction(view: StoreView, subject: Subject, predict: Predict) -> tup
     place = subject.place
     version = place.version if place is not None else None
     if version is not None and version.model is None:
-        reason = without_model(version.findings)
+        reason = next((one for one in version.findings if one.code in WITHOUT_MODEL), None)
         if reason is not None and reason.code == SEVERAL_MODELS:
             return fail(name, AmbiguousModel.code or "", reason.detail, reason.remedy), None
         if reason is not None:
