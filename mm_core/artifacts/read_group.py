@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from mm_core.artifacts.readers.info_pkl import read_training_info
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.names import is_symbol, symbol_of_key
 from mm_core.artifacts.readers.report import FileReport
-from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, read_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, is_as_listed, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
@@ -117,8 +116,7 @@ class _GroupReader:
         return value
 
     def _bytes_of(self, file: ModelFile) -> bytes:
-        listed = (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
-        return read_stable(self.root, file.path, self.limits.bytes_for(file.role), listed)
+        return read_stable(self.root, file.path, self.limits.bytes_for(file.role), identity_of(file))
 
     def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
         before, _, after = self.listed.group_key.partition("_")
@@ -146,7 +144,7 @@ class _GroupReader:
     def _report_changed(self) -> None:
         known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}
         for file in self.listed.files:
-            if file.path not in known and not _is_as_listed(self.root / file.path, file):
+            if file.path not in known and not is_as_listed(self.root, file):
                 self._add(
                     Severity.ERROR,
                     STILL_BEING_WRITTEN,
@@ -194,12 +192,3 @@ def model_json_of(data: bytes, *, is_pickle: bool) -> bytes:
 def is_torn(findings: Iterable[Finding]) -> bool:
     """Return whether a group was read while somebody wrote it: its files need not belong together."""
     return any(finding.code == STILL_BEING_WRITTEN for finding in findings)
-
-
-def _is_as_listed(path: Path, file: ModelFile) -> bool:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    now = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return now == (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)

@@ -13,8 +13,8 @@ from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.training_metadata import read_training_metadata, report_weights_without_file
 from mm_core.artifacts.run_checks import RunChecks
-from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, open_stable
-from mm_core.artifacts.version_files import VersionFilesReader, VersionReading, identity_of, version_of
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, open_stable
+from mm_core.artifacts.version_files import VersionFilesReader, VersionReading, version_of
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat

@@ -15,9 +15,9 @@ from mm_core.artifacts.readers.lightgbm_txt import Progress, read_booster_text
 from mm_core.artifacts.readers.normalizer_json import declared_normalizer, read_normalizer
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.version_metadata import read_version_metadata
-from mm_core.artifacts.stable_file import open_stable
+from mm_core.artifacts.stable_file import identity_of, open_stable
 from mm_core.artifacts.version_checks import OF_OTHERS, VersionChecks, findings_of_others
-from mm_core.artifacts.version_files import VersionFilesReader, VersionReading, identity_of, that_are_read, version_of
+from mm_core.artifacts.version_files import VersionFilesReader, VersionReading, that_are_read, version_of
 from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.moments import utc_text

@@ -14,9 +14,9 @@ from mm_core.artifacts.read_group import GroupReading, is_torn
 from mm_core.artifacts.read_version import with_other_files
 from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.reading_pool import ReadSoFar, booster_bytes, read_listed
-from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, open_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, open_stable
 from mm_core.artifacts.tree import UNREADABLE
-from mm_core.artifacts.version_files import VersionReading, as_torn, identity_of
+from mm_core.artifacts.version_files import VersionReading, as_torn
 from mm_core.domain.files import FileRole
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now

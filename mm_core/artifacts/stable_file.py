@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mm_core.artifacts.opening import open_file
+from mm_core.domain.files import ModelFile
 from mm_core.errors import UnreadableArtifact
 
 ATTEMPTS = 3
@@ -66,6 +67,19 @@ def open_stable(root: Path, path: str, limit: int, listed: Identity) -> Iterator
             raise _not_read(error) from error
     if _identity(before) != _identity(after):
         raise _changed()
+
+
+def identity_of(file: ModelFile) -> Identity:
+    """Return what a file that was listed must still be when it is opened."""
+    return (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
+
+
+def is_as_listed(root: Path, file: ModelFile) -> bool:
+    """Return whether a file below ``root`` is still what it was when it was listed."""
+    try:
+        return _identity(os.stat(root / file.path)) == identity_of(file)
+    except OSError:
+        return False
 
 
 def _opened(root: Path, path: str, limit: int, listed: Identity | None) -> tuple[int, os.stat_result]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.limits import VERSION_RULES, ReadingLimits
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.training_metadata import CORRUPT
-from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, Identity, read_stable
+from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, is_as_listed, read_stable
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.moments import utc_now, utc_text
@@ -75,7 +74,7 @@ class VersionFilesReader:
         torn = [
             file
             for file in that_are_read(self.listed.files)
-            if file.path not in known and _identity_now(self.root / file.path) != identity_of(file)
+            if file.path not in known and not is_as_listed(self.root, file)
         ]
         self.findings += map(_torn, torn)
         return bool(torn or known)
@@ -103,11 +102,6 @@ def version_of(listed: VersionFiles, findings: Sequence[Finding]) -> Version:
     )
 
 
-def identity_of(file: ModelFile) -> Identity:
-    """Return what a file that was listed must still be when it is opened."""
-    return (file.inode, file.size_bytes, file.modified_ns, file.changed_ns)
-
-
 def that_are_read(files: tuple[ModelFile, ...]) -> list[ModelFile]:
     """Return the files that tell what a version is."""
     return [file for file in files if file.role is not FileRole.OTHER]
@@ -121,14 +115,6 @@ def _torn(file: ModelFile) -> Finding:
         "The file changed while its version was read, so the files may be of two trainings.",
         "Nothing to do if a training is writing it: the version is read again when it is quiet.",
     )
-
-
-def _identity_now(path: Path) -> Identity | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _newest(files: Sequence[ModelFile]) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path
 from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.read_version import read_version
-from mm_core.artifacts.stable_file import open_stable
-from mm_core.artifacts.version_files import identity_of
+from mm_core.artifacts.stable_file import identity_of, open_stable
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, Version, VersionLayout

@@ -28,8 +28,7 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.read_version import read_version
 from mm_core.store.blobs import BlobDirectory
-from mm_core.artifacts.stable_file import open_stable
-from mm_core.artifacts.version_files import identity_of
+from mm_core.artifacts.stable_file import identity_of, open_stable
 root, limits = Path(sys.argv[1]), ReadingLimits()
 (listed,) = list_groups(root, limits).versions
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
