@@ -72,16 +72,6 @@ class Normalizer:
         if len(columns) != 1:
             raise ValueError(f"The columns of a normalizer must have one length, not {sorted(columns)}.")
 
-    def z_score(self, values: Mapping[str, float]) -> tuple[float, ...]:
-        """Return (x - mean) / std of each feature in the normalizer's order; a feature without spread gives 0.
-
-        A std below `SMALLEST_STD` counts as 1. Raises KeyError for a feature that ``values`` does not have.
-        """
-        return tuple(
-            0.0 if std == 0 else (values[name] - mean) / (std if std >= SMALLEST_STD else 1.0)
-            for name, mean, std in zip(self.feature_names, self.mean, self.std, strict=True)
-        )
-
     @property
     def variance(self) -> tuple[float, ...]:
         """The square of each std, the largest number that there is where it has none."""

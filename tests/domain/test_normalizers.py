@@ -6,6 +6,7 @@ import math
 import struct
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from mm_core.domain.configs import FactorConfigRecord, Normalization, parse_fact
 from mm_core.domain.normalizers import SMALLEST_VARIANCE, defaults_of, laid_over, moved_to, overridden_features
 from mm_core.domain.versions import SMALLEST_STD, Normalizer
 from mm_core.errors import InvalidFactorConfig
+from mm_core.prediction.child import normalized
 
 NAMES = ("momentum", "spread", "flat")
 NORMALIZER = Normalizer(NAMES, (0.1, -2.0, 7.0), (0.3, 1e-13, 0.0), (0.0, 9.5, 1.0))
@@ -65,12 +67,12 @@ def test_a_variance_of_0_and_a_tiny_one_are_taken_where_the_files_have_them() ->
     values = _parsed([5.0, 6.0, 8.0], [0.3 * 0.3, own.of("spread").variance, 0.0])
     laid = laid_over(NORMALIZER, values)
     assert (laid.mean, laid.std) == ((5.0, 6.0, 8.0), NORMALIZER.std)
-    assert laid.z_score({"momentum": 5.3, "spread": 6.5, "flat": 99.0}) == (pytest.approx(1.0), 0.5, 0.0)
+    assert normalized(np.array([[5.3, 6.5, 99.0]]), laid)[0].tolist() == [pytest.approx(1.0), 0.5, 0.0]
 
 
 def test_a_feature_without_spread_can_be_given_one() -> None:
     laid = laid_over(NORMALIZER, _parsed([0.1, -2.0, 7.0], [0.3 * 0.3, 1e-26, 4.0]))
-    assert laid.z_score({"momentum": 0.1, "spread": -2.0, "flat": 11.0}) == (0.0, 0.0, 2.0)
+    assert normalized(np.array([[0.1, -2.0, 11.0]]), laid).tolist() == [[0.0, 0.0, 2.0]]
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, 1e-25, 5e-324])
@@ -85,7 +87,7 @@ def test_a_variance_that_would_switch_a_feature_off_or_count_as_1_is_refused(var
 def test_the_smallest_variance_that_is_taken_is_used_as_it_is() -> None:
     laid = laid_over(NORMALIZER, _parsed([0.1, -2.0, 7.0], [SMALLEST_VARIANCE, 1e-26, 0.0]))
     assert laid.std[0] >= SMALLEST_STD
-    assert laid.z_score({"momentum": 0.1 + 1e-6, "spread": -2.0, "flat": 0.0})[0] == pytest.approx(1e6)
+    assert normalized(np.array([[0.1 + 1e-6, -2.0, 0.0]]), laid)[0, 0] == pytest.approx(1e6)
 
 
 def test_what_nobody_changed_follows_files_that_were_replaced_and_what_somebody_set_stays() -> None:

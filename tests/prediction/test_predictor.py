@@ -227,15 +227,6 @@ def test_rows_are_normalized_by_every_form_of_a_normalizer(predictor: Predictor,
         assert answer.warnings == ("1 features have a std below 1e-12, such as 'volume_z'; 1 is used for it.",)
 
 
-def test_normalization_is_that_of_the_domain(predictor: Predictor, files: Files) -> None:
-    normalizer = Normalizer(NAMES, (0.1, 0.2, 0.3, 0.4), (1.5, 0.3, 0.0, 1e-13))
-    model = files.lightgbm(lightgbm_booster("regression"), normalizer=normalizer)
-    rows = [dict(zip(NAMES, map(float, row), strict=True)) for row in np.nan_to_num(MATRIX)]
-    scores = np.asarray([normalizer.z_score(row) for row in rows])
-    expected = lightgbm_booster("regression").predict(scores)
-    np.testing.assert_allclose(_numbers(predictor.predict(model, rows)), expected, rtol=0, atol=1e-12)
-
-
 def test_a_booster_without_names_takes_the_normalizer_s_in_their_order(predictor: Predictor, files: Files) -> None:
     normalizer = Normalizer(NAMES, (0.0,) * 4, (1.0,) * 4)
     for booster, library in (

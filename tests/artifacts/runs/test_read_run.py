@@ -22,6 +22,7 @@ from mm_core.artifacts.scan import scan_root
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.versions import Version
+from mm_core.prediction.child import normalized
 from tests.artifacts.runs.training import FEATURES, RUN, THRESHOLD, Trained, about, trained, write_trained_run
 
 
@@ -195,7 +196,7 @@ def test_scalers_of_every_protocol_transform_as_scikit_learn_does(tmp_path: Path
     normalizer = _read(tmp_path).normalizer
     assert normalizer is not None
     assert normalizer.feature_names == FEATURES
-    ours = np.array([normalizer.z_score(dict(zip(FEATURES, row, strict=True))) for row in rows.tolist()])
+    ours = np.ascontiguousarray(normalized(rows, normalizer))
     assert ours.tobytes() == np.ascontiguousarray(scaler.transform(rows)).tobytes()
 
 
@@ -206,8 +207,8 @@ def test_a_feature_without_spread_is_scaled_as_scikit_learn_does(tmp_path: Path)
     write_trained_run(tmp_path, scalers_pkl=pickle.dumps(scaler))
     normalizer = _read(tmp_path).normalizer
     assert normalizer is not None
-    row = [1.0, 2.0, 9.5, 4.0]
-    assert normalizer.z_score(dict(zip(FEATURES, row, strict=True))) == tuple(scaler.transform([row])[0])
+    row = np.array([[1.0, 2.0, 9.5, 4.0]])
+    assert normalized(row, normalizer).tolist() == scaler.transform(row).tolist()
 
 
 def test_a_run_without_a_scaler_says_that_its_features_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mm_core.artifacts.readers.normalizer_json import read_normalizer
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.versions import Normalizer
 from mm_core.errors import UnreadableArtifact
+from mm_core.prediction.child import normalized
 
 NAMES = ("momentum", "spread")
 CANONICAL = Normalizer(NAMES, (0.25, -1.0), (2.0, 0.5))
@@ -52,17 +54,15 @@ def test_scale_comes_with_fill_values() -> None:
     assert codes == ("normalizer-format",)
 
 
-def test_a_request_in_another_order_is_normalized_by_name() -> None:
-    assert CANONICAL.z_score({"spread": 0.0, "other": 7.0, "momentum": 4.25}) == (2.0, 2.0)
+def test_the_variance_is_the_square_of_the_std() -> None:
     assert CANONICAL.variance == (4.0, 0.25)
-    with pytest.raises(KeyError, match="spread"):
-        CANONICAL.z_score({"momentum": 4.25})
 
 
 def test_a_feature_without_spread_gives_zero_and_a_tiny_one_is_not_divided_by() -> None:
     found, codes = _read({"momentum": {"mean": 3, "std": 0}, "spread": {"mean": 1.0, "std": 5e-17}})
     assert codes == ("tiny-std",)
-    assert found.z_score({"momentum": 8.0, "spread": 1.5}) == (0.0, 0.5)
+    assert found is not None
+    assert normalized(np.array([[8.0, 1.5]]), found).tolist() == [[0.0, 0.5]]
 
 
 @pytest.mark.parametrize(
