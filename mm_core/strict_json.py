@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -63,6 +64,7 @@ def plain(value: Any) -> Any:
 
 def typed(value: Any, wanted: type[Decoded]) -> Decoded:
     """Return what `plain` made as ``wanted`` again; raise `NotJson` naming the place."""
+    _decoder_of(wanted)
     try:
         return msgspec.convert(value, wanted)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -72,6 +74,25 @@ def typed(value: Any, wanted: type[Decoded]) -> Decoded:
 def decode_as(data: bytes, wanted: type[Decoded]) -> Decoded:
     """Return strict JSON as ``wanted`` (a dataclass or a typed container); raise `NotJson` naming the place."""
     try:
-        return msgspec.json.decode(data, type=wanted)
+        return _decoder_of(wanted).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotJson(str(error)) from error
+
+
+def _decoder_of(wanted: type[Decoded]) -> msgspec.json.Decoder[Decoded]:
+    """Return the decoder of a type, made by one thread at a time.
+
+    msgspec 0.22 notes what it knows of a class on the class before it has looked at all of its fields, and other
+    threads may run meanwhile: one that used the same class then ended the process with SIGSEGV.
+    """
+    decoder = _decoders.get(wanted)
+    if decoder is None:
+        with _making:
+            decoder = _decoders.get(wanted)
+            if decoder is None:
+                decoder = _decoders[wanted] = msgspec.json.Decoder(wanted)
+    return decoder
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_making = threading.Lock()
