@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bottle import HTTPError, HTTPResponse, request
 
 from mm_core import strict_json
-from mm_core.errors import ModelManagerError, PayloadChanged, PredictorBusy, Unauthorized
+from mm_core.errors import AskAgain, ModelManagerError, PredictorBusy, Unauthorized
 
 REQUEST_ID = "mm.request_id"
 
@@ -28,7 +28,7 @@ def problem_answer(error: ModelManagerError) -> HTTPResponse:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="model-manager"'
-    if isinstance(error, (PredictorBusy, PayloadChanged)):
+    if isinstance(error, (PredictorBusy, AskAgain)):
         headers["Retry-After"] = "1"
     return _answer(error.status, error.title, error.detail, headers, error.members)
 

@@ -18,7 +18,7 @@ from mm_core.registry.documents import (
     registration_document,
     symbols_document,
 )
-from mm_core.registry.lookups import require_scan
+from mm_core.registry.lookups import listed_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def add_model_routes(app: Bottle, registry: Registry, cache: BoundedCache, write
     @app.get("/api/models")
     def list_models() -> HTTPResponse:
         view = registry.view()
-        items = [model_item(*require_scan(view, model.name)) for model in view.models()]
+        items = [model_item(*listed) for listed in listed_models(view)]
         return document_answer({"items": items}, cache)
 
     @app.post("/api/models")

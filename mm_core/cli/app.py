@@ -24,7 +24,7 @@ from mm_core.registry.documents import (
     registration_document,
     symbols_document,
 )
-from mm_core.registry.lookups import require_scan
+from mm_core.registry.lookups import listed_models
 from mm_core.settings import TABLE
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     """List registered models."""
     with errors_as_sentences(as_json):
         view = context.obj.registry.view()
-        items = [model_item(*require_scan(view, model.name)) for model in view.models()]
+        items = [model_item(*listed) for listed in listed_models(view)]
     if as_json:
         print_json({"items": items})
         return

@@ -114,7 +114,8 @@ def ab_test(
         print_json(ab_test_document(test))
     else:
         beside = ", ".join(one.model_version for one in test.challengers)
-        print_text(f"{test.champion.title} is deployed; {beside} run beside it.")
+        run = "runs" if len(test.challengers) == 1 else "run"
+        print_text(f"{test.champion.title} is deployed; {beside} {run} beside it.")
 
 
 def ab_tests(

@@ -12,7 +12,7 @@ import streamlit as st
 from mm_core.dashboard.tables.models import groups_table
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import BoosterNotUnderstood, PayloadUnavailable
+from mm_core.errors import AskAgain, BoosterNotUnderstood, PayloadUnavailable
 from mm_core.evaluation import ic
 from mm_core.evaluation.boosters import BoosterStatistics, booster_statistics
 from mm_core.evaluation.comparison import GroupShift, group_shifts
@@ -95,7 +95,7 @@ def booster_of(registry: Registry, model_name: str, group: Group) -> tuple[Boost
         return None, f"The model has {model.size_bytes:,} bytes; above {LARGEST_BOOSTER_BYTES:,} it is not drawn here."
     try:
         return _booster(model.sha256, registry, model_name, group), ""
-    except (BoosterNotUnderstood, PayloadUnavailable) as error:
+    except (AskAgain, BoosterNotUnderstood, PayloadUnavailable) as error:
         return None, error.detail
 
 

@@ -17,7 +17,7 @@ from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
-from mm_core.registry.lookups import find_group, require_scan
+from mm_core.registry.lookups import find_group, listed_models
 
 _FLASH = "_model_manager_flash"
 _REFUSED = "_model_manager_refused"
@@ -90,8 +90,7 @@ def warn_of_older_scan(model: RegisteredModel) -> None:
 def all_models(registry: Registry) -> list[tuple[RegisteredModel, Scan]]:
     """Return every registered model with its scan, from one view."""
     with errors_as_sentences():
-        view = registry.view()
-        return [require_scan(view, model.name) for model in view.models()]
+        return listed_models(registry.view())
 
 
 def open_model(registry: Registry, heading: str | None = None) -> OpenModel:

@@ -292,6 +292,9 @@ ALL_FIVE: dict[FileRole, str] = {
 }
 """The files of a version by their roles; the last two are optional."""
 
+REQUIRED = (FileRole.BOOSTER_TEXT, FileRole.NORMALIZER, FileRole.METADATA)
+"""The roles without which a version cannot predict."""
+
 _OPTIONAL_CODES = {FileRole.IMPORTANCE: "importance-missing", FileRole.EVALUATION: "evaluation-missing"}
 
 

@@ -21,15 +21,16 @@
     │   ├── RevisionNotFound                404
     │   ├── RunNotFound                     404
     │   ├── VersionNotFound                 404  says which: not registered, not deployed, on disk or not
+    │   ├── NormalizerNotFound              404  a version that was trained without one
     │   └── PayloadUnavailable              404  says why
     ├── Conflict                            409
     │   ├── RootNotManaged                  409  says how it becomes one
     │   ├── RunProtected                    409  lists the reasons
-    │   ├── ModelUnusable                   409  a version that cannot predict as it is
     │   ├── AlreadyExists                   409  has what exists
     │   ├── IllegalMove                     409  says which moves there are
     │   └── VersionUnusable                 409  lists what is wrong
     │       ├── CannotPredict               409
+    │       │   └── ModelUnusable           409  files that are damaged, changed, or do not fit each other
     │       ├── AmbiguousVersion            409  names the directories
     │       ├── AmbiguousModel              409  names the models of a run
     │       └── InvalidNormalizer           422
@@ -47,7 +48,9 @@
     ├── ConversionFailed                    502
     ├── PredictionFailed                    502  the process that predicts died, took too long or grew too large
     ├── PredictorBusy                       503  ask again
-    ├── PayloadChanged                      503  ask again
+    ├── AskAgain                            503
+    │   ├── ScanMissing                     503  a model of which nobody knows just now what it has
+    │   └── PayloadChanged                  503
     ├── ServiceAway                         503  another process of ours does not answer
     ├── ReaderNotStarted                    503  no process is left to read artifacts with
     ├── ServiceUnwell                       503  another process of ours answers that it cannot work
@@ -75,6 +78,7 @@ from mm_core.errors.kinds import (
 )
 from mm_core.errors.models import (
     AmbiguousSymbol,
+    AskAgain,
     BoosterNotUnderstood,
     DuplicateSymbols,
     GroupNotFound,
@@ -85,6 +89,7 @@ from mm_core.errors.models import (
     PayloadChanged,
     PayloadUnavailable,
     RevisionNotFound,
+    ScanMissing,
     SymbolNotFound,
     UnreadableArtifact,
 )
@@ -110,6 +115,7 @@ from mm_core.errors.versions import (
     InvalidRows,
     InvalidVersion,
     ModelUnusable,
+    NormalizerNotFound,
     NothingToUpdate,
     PredictionFailed,
     PredictorBusy,
@@ -127,6 +133,7 @@ __all__ = [
     "AmbiguousModel",
     "AmbiguousSymbol",
     "AmbiguousVersion",
+    "AskAgain",
     "BackupRefused",
     "BadRequest",
     "BodyTooLarge",
@@ -148,6 +155,7 @@ __all__ = [
     "ModelManagerError",
     "ModelNotFound",
     "ModelUnusable",
+    "NormalizerNotFound",
     "NotFound",
     "NothingToUpdate",
     "PayloadChanged",
@@ -162,6 +170,7 @@ __all__ = [
     "RootNotWritten",
     "RunNotFound",
     "RunProtected",
+    "ScanMissing",
     "ServiceAway",
     "ServiceUnwell",
     "SettingsError",

@@ -78,10 +78,21 @@ class PayloadUnavailable(NotFound):
     title = "No payload"
 
 
-class PayloadChanged(ModelManagerError):
-    """A payload became another one while it was read: whoever asks again is given the new one."""
+class AskAgain(ModelManagerError):
+    """What was asked for cannot be told just now, and will be: no word on whether it is there."""
 
     status = 503
+
+
+class ScanMissing(AskAgain):
+    """What the last refresh of a model found is not on disk any more, or damaged: it is read again."""
+
+    title = "Scan missing"
+
+
+class PayloadChanged(AskAgain):
+    """What a payload is made of became something else since it was looked at: the next answer is the new one."""
+
     title = "Payload changed"
 
 

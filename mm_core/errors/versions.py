@@ -79,10 +79,11 @@ class RunProtected(Conflict):
     title = "Version protected"
 
 
-class ModelUnusable(Conflict):
-    """A version's files are damaged, changed, or do not fit each other, so that it cannot predict."""
+class NormalizerNotFound(NotFound):
+    """A version was trained without a normalizer, or the one of its training is not among its files."""
 
-    title = "Version cannot predict"
+    title = "Version without a normalizer"
+    code = "NORMALIZER_NOT_FOUND"
 
 
 class VersionUnusable(WithReasons, Conflict):
@@ -99,6 +100,13 @@ class CannotPredict(VersionUnusable):
     def __init__(self, detail: str, problems: Sequence[str], *, is_missing: bool = False) -> None:
         super().__init__(detail, problems)
         self.code = "MODEL_FILE_MISSING" if is_missing else "CANNOT_PREDICT"
+
+
+class ModelUnusable(CannotPredict):
+    """A version's files are damaged, changed, or do not fit each other; the sentence is the one reason."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, [detail])
 
 
 class AmbiguousVersion(VersionUnusable):

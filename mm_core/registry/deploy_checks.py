@@ -6,11 +6,12 @@ import shlex
 
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import CannotPredict, VersionNotFound
+from mm_core.errors import VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
-from mm_core.registry.version_refusals import SHARED_MODEL, ambiguous_version, refusal, what_keeps
-from mm_core.registry.version_roots import VersionRoots
+from mm_core.registry.lookups import check_all_scans
+from mm_core.registry.version_refusals import SHARED_MODEL, ambiguous_version, directory_gone, refusal, what_keeps
+from mm_core.registry.version_roots import VersionRoots, expected_directories
 from mm_core.store import StoreView
 
 
@@ -22,6 +23,7 @@ def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) ->
     """
     paths = roots.paths(view, names_of(view, name))
     if paths and version not in paths:
+        check_all_scans(view)
         raise VersionNotFound(
             f"Model not found: registered roots hold {', '.join(list(paths)[:SHOWN])} of '{name}', not {version}. Put "
             "its directory there, or correct the version; nothing was stored."
@@ -39,33 +41,43 @@ def check_one_directory(roots: VersionRoots, view: StoreView, name: str, version
 
 
 def check_predicts(
-    roots: VersionRoots, view: StoreView, name: str, version: str, author: Author, *, force: bool
+    roots: VersionRoots,
+    view: StoreView,
+    name: str,
+    version: str,
+    author: Author,
+    *,
+    force: bool,
+    or_else: str = "force it with a note; nothing was changed.",
 ) -> None:
     """Let a version pass that can predict, one that is forced with a note, and one of which no root tells anything.
 
-    Raises `VersionUnusable` with every reason, and `BadRequest` for force without a note.
+    ``or_else`` ends the sentence that says what to do about one that may not. Raises `VersionUnusable` with every
+    reason, and `BadRequest` for force without a note.
     """
     if force:
         author.require_note(f"{name} {version} is deployed though it may not predict")
         return
     names = names_of(view, name)
     paths = roots.paths(view, names)
+    if version not in paths:
+        check_all_scans(view)
     if not paths:
         return
     places = paths.get(version, ())
     if not any(place.is_dir() for place in places):  # a scan may be older than what became of it
-        raise CannotPredict(
-            f"Failed to load model: no registered root holds {name} {version} any more. Restore its directory, deploy "
-            "another version, or force it with a note; nothing was changed.",
-            [f"{name}/{version}: the directory is missing."],
-            is_missing=True,
+        raise directory_gone(
+            f"no registered root holds {name} {version} any more",
+            version,
+            places or expected_directories(view, names, version),
+            f"Restore its directory, deploy another version, or {or_else}",
         )
     if len(places) > 1:
-        way_out = "Keep one of them and refresh its root, or force it with a note; nothing was changed."
+        way_out = f"Keep one of them and refresh its root, or {or_else}"
         raise ambiguous_version(f"{name} {version}", places, way_out)
     reasons = what_keeps(roots.findings(view, names, version), scaler_needed=True)
     if reasons:
-        way_out = "Mend its files, or force it with a note; nothing was changed."
+        way_out = f"Mend its files, or {or_else}"
         raise refusal(f"{name} {version}", places[0], reasons, "cannot predict", way_out)
 
 

@@ -143,12 +143,15 @@ def require_record(
     known = [record.model_version for record in view.lifecycle.records(family.name)] if family is not None else []
     listed = f" (registered: {', '.join(known[:SHOWN])})" if known else ""
     paths = roots.paths(view, names_of(view, name)).get(canonical, ()) if FAMILY_NAME.fullmatch(name) else ()
-    if paths:
-        where = "Its directory exists, " + " and ".join(f"'{path}'" for path in paths[:SHOWN])
+    listed_paths = " and ".join(f"'{path}'" for path in paths[:SHOWN])
+    if len(paths) > 1:
+        where = f"It is in {listed_paths}: keep one of them and refresh its root. Then"
+    elif paths:
+        where = f"Its directory exists, {listed_paths}:"
     else:
-        where = "No registered root holds its directory; once it is there"
+        where = "No registered root holds its directory; once it is there:"
     raise VersionNotFound(
-        f"Model not found: {name[:255]} {canonical} is not registered{listed}. {where}: register it with "
+        f"Model not found: {name[:255]} {canonical} is not registered{listed}. {where} register it with "
         f"`python -m mm_core lifecycle register {name[:255]} {canonical}`, or POST /api/versions."
     )
 

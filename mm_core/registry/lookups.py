@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import AmbiguousSymbol, GroupNotFound, ModelNotFound, SymbolNotFound
+from mm_core.errors import AmbiguousSymbol, GroupNotFound, ModelNotFound, ScanMissing, SymbolNotFound
 from mm_core.store import StoreView
 
 
@@ -20,9 +22,33 @@ def require_model(view: StoreView, name: str) -> RegisteredModel:
 
 
 def require_scan(view: StoreView, name: str) -> tuple[RegisteredModel, Scan]:
-    """Return a registration and its scan; raise `ModelNotFound`. A scan that was deleted from disk counts as empty."""
+    """Return a registration and its scan; raise `ModelNotFound`, and `ScanMissing` for one that is not on disk."""
     model = require_model(view, name)
-    return model, view.scan(name) or Scan(model.created_at)
+    scan = view.scan(name)
+    if scan is None:
+        raise scan_missing(model)
+    return model, scan
+
+
+def listed_models(view: StoreView) -> list[tuple[RegisteredModel, Scan]]:
+    """Return every registration with its scan; in a list, one that is not on disk counts as empty."""
+    return [(model, view.scan(model.name) or Scan(model.created_at)) for model in view.models()]
+
+
+def scan_missing(model: RegisteredModel) -> ScanMissing:
+    """Return the error about a model of which nobody knows what its root holds until it is read again."""
+    return ScanMissing(
+        f"What the last refresh of model '{model.name}' found is not on disk any more, or damaged: nobody knows what "
+        f"it has until '{model.root_path}' is read again. Ask again in a moment. If it goes on, see that the directory "
+        f"is there and refresh the model: `python -m mm_core refresh {shlex.quote(model.name)}`."
+    )
+
+
+def check_all_scans(view: StoreView) -> None:
+    """Raise `ScanMissing` where a scan is not on disk: what is found nowhere else may be in its root."""
+    for model in view.models():
+        if view.scan(model.name) is None:
+            raise scan_missing(model)
 
 
 def find_group(scan: Scan, model_name: str, symbol: str, group_key: str | None) -> Group:

@@ -10,13 +10,13 @@ from mm_core.domain.moments import utc_now
 from mm_core.domain.normalizers import defaults_of, laid_over, moved_to, overridden_features
 from mm_core.domain.version_records import FAMILY_NAME, Family
 from mm_core.domain.versions import Normalizer, Version
-from mm_core.errors import CannotPredict, ModelUnusable
+from mm_core.errors import CannotPredict, ModelUnusable, NormalizerNotFound
 from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.prediction import Features, features_of
 from mm_core.registry.configs import Configs, ConfigSubject
 from mm_core.registry.lifecycle_lookups import find_family
-from mm_core.registry.version_lookups import HeldVersion, only_held
-from mm_core.registry.version_refusals import what_keeps
+from mm_core.registry.version_lookups import HeldVersion, only_held, require_known
+from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.store import ConfigsTransaction, ConfigsView, StoreTransaction, StoreView
 
 
@@ -29,10 +29,11 @@ class EffectiveNormalizer:
 
 
 class Normalizers(Configs):
-    """What people set for versions; raises `VersionNotFound` and `CannotPredict`."""
+    """What people set for versions; raises `VersionNotFound`, `NormalizerNotFound` and `VersionUnusable`."""
 
     def _subject(self, view: StoreView, model_name: str, name: str, group_key: str | None) -> ConfigSubject:
         held = only_held(view, model_name, name)
+        require_known(view, held)
         normalizer = normalizer_in_files(held)
         kept_under = _kept_under(view, _names_of(held.family, held.version, held.model.name), held.version.name)
         return ConfigSubject(
@@ -55,22 +56,22 @@ class Normalizers(Configs):
 def normalizer_in_files(held: HeldVersion) -> Normalizer:
     """Return what a version's files say, in the order of the model's columns and spelled as bots get it.
 
-    Raises `CannotPredict` where they say nothing, or nothing that fits the model.
+    Raises `NormalizerNotFound` where a version that can predict has none, else `VersionUnusable` where there is none
+    that fits the model.
     """
-    normalizer = None
-    if held.version.normalizer is not None:
-        try:
-            normalizer = features_in_files(held.version).normalizer
-        except ModelUnusable as error:
-            raise CannotPredict(f"{held.title} has no payload. {error.detail}", [error.detail]) from error
-    if normalizer is None:
-        reasons = what_keeps(held.findings, scaler_needed=True)
-        sentences = [one.sentence for one in reasons] or ["Its files hold none."]
-        raise CannotPredict(
-            f"{held.title} in '{held.directory}' has no normalizer that can be edited: {sentences[0]} Mend its files.",
-            sentences,
+    try:
+        normalizer = features_in_files(held.version).normalizer
+    except ModelUnusable as error:
+        raise CannotPredict(f"{held.title} has no normalizer. {error.detail}", [error.detail]) from error
+    if normalizer is not None:
+        return normalizer
+    reasons = what_keeps(held.findings, scaler_needed=True)
+    if not reasons and held.can_predict:
+        raise NormalizerNotFound(
+            f"{held.title} in '{held.directory}' has no normalizer: its features are taken as they are. Where it was "
+            "trained on normalized ones, publish it again with its scaler."
         )
-    return normalizer
+    raise refusal(held.title, held.directory, reasons, "has no normalizer that can be edited", "Mend its files.")
 
 
 def features_in_files(version: Version) -> Features:

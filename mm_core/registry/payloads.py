@@ -143,7 +143,7 @@ class Payloads:
         return build_payload(parts, self._model_json(parts))
 
     def _model_json(self, parts: PayloadParts) -> bytes:
-        """Return the booster's JSON text as it was scanned; raise `PayloadUnavailable` when it cannot be had again."""
+        """Return the booster's JSON text as it was scanned; raise `PayloadChanged` when it cannot be had again."""
         sha256 = _require_model(parts)
         data = self._models.get(sha256, ".json")
         if data is not None:
@@ -194,10 +194,10 @@ def _parts_of(view: StoreView, model: RegisteredModel, group: Group) -> PayloadP
     return PayloadParts(model.name, model.root_path, group, current.config, current.record.updated_at)
 
 
-def _not_kept(what: str, parts: PayloadParts) -> PayloadUnavailable:
-    return PayloadUnavailable(
+def _not_kept(what: str, parts: PayloadParts) -> PayloadChanged:
+    return PayloadChanged(
         f"The {what} of group '{parts.group.group_key}' is no longer kept, and its file differs from the one that was "
-        f"scanned. Refresh model '{parts.model_name}'."
+        f"scanned. Ask again after the next refresh of model '{parts.model_name}'."
     )
 
 

@@ -12,7 +12,7 @@ import structlog
 from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import PayloadUnavailable
+from mm_core.errors import AskAgain, PayloadUnavailable
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
@@ -222,7 +222,7 @@ class Publisher(BackgroundThread):
             return
         try:
             self._published.publish(self._payloads.prepared(view, model, group))
-        except PayloadUnavailable as error:  # bots are told the same
+        except (AskAgain, PayloadUnavailable) as error:  # bots are told the same
             log.warning("payload_unavailable", model=model_name, group=group.group_key, reason=error.detail)
 
 

@@ -188,7 +188,7 @@ class Registrations:
         failed = []
         for model in self._store.view().models():
             try:
-                if self._store.view().scan_summary(model.name) is None:
+                if self._store.view().scan(model.name) is None:
                     self.refresh(model.name)
             except ModelNotFound:
                 continue  # deleted meanwhile

@@ -8,7 +8,7 @@ from datetime import datetime
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
-from mm_core.errors import VersionUnusable
+from mm_core.errors import NormalizerNotFound, VersionUnusable
 from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.registry.activity import Event, events_since
 from mm_core.registry.background import ThreadState
@@ -92,7 +92,7 @@ class Registry:
         """Return what people set over the normalizer of a version; nothing where its files have none that fits."""
         try:
             return effective_normalizer(self.view(), held, normalizer_in_files(held)).overrides
-        except VersionUnusable:
+        except (NormalizerNotFound, VersionUnusable):
             return NOTHING_SET
 
     def versions(self) -> tuple[KnownVersion, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import shlex
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from mm_core.artifacts.readers.model_registry_json import RegistryEntry, read_mo
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.domain.lifecycle import Action, ModelType, Status
 from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_version
-from mm_core.errors import BadRequest, UnreadableArtifact, VersionUnusable
+from mm_core.errors import BadRequest, InvalidVersion, UnreadableArtifact, VersionUnusable
 from mm_core.registry.deploy_checks import check_one_directory, check_predicts
 from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
 from mm_core.registry.lifecycle_lookups import find_family
@@ -43,16 +44,18 @@ def imported_registry(
         raise BadRequest(f"The file is no {FILE}: {error.detail} {error.remedy} Nothing was stored.") from error
     warnings = [finding.sentence for finding in report.findings()]
     documents = [_document(name, entry, beside) for entry in file.entries]
-    new = [parse_new_version(document) for document in documents]
+    new = _parsed(documents)
     deployable = file.active
     with store.transaction() as transaction:
         for version in new:
             check_one_directory(roots, transaction, name, version.model_version)
         if deployable is not None:
             try:
-                check_predicts(roots, transaction, name, deployable, author, force=False)
+                deploy = shlex.join(("lifecycle", "deploy", name, deployable))
+                or_else = f"force it: `python -m mm_core {deploy} --force --note …`."
+                check_predicts(roots, transaction, name, deployable, author, force=False, or_else=or_else)
             except VersionUnusable as error:
-                warnings.append(f"{deployable} is active in the file and was not deployed: {error.detail}")
+                warnings.append(f"{deployable} is active in the file and is validated, not deployed: {error.detail}")
                 deployable = None
         found = []
         for version, document, entry in zip(new, documents, file.entries, strict=True):
@@ -60,6 +63,22 @@ def imported_registry(
             told = {field for field, value in document.items() if value is not None}
             found.append(_stored(transaction, replace(version, status=status), told, entry, author, warnings))
     return Imported(tuple(found), tuple(warnings))
+
+
+def _parsed(documents: Sequence[Mapping[str, Any]]) -> list[NewVersion]:
+    """Return what the entries register; raise `InvalidVersion` that says of each problem which entries have it."""
+    found: list[NewVersion] = []
+    problems: dict[str, list[str]] = {}
+    for document in documents:
+        try:
+            found.append(parse_new_version(document))
+        except InvalidVersion as error:
+            for problem in error.problems:
+                way_out = ": the file tells none, give it beside the file (--type)" if "model_type" in problem else ""
+                problems.setdefault(problem + way_out, []).append(document["model_version"])
+    if problems:
+        raise InvalidVersion([f"{', '.join(versions)}: {problem}" for problem, versions in problems.items()])
+    return found
 
 
 def _document(name: str, entry: RegistryEntry, beside: Mapping[str, Any]) -> dict[str, Any]:

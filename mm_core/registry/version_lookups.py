@@ -13,7 +13,7 @@ from mm_core.domain.lifecycle import Tier
 from mm_core.domain.models import RegisteredModel
 from mm_core.domain.version_records import Family, VersionRecord
 from mm_core.domain.versions import Version
-from mm_core.errors import CannotPredict, VersionNotFound
+from mm_core.errors import VersionNotFound
 from mm_core.registry.lifecycle_lookups import (
     SHOWN,
     checked_version,
@@ -22,9 +22,10 @@ from mm_core.registry.lifecycle_lookups import (
     is_seen,
     require_whole,
 )
+from mm_core.registry.lookups import check_all_scans
 from mm_core.registry.shared_models import shared_elsewhere
-from mm_core.registry.version_refusals import ambiguous_version
-from mm_core.registry.version_roots import versions_below
+from mm_core.registry.version_refusals import ambiguous_version, directory_gone
+from mm_core.registry.version_roots import expected_directories, versions_below
 from mm_core.store import StoreView
 
 
@@ -75,8 +76,8 @@ class HeldVersion:
 def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | None = None) -> tuple[HeldVersion, ...]:
     """Return the directories that hold a version, each once: several where nobody can tell which one is meant.
 
-    Raises `VersionNotFound` where there is none, or none that a caller of the tier sees, and `CannotPredict` where it
-    is registered and its directory is gone.
+    Raises `VersionNotFound` where there is none, or none that a caller of the tier sees, `CannotPredict` where it is
+    registered and its directory is gone, and `ScanMissing` where nobody knows just now what a root holds.
     """
     canonical = checked_version(version)
     found: dict[str, HeldVersion] = {}
@@ -85,16 +86,18 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
             found.setdefault(os.path.realpath(one.directory), one)
     if found:
         return tuple(found.values())
+    check_all_scans(view)
     family = find_family(view, name)
     if family is None:
         require_whole(view)
     record = view.lifecycle.record(family.name, canonical) if family is not None else None
-    if record is not None and is_visible(record, caller_tier):
-        raise CannotPredict(
-            f"Failed to load model: {record.title} is registered ({record.status}), and no registered root holds its "
-            "directory. Restore it, or register its root with POST /api/models.",
-            [f"{record.model_name}/{record.model_version}: the directory is missing."],
-            is_missing=True,
+    if family is not None and record is not None and is_visible(record, caller_tier):
+        names = (family.name, *family.aliases)
+        raise directory_gone(
+            f"{record.title} is registered ({record.status}), and no registered root holds its directory",
+            canonical,
+            expected_directories(view, names, canonical),
+            "Restore it, or register its root with POST /api/models.",
         )
     known = {one.version.name: None for one in held_of(view, name) if is_visible(one.record, caller_tier)}
     listed = f" (there are {', '.join(list(known)[:SHOWN])})" if known else ""
@@ -102,6 +105,12 @@ def held_versions(view: StoreView, name: str, version: str, caller_tier: Tier | 
         f"Model not found: no registered root holds {name[:255]} {canonical}{listed}. Check name and version, refresh "
         "the model, or register its root with POST /api/models."
     )
+
+
+def require_known(view: StoreView, held: HeldVersion) -> None:
+    """Raise `StoreCorrupt` for a version of which nobody can read what is registered: the damage is ours, not its."""
+    if not held.is_known:
+        require_whole(view)
 
 
 def is_held(view: StoreView, name: str, version: str) -> bool:

@@ -14,6 +14,7 @@ from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
 from mm_core.domain.versions import ModelContent, Version, VersionLayout
 from mm_core.errors import (
+    AskAgain,
     CannotPredict,
     ModelUnusable,
     PayloadChanged,
@@ -25,7 +26,7 @@ from mm_core.payloads import NOTHING_SET, Coding, VersionPayloadParts, build_ver
 from mm_core.registry.lifecycle_lookups import checked_version, readable_records
 from mm_core.registry.normalizers import effective_normalizer, features_in_files
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
-from mm_core.registry.version_lookups import HeldVersion, all_held, held_versions, only_held
+from mm_core.registry.version_lookups import HeldVersion, all_held, held_versions, only_held, require_known
 from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
 
@@ -70,7 +71,7 @@ class VersionPayloads:
     def model_file(self, held: HeldVersion) -> tuple[Path, ModelContent]:
         """Return where the bytes of a version's model are kept, as they were scanned, and their digest.
 
-        Raises `CannotPredict` where they cannot be had again.
+        Raises `PayloadChanged` where they cannot be had again.
         """
         model = held.version.model
         if model is None:
@@ -87,7 +88,7 @@ class VersionPayloads:
             for record in records:
                 if record.status.runs:
                     # bots are told the same
-                    with suppress(VersionNotFound, VersionUnusable):
+                    with suppress(AskAgain, VersionNotFound, VersionUnusable):
                         self.handle(family.name, record.model_version)
 
     def keys(self, view: StoreView) -> Iterator[str]:
@@ -160,6 +161,7 @@ def parts_of(view: StoreView, held: HeldVersion) -> VersionPayloadParts:
 
     Its normalizer is that of the files, with what people set at this view laid over it.
     """
+    require_known(view, held)
     version = held.version
     is_run = version.layout is VersionLayout.RUNS
     if not held.can_predict or version.booster is None or version.model is None or not (version.normalizer or is_run):
@@ -197,11 +199,10 @@ def unavailable(held: HeldVersion) -> VersionUnusable:
     return refusal(held.title, held.directory, reasons, "has no model that bots can be given", way_out)
 
 
-def _not_kept(held: HeldVersion) -> CannotPredict:
+def _not_kept(held: HeldVersion) -> PayloadChanged:
     model = held.version.model
     file = model.source if model is not None and model.source else f"{held.version.path}/model.txt"
-    return CannotPredict(
-        f"The model of {held.title} is no longer kept, and its file differs from the one that was scanned. Refresh "
-        f"model '{held.model.name}'.",
-        [f"{file}: it changed after it was scanned."],
+    return PayloadChanged(
+        f"The model of {held.title} is no longer kept, and its file '{file}' differs from the one that was scanned. "
+        f"Ask again after the next refresh of model '{held.model.name}'."
     )

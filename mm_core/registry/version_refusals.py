@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
+from mm_core.domain.versions import ALL_FIVE, REQUIRED, VersionNumber
 from mm_core.errors import AmbiguousModel, AmbiguousVersion, CannotPredict, InvalidNormalizer
 from mm_core.registry.lifecycle_lookups import SHOWN
 
@@ -34,14 +35,15 @@ def what_keeps(findings: Sequence[Finding], *, scaler_needed: bool) -> list[Find
 def refusal(title: str, directory: Path, reasons: Sequence[Finding], cannot: str, way_out: str) -> Refusal:
     """Return the error about a version that ``cannot`` do what is asked, for the reasons that `what_keeps` found.
 
-    ``title`` is its name and version, ``way_out`` a sentence that says what to do but mending its files.
+    ``title`` is its name and version, ``way_out`` a sentence that says what to do.
     """
     sentences = [one.sentence for one in reasons] or ["It was not read whole: refresh the model."]
     if any(one.code == SEVERAL_MODELS for one in reasons):
-        return AmbiguousModel(f"{title} in '{directory}' {cannot}. {sentences[0]}", sentences)
+        return AmbiguousModel(f"{title} in '{directory}' {cannot}. {sentences[0]} {way_out}", sentences)
     if reasons and all(one.code in NORMALIZER_CODES for one in reasons):
         return InvalidNormalizer(
-            f"{reasons[0].detail} That is the normalizer of {title} in '{directory}'. {reasons[0].remedy}", sentences
+            f"{reasons[0].detail} That is the normalizer of {title} in '{directory}'. {reasons[0].remedy} {way_out}",
+            sentences,
         )
     missing = [one.file for one in reasons if one.code in MISSING_FILES]
     lost = f" Missing: {', '.join(missing)}." if missing else ""
@@ -51,6 +53,20 @@ def refusal(title: str, directory: Path, reasons: Sequence[Finding], cannot: str
         sentences,
         is_missing=bool(missing),
     )
+
+
+def directory_gone(what: str, version: str, expected: Sequence[Path], way_out: str) -> CannotPredict:
+    """Return the error about a version that no root holds, with the paths that were ``expected`` and their files.
+
+    ``what`` is a sentence without its full stop that says so, ``way_out`` says what to do about it.
+    """
+    files = [ALL_FIVE[role] for role in REQUIRED] if VersionNumber.parse(version) is not None else []
+    paths = [path / file for path in expected[:SHOWN] for file in files] or [*expected[:SHOWN]]
+    looked_for = " or ".join(f"'{path}'" for path in expected[:SHOWN])
+    where = f" Expected {looked_for}." if looked_for else " No root is registered that could hold it."
+    missing = f" Missing: {', '.join(files)}." if files else ""
+    problems = [f"{path} is missing." for path in paths] or [f"The directory of {version} is missing."]
+    return CannotPredict(f"Failed to load model: {what}.{where}{missing} {way_out}", problems, is_missing=True)
 
 
 def ambiguous_version(title: str, places: Sequence[Path], way_out: str) -> AmbiguousVersion:

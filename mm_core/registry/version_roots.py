@@ -64,6 +64,21 @@ def versions_below(
                 yield model, scan, version
 
 
+def expected_directories(view: StoreView, names: Sequence[str], version: str) -> tuple[Path, ...]:
+    """Return where a version would be looked for: in the roots of its family where there are any, else in all.
+
+    ``names`` are the family's name, then its other names.
+    """
+    of_family = {model.name: model for model, _, _ in versions_below(view, names)}
+    models = list(of_family.values()) or view.models()
+    return tuple(expected_below(Path(model.root_path), model.name, names, version) for model in models)
+
+
+def expected_below(root: Path, registration: str, names: Sequence[str], version: str) -> Path:
+    """Return where a version would be below a registered root, which may be that of one model or of several."""
+    return root / version if registration in names else root / names[0] / version
+
+
 def _each_once(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return the first path of each directory; one path alone is not looked at, for that takes the most time."""
     if len(paths) == 1:

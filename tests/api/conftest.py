@@ -99,10 +99,10 @@ def servers_below(place: Path) -> Iterator[Callable[..., RunningServer]]:
 
 def launched(place: Path, command: Sequence[str], directory: Path, **settings: str) -> RunningServer:
     """Run a server in ``directory`` that keeps state and log below ``place``; it may not answer yet."""
-    port = free_port()
+    port = settings.get("HTTP_PORT") or str(free_port())
     usual = {
         "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": str(port),
+        "HTTP_PORT": port,
         "DATA_DIR": str(place / "data"),
         "WATCH_DEBOUNCE": "0.2",
     }

@@ -124,3 +124,19 @@ def test_the_command_lists_the_others_and_warns_of_the_damaged_one(damaged: Regi
         assert "broken" in done.stdout + done.stderr
         assert REPAIR in done.stdout + done.stderr
         assert ("sound" in done.stdout) is (code == 0)
+
+
+def test_a_registration_s_name_never_says_that_a_version_of_the_damaged_family_cannot_be_given(
+    client: Client, settings: Settings, registry: Registry, write_version: WriteVersion
+) -> None:
+    registry.registrations.register("models", str(write_version("v1.1.0", model="sentiment-fusion")))
+    json_of(client.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "x"}))
+    version = "/api/models/models/versions/v1.1.0"
+    assert client.get(f"{version}/model").status_code == 200
+    for path in (settings.data_dir / "lifecycle" / "sentiment-fusion" / "current").glob("index-*.json"):
+        path.write_bytes(b"{")
+    served = Client(create_app(open_registry(settings), settings))
+    for what in ("model", "normalizer"):
+        assert REPAIR in json_of(served.get(f"{version}/{what}"), 500)["detail"]
+    assert REPAIR in json_of(served.post(f"{version}/predict", json={"rows": [{}]}), 500)["detail"]
+    assert json_of(served.get(version))["payload_ready"] is False

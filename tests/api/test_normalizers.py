@@ -21,7 +21,7 @@ from tests.api.answers import check_described, json_of
 from tests.api.conftest import RunningServer
 from tests.api.test_lifecycle import FIELDS, NAME
 from tests.api.test_version_payloads import PULL, VERSIONS
-from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, write_version
+from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
 
 __all__ = ["lightgbm_booster", "write_version"]
 
@@ -108,6 +108,35 @@ def test_versions_that_are_not_there_or_not_seen_have_no_normalizer(held: Client
     json_of(held.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "tier_requirement": "enterprise"}))
     json_of(held.get(f"{NORMALIZER}?caller_tier=free"), 404)
     json_of(held.get(f"{NORMALIZER}?caller_tier=enterprise"))
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "code"),
+    [
+        ({"normalizer_json": None, "model_txt": None}, 409, "MODEL_FILE_MISSING"),
+        ({"normalizer_json": {name: {"mean": "x", "std": 1} for name in FEATURES}}, 422, "NORMALIZER_INVALID"),
+        ({"model_txt": "tree\nversion=v4\n"}, 409, "CANNOT_PREDICT"),
+        ({"metadata_json": metadata("v1.1.0", classes=["DOWN", "DOWN", "UP"])}, 409, "CANNOT_PREDICT"),
+    ],
+)
+def test_a_version_is_refused_everywhere_in_the_same_words(
+    client: Client, registry: Registry, write_version: WriteVersion, files: dict[str, Any], status: int, code: str
+) -> None:
+    registry.registrations.register("models", str(write_version(**files)))
+    payload = json_of(client.get(f"{VERSIONS}/v1.1.0/model"), status)
+    json_of(client.post("/api/versions", json={**FIELDS, "model_version": "v1.1.0", "status": "validated"}))
+    move = {"status": "deployed", "note": "because"}
+    moved = json_of(client.post(f"{VERSIONS}/v1.1.0/status", json=move), status)
+    assert "force it with a note; nothing was changed" in moved["detail"]
+    json_of(client.post(f"{VERSIONS}/v1.1.0/status", json={**move, "force": True}))
+    asked = json_of(client.post(f"{VERSIONS}/v1.1.0/predict", json={"rows": [dict.fromkeys(FEATURES, 0.5)]}), status)
+    refused = [payload, moved, asked]
+    if "normalizer_json" in files:
+        refused.append(json_of(client.get(NORMALIZER), status))
+    else:
+        assert json_of(client.get(NORMALIZER))["v1.1.0"]["mean_values"] == [0.5] * 4, "it is whole, and can be edited"
+    for problem in refused:
+        assert (problem["code"], problem["problems"]) == (code, payload["problems"])
 
 
 def test_a_put_needs_the_token_and_the_media_type(

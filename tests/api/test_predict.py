@@ -232,7 +232,8 @@ def test_a_registered_version_without_a_directory_says_that_its_files_are_missin
     _register(client)
     problem = json_of(client.post(PREDICT, json={"rows": [ROW]}), 409)
     assert problem["code"] == "MODEL_FILE_MISSING"
-    assert problem["problems"] == [f"{NAME}/v1.1.0: the directory is missing."]
+    assert problem["problems"] == ["The directory of v1.1.0 is missing."]
+    assert "No root is registered that could hold it" in problem["detail"]
 
 
 def test_callers_of_another_tier_get_404(deployed: Client, held: Client) -> None:

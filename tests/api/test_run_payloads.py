@@ -131,9 +131,9 @@ def test_a_run_is_pulled_on_condition_compressed_and_kept_as_every_payload_is(
     assert again.get(PULL, headers={"Accept-Encoding": "identity"}).data == plain.data
     shutil.rmtree(settings.data_dir / "blobs")
     (directory / "xgboost_model.pkl").write_bytes(pickle.dumps(trained(False).classifier))
-    changed = json_of(Client(create_app(open_registry(settings), settings)).get(PULL), 409)
+    changed = json_of(Client(create_app(open_registry(settings), settings)).get(PULL), 503)
     assert "no longer kept" in changed["detail"]
-    assert "xgboost_model.pkl" in changed["problems"][0]
+    assert "xgboost_model.pkl" in changed["detail"]
 
 
 def test_a_cleanup_keeps_the_models_and_payloads_of_runs(
@@ -309,3 +309,13 @@ def test_a_bot_pulls_the_deployed_run_and_predicts_what_the_training_predicted_o
         assert predicted.tobytes() == model.expected.tobytes()
         assert server.stop() == 0
         assert bot.deployed(NAME).stale
+
+
+def test_a_run_without_a_scaler_has_no_normalizer_to_edit_and_is_given_all_the_same(
+    client: Client, held: WriteAndRegister
+) -> None:
+    held(scalers_pkl=None)
+    problem = json_of(client.get(f"{VERSIONS}/{RUN}/normalizer"), 404)
+    assert (problem["code"], problem["title"]) == ("NORMALIZER_NOT_FOUND", "Version without a normalizer")
+    assert "taken as they are" in problem["detail"]
+    assert json_of(client.get(f"{VERSIONS}/{RUN}"))["payload_ready"] is True

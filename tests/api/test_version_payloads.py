@@ -160,8 +160,11 @@ def test_the_list_has_the_newest_first_what_is_held_and_what_is_registered(
     assert json_of(held.get("/api/models/models/versions"))["items"][0]["model_name"] == NAME
     problem = json_of(held.get(PULL), 409)
     assert problem["code"] == "MODEL_FILE_MISSING"
-    assert problem["problems"] == [f"{NAME}/v1.1.0: the directory is missing."]
-    assert "no registered root holds" in problem["detail"]
+    expected = Path(registry.model("models")[0].root_path) / NAME / "v1.1.0"
+    assert problem["problems"] == [
+        f"{expected / file} is missing." for file in ("model.txt", "normalizer.json", "metadata.json")
+    ]
+    assert f"Expected '{expected}'. Missing: model.txt, normalizer.json, metadata.json." in problem["detail"]
 
 
 def test_two_versions_are_listed_by_their_training(
@@ -321,7 +324,7 @@ def test_lost_bytes_of_a_model_that_changed_since_are_never_replaced_by_others(
     shutil.rmtree(settings.data_dir / "blobs")
     model = tmp_path / "root" / NAME / "v1.1.0" / "model.txt"
     model.write_text(model.read_text() + "\n")
-    problem = json_of(held.get(PULL), 409)
+    problem = json_of(held.get(PULL), 503)
     assert "no longer kept" in problem["detail"]
 
 

@@ -124,7 +124,7 @@ def test_champion_and_challenger_are_set_in_one_step_and_listed(two: Run) -> Non
     assert document["champion"]["model_version"] == "v1.1.0"
     assert _document(two("lifecycle", "ab-tests", NAME, "--json"))["items"] == [document]
     assert "v1.1.0" in two("lifecycle", "ab-tests").stdout
-    assert "v1.1.0 is deployed; v1.0.0 run beside it" in two(
+    assert "v1.1.0 is deployed; v1.0.0 runs beside it" in two(
         "lifecycle", "ab-test", NAME, "v1.1.0", "v1.0.0", *WHY
     ).stdout  # fmt: skip
 

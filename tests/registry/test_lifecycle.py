@@ -687,7 +687,7 @@ def test_what_is_active_in_a_file_and_has_an_invalid_normalizer_is_not_deployed_
     done = lifecycle.import_file(NAME, _file(), BESIDE, ANN)
     assert [one.status for one in done.records] == [Status.VALIDATED, Status.VALIDATED]
     (warning,) = done.warnings
-    assert "was not deployed: Invalid normalizer format for feature 'momentum_5d'" in warning
+    assert "is validated, not deployed: Invalid normalizer format for feature 'momentum_5d'" in warning
 
 
 def test_odd_entries_are_told_and_the_rest_is_imported(lifecycle: Lifecycle) -> None:
@@ -707,11 +707,17 @@ def test_what_is_no_registry_file_is_refused(registry: Registry, lifecycle: Life
     assert registry.view().revision == 0
 
 
+def test_an_entry_without_an_algorithm_has_its_model_type(lifecycle: Lifecycle) -> None:
+    entry = {name: value for name, value in REGISTRY_FILE["models"][0].items() if name != "algorithm"}
+    done = lifecycle.import_file(NAME, _file(models=[{**entry, "model_type": "LightGBM"}]), BESIDE, ANN)
+    assert done.records[0].model_type == "lightgbm"
+
+
 def test_an_unknown_algorithm_needs_a_type_and_nothing_is_stored_without(
     registry: Registry, lifecycle: Lifecycle
 ) -> None:
     models = [{**REGISTRY_FILE["models"][0], "algorithm": "Prophet"}]
-    with pytest.raises(InvalidVersion, match="model_type is missing"):
+    with pytest.raises(InvalidVersion, match=r"v1\.0\.0: model_type is missing: .*--type"):
         lifecycle.import_file(NAME, _file(models=models), BESIDE, ANN)
     assert registry.view().revision == 0
     done = lifecycle.import_file(NAME, _file(models=models), {**BESIDE, "model_type": "ensemble"}, ANN)

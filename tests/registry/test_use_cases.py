@@ -21,7 +21,7 @@ from mm_core.errors import (
     DuplicateSymbols,
     InvalidRoot,
     ModelNotFound,
-    PayloadUnavailable,
+    PayloadChanged,
     RevisionConflict,
     RevisionNotFound,
 )
@@ -321,7 +321,7 @@ def test_no_other_onnx_stands_in_for_the_groups_own_one_that_is_lost_and_changed
     file.unlink()
     if now is not None:
         file.write_bytes(now)
-    with pytest.raises(PayloadUnavailable, match=r"ONNX file of group 'SOLUSDT_mid_chg_1m' is no longer kept.*Refresh"):
+    with pytest.raises(PayloadChanged, match=r"ONNX file of group 'SOLUSDT_mid_chg_1m' is no longer kept.*refresh"):
         registry.payloads.onnx("m", "SOLUSDT")
     registry.registrations.refresh("m")
     assert registry.payloads.onnx("m", "SOLUSDT").data == (now or b"converted from the booster")

@@ -20,7 +20,10 @@ TEST_SCORES = ("test_accuracy",)
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """What the file says of one version; ``algorithm`` in lower case, ``registered_at`` ISO 8601 UTC."""
+    """What the file says of one version; ``registered_at`` is ISO 8601 UTC.
+
+    ``algorithm`` is in lower case, the entry's ``model_type`` where it names none.
+    """
 
     version: str
     algorithm: str | None
@@ -90,10 +93,10 @@ def _agreed(told: Any, flagged: Mapping[str, bool], report: FileReport) -> str |
 def _entry(version: str, entry: Mapping[str, Any]) -> RegistryEntry:
     performance = entry.get("performance")
     scores = performance if isinstance(performance, dict) else {}
-    algorithm = entry.get("algorithm")
+    algorithms = (entry.get(name) for name in ("algorithm", "model_type"))
     return RegistryEntry(
         version,
-        algorithm.lower() if isinstance(algorithm, str) else None,
+        next((algorithm.lower() for algorithm in algorithms if isinstance(algorithm, str)), None),
         _utc(entry.get("registered_at")),
         _first(scores, VALIDATION_SCORES),
         _first(scores, TEST_SCORES),

@@ -161,7 +161,15 @@ def read_version_metadata(data: bytes, report: FileReport) -> VersionMetadata:
 
 
 def _check_classes(document: Mapping[str, Any], report: FileReport) -> None:
-    """Report lists of classes that give a label two names: which one it has decides what is bought or sold."""
+    """Report lists of classes that give a label two names, or two labels one: what is bought or sold hangs on it."""
+    for place, names in _lists_of("classes", document).items():
+        if len(set(names)) != len(names):
+            report.add(
+                Severity.ERROR,
+                "classes-mismatch",
+                f"'{place}' names a class twice: {', '.join(repr(name[:50]) for name in names[:10])}.",
+                "Give each class a name of its own, in the order of the labels.",
+            )
     named = {
         place: names
         for place, names in _lists_of("classes", document).items()

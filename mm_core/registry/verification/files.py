@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
-from mm_core.domain.versions import VersionLayout
+from mm_core.domain.versions import REQUIRED, VersionLayout
 from mm_core.registry.verification.subject import (
     MEND_FIRST,
-    REQUIRED,
     SHOWN,
     Subject,
     ambiguous,

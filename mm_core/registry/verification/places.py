@@ -21,6 +21,7 @@ from mm_core.domain.version_records import version_id
 from mm_core.domain.versions import Version
 from mm_core.errors import InvalidRoot
 from mm_core.registry.roots import checked_root
+from mm_core.registry.version_roots import expected_below
 from mm_core.store import StoreView
 
 ROOT_IS_VERSION = "root-is-version"
@@ -101,9 +102,7 @@ class VersionPlaces:
         roots = [
             root for root in self._roots if any(root.holds(files, names) for files in root.listing.versions)
         ] or self._roots
-        return tuple(
-            root.path / version if root.model.name in names else root.path / names[0] / version for root in roots
-        )
+        return tuple(expected_below(root.path, root.model.name, names, version) for root in roots)
 
     def all_versions(self) -> Iterator[tuple[str, str, Path]]:
         """Yield family, version and directory of each version that is there, each directory once."""

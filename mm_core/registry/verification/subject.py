@@ -11,13 +11,12 @@ from mm_core.domain.files import FileRole
 from mm_core.domain.findings import Finding
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
 from mm_core.domain.version_records import VersionRecord
-from mm_core.domain.versions import ALL_FIVE
+from mm_core.domain.versions import ALL_FIVE, REQUIRED
 from mm_core.registry.verification.places import Place
 
 SHOWN = 10
 """Paths and names that a sentence has at the most."""
 
-REQUIRED = (FileRole.BOOSTER_TEXT, FileRole.NORMALIZER, FileRole.METADATA)
 SHARED = "DUPLICATE_MODEL_FILE"
 
 USUAL_NAMES = "Use names such as sentiment-fusion, and versions such as v1.1.0 or 20250724_150837."

@@ -72,9 +72,10 @@ def test_a_field_under_another_name_is_read_and_is_a_finding(place: str, alias: 
         ({"label_mapping": {"2": "UP", "0": "DOWN", "1": "NEUTRAL"}, "class_labels": ["DOWN", "NEUTRAL", "UP"]}, False),
         ({"class_labels": [0, 1, 2]}, False),
         ({"class_labels": {"DOWN": 0}}, False),
+        ({"classes": ["DOWN", "DOWN", "UP"]}, True),
     ],
 )
-def test_classes_that_stand_in_two_orders_keep_a_version_from_predicting(
+def test_classes_in_two_orders_or_of_one_name_keep_a_version_from_predicting(
     lists: dict[str, Any], is_doubtful: bool
 ) -> None:
     _, findings = _metadata({**GUIDE, **lists})
