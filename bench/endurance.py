@@ -1,7 +1,14 @@
-"""What a server holds in the course of time, and whether it grows."""
+"""What a server holds in the course of time, and whether it grows.
+
+    python bench/endurance.py bench/results/soak.json
+
+prints again how memory grew in parts of a run, from the samples that `soak.py` wrote.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import threading
 import time
@@ -11,11 +18,15 @@ from pathlib import Path
 
 from processes import memory_of, open_files_of, proportional_mb, threads_of, tree_of
 from scipy.stats import linregress
+from table import aligned
 
 LONGEST_WARM_UP_SECONDS = 900.0
 WARM_UP_SHARE = 0.5
 """What is bounded fills first: 256 revisions of configs, 24 MiB of answers and bodies, heads of requests, the arenas of
 each thread. At four saves a second the owner grew from 95 MB after seven minutes to 116 MB after seventeen."""
+
+FIFTH_MINUTE_SECONDS = 300.0
+LAST_QUARTER_OF_AN_HOUR_SECONDS = 900.0
 
 SHORTEST_JUDGED_SECONDS = 600.0
 """Of a run whose slopes are verdicts: in a shorter one caches still fill, and a MB is hundreds an hour."""
@@ -58,6 +69,13 @@ class Slope:
         """Return whether it surely grows less than the limit, two standard errors included; None without a limit."""
         return None if self.limit is None else self.an_hour + 2 * self.error < self.limit
 
+    def cells(self) -> tuple[str, str, str]:
+        """Return the first and the last value, and what is added in an hour."""
+        first, last = (f"{value:,.1f} {self.unit}".strip() for value in (self.first, self.last))
+        return first, last, f"{self.an_hour:+,.1f} ± {self.error:,.1f} {self.unit}".strip()
+
+
+FEWEST_SAMPLES = 3
 
 FIGURES: tuple[tuple[str, str, str, float | None], ...] = (
     ("private_mb", "memory: private to the processes", "MB", MEMORY_MB_AN_HOUR),
@@ -115,19 +133,73 @@ def size_of(directory: Path) -> tuple[int, int]:
 def slopes(samples: Sequence[Sample], seconds: float) -> list[Slope]:
     """Return how each figure grew after the warm-up; limits only for a run that was long enough to tell."""
     after = min(LONGEST_WARM_UP_SECONDS, WARM_UP_SHARE * seconds)
-    judged = [sample for sample in samples if sample.at >= after]
+    judged = _since(samples, after)
+    if len(judged) < FEWEST_SAMPLES:
+        raise SystemExit("A slope needs three samples after the warm-up. Run longer, or sample more often.")
+    is_judged = seconds >= SHORTEST_JUDGED_SECONDS
+    return [
+        _line(title, unit, judged, [getattr(sample, name) for sample in judged], limit if is_judged else None)
+        for name, title, unit, limit in FIGURES
+    ]
+
+
+def stretches(samples: Sequence[Sample], seconds: float) -> list[Slope]:
+    """Return how the memory private to the processes grew in parts of a run; in the end of a long one, also by process.
+
+    Parts that are the whole run or have too few samples are left out, and processes where some came or went.
+    """
+    ending = seconds - LAST_QUARTER_OF_AN_HOUR_SECONDS
+    parts = {
+        "from the fifth minute on": FIFTH_MINUTE_SECONDS,
+        "second half": seconds / 2,
+        "last quarter of an hour": ending,
+    }
     found = []
-    for name, title, unit, limit in FIGURES:
-        values = [float(getattr(sample, name)) for sample in judged]
-        if len(values) < 3:
-            raise SystemExit("A slope needs three samples after the warm-up. Run longer, or sample more often.")
-        line = linregress([sample.at / 3600 for sample in judged], values)
-        given = limit if seconds >= SHORTEST_JUDGED_SECONDS else None
-        error = float(line.stderr) if min(values) < max(values) else 0.0  # of a constant, scipy says NaN
-        found.append(Slope(title, unit, values[0], values[-1], float(line.slope), error, given))
+    for title, after in parts.items():
+        part = _since(samples, after)
+        if after > 0 and len(part) >= FEWEST_SAMPLES:
+            found.append(_line(title, "MB", part, [sample.private_mb for sample in part]))
+    part = _since(samples, ending)
+    if ending > 0 and len({sample.processes for sample in part}) == 1 and len(part) >= FEWEST_SAMPLES:
+        by_process = zip(*(sample.private_by_process for sample in part), strict=True)
+        for number, values in enumerate(by_process):
+            name = f"worker {number}" if number else "owner"
+            found.append(_line(f"last quarter of an hour: {name}", "MB", part, values))
     return found
+
+
+def _since(samples: Sequence[Sample], after: float) -> list[Sample]:
+    return [sample for sample in samples if sample.at >= after]
+
+
+def _line(
+    name: str, unit: str, samples: Sequence[Sample], values: Sequence[float], limit: float | None = None
+) -> Slope:
+    line = linregress([sample.at / 3600 for sample in samples], values)
+    error = float(line.stderr) if min(values) < max(values) else 0.0  # of a constant, scipy says NaN
+    return Slope(name, unit, float(values[0]), float(values[-1]), float(line.slope), error, limit)
+
+
+def table_of_stretches(samples: Sequence[Sample], seconds: float) -> str:
+    """Return `stretches` as a Markdown table."""
+    rows = [("memory private to the processes", "at first", "at the end", "an hour")]
+    rows += [(line.name, *line.cells()) for line in stretches(samples, seconds)]
+    return aligned(rows)
 
 
 def as_documents(samples: Sequence[Sample]) -> list[dict[str, object]]:
     """Return samples for JSON."""
     return [asdict(sample) for sample in samples]
+
+
+def main() -> None:
+    """Print how memory grew in parts of a run that has ended."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("file", type=Path, help="what soak.py wrote")
+    document = json.loads(parser.parse_args().file.read_text(encoding="utf-8"))
+    samples = [Sample(**sample) for sample in document["samples"]]
+    print(table_of_stretches(samples, 60 * float(document["arguments"]["minutes"])))
+
+
+if __name__ == "__main__":
+    main()

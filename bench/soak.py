@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import peers
 from edits import Edits
-from endurance import Sample, Slope, as_documents, slopes, take_samples
+from endurance import Sample, Slope, as_documents, slopes, table_of_stretches, take_samples
 from figures import Client
 from generations import Generations, Trainer
 from harness import add_work_option, work_directory, write_samples
@@ -173,10 +173,9 @@ def _report(
     rows = [("figure", "after warm-up", "at the end", "an hour", "budget", "verdict")]
     for line in lines:
         budget = NONE if line.limit is None else f"< {line.limit:g} {line.unit}".strip()
-        an_hour = f"{line.an_hour:+,.1f} ± {line.error:,.1f} {line.unit}".strip()
-        values = [f"{value:,.1f} {line.unit}".strip() for value in (line.first, line.last)]
-        rows.append((line.name, *values, an_hour, budget, verdict_of(line.is_flat)))
+        rows.append((line.name, *line.cells(), budget, verdict_of(line.is_flat)))
     print("\n" + aligned(rows))
+    print("\n" + table_of_stretches(samples, 60 * chosen.minutes))
     missing = [name for name in EVENTS if not run.counts[name]]
     grown = [line.name for line in lines if line.is_flat is False]
     kinds = Counter(str(problem["kind"]) for problem in run.problems)

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import metadata
@@ -42,6 +42,7 @@ EVERY = 40
 
 RUN = "files that Python runs"
 HONEST = "honest fixtures"
+ROWS = (RUN, *BY_HAND, *DAMAGED, HONEST)
 
 
 def main() -> None:
@@ -58,25 +59,24 @@ def main() -> None:
     _print_table(rows, answers)
 
 
+def files_asked_about() -> Iterator[tuple[str, bytes, tuple[str, ...]]]:
+    """Yield every file: what its name ends with, its content, and the rows of the table that count it."""
+    for category in (*BY_HAND, *DAMAGED):
+        for place, attack in enumerate(attacks_of(category)):
+            if category in BY_HAND or not place % EVERY:
+                yield "info.pkl", attack.data, (RUN, category) if attack.runs else (category,)
+    for kind, content in honest():
+        yield kind.rpartition("_")[2], content, (HONEST,)
+
+
 def _write_files(directory: Path) -> dict[str, list[str]]:
     """Write every file under a number, and return the numbers of each row of the table."""
-    rows: dict[str, list[str]] = {RUN: []}
-    number = 0
-    for category in (*BY_HAND, *DAMAGED):
-        rows[category] = []
-        for place, attack in enumerate(attacks_of(category)):
-            if category in DAMAGED and place % EVERY:
-                continue
-            name = f"{(number := number + 1):05d}_info.pkl"
-            (directory / name).write_bytes(attack.data)
-            rows[category].append(name)
-            if attack.runs:
-                rows[RUN].append(name)
-    rows[HONEST] = []
-    for kind, content in honest():
-        name = f"{(number := number + 1):05d}_{kind.rpartition('_')[2]}"
+    rows: dict[str, list[str]] = {row: [] for row in ROWS}
+    for number, (ending, content, counted) in enumerate(files_asked_about(), start=1):
+        name = f"{number:05d}_{ending}"
         (directory / name).write_bytes(content)
-        rows[HONEST].append(name)
+        for row in counted:
+            rows[row].append(name)
     return rows
 
 

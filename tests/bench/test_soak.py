@@ -44,6 +44,7 @@ def test_bots_writers_editors_and_refreshes_together_get_no_wrong_answer(tmp_pat
         assert counts[event] > 10, event
     for event in ("generations", "edits refused", "refreshes", "models registered", "models deleted"):
         assert counts[event] > 0, event
+    assert "second half" in done.stdout
     assert {line["name"] for line in written["slopes"]} >= {"memory: private to the processes", "open files"}
     assert all(sample["processes"] == 3 and sample["open_files"] > 30 for sample in written["samples"])
     assert written["times"]["pulls, 200"][0] > 0
@@ -239,6 +240,49 @@ def test_a_server_that_grows_is_said_to_grow_and_a_flat_one_is_not(benchmark_mod
     assert slope(40.0, 0.0, 1800.0)[private] is False
     assert slope(0.0, 500.0, 1800.0)["open files"] is False
     assert slope(40.0, 500.0, 240.0)[private] is None, "a few minutes tell nothing of an hour"
+
+
+def _samples(memory: Callable[[float], tuple[float, ...]], seconds: float) -> list[Any]:
+    from endurance import Sample
+
+    return [
+        Sample(at, len(memory(at)), 200.0, 100.0, sum(memory(at)), 80, 34, 10.0, 100, memory(at))
+        for at in np.linspace(0, seconds, 241).tolist()
+    ]
+
+
+def test_growth_is_told_of_each_part_of_a_run_and_at_its_end_of_each_process(benchmark_modules: None) -> None:
+    from endurance import stretches
+
+    def memory(at: float) -> tuple[float, ...]:
+        owner = 60 + 36 * min(at, 1200) / 3600
+        return (owner, 30.0, 30 + 4 * max(at - 2700, 0) / 3600)
+
+    found = {line.name: (round(line.first), round(line.an_hour, 1)) for line in stretches(_samples(memory, 3600), 3600)}
+    assert found.pop("from the fifth minute on")[1] > 5
+    assert found == {
+        "second half": (132, found["second half"][1]),
+        "last quarter of an hour": (132, 4.0),
+        "last quarter of an hour: owner": (72, 0.0),
+        "last quarter of an hour: worker 1": (30, 0.0),
+        "last quarter of an hour: worker 2": (30, 4.0),
+    }
+    assert 0 < found["second half"][1] < 4
+    assert [line.name for line in stretches(_samples(memory, 240), 240)] == ["second half"]
+    some_came = _samples(lambda at: (60.0, 30.0)[: 1 + (at > 3000)], 3600)
+    assert not any(":" in line.name for line in stretches(some_came, 3600))
+
+
+def test_the_parts_of_a_run_are_told_again_from_its_file(tmp_path: Path, benchmark_modules: None) -> None:
+    from endurance import as_documents, table_of_stretches
+
+    samples = _samples(lambda at: (60 + at / 360, 30.0), 1800)
+    file = tmp_path / "soak.json"
+    file.write_text(json.dumps({"arguments": {"minutes": "30.0"}, "samples": as_documents(samples)}))
+    done = subprocess.run([sys.executable, str(BENCH / "endurance.py"), str(file)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, table_of_stretches(samples, 1800) + "\n")
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("| second half")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["92.5 MB", "95.0 MB", "+10.0 ± 0.0 MB"]
 
 
 def test_what_a_server_complains_of_in_its_log_is_found(tmp_path: Path, benchmark_modules: None) -> None:
