@@ -19,7 +19,7 @@ from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.runs import PICKLE, XGBOOST_JSON, RunMetadata, model_of
-from mm_core.domain.versions import ModelContent, Normalizer
+from mm_core.domain.versions import UNKNOWN_SCALER, ModelContent, Normalizer
 from mm_core.errors import UnreadableArtifact
 
 SNIFFED_BYTES = 64 << 10
@@ -132,7 +132,7 @@ class RunReader(VersionFilesReader):
                 report.add(severity, error.code, error.detail, error.remedy)
             elif name is not None:
                 report.warn(
-                    "scaler-not-read",
+                    UNKNOWN_SCALER,
                     f"The features of '{name}' were normalized by what cannot be read: {error.detail}",
                     "Pickle a fitted StandardScaler, or a dict with one by the model's name, with pickle.dump.",
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from mm_core import strict_json
@@ -11,6 +12,7 @@ from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.read_group import GroupReading, read_group
 from mm_core.artifacts.read_version import read_version
 from mm_core.artifacts.readers.lightgbm_txt import Progress
+from mm_core.artifacts.tree import UNREADABLE
 from mm_core.artifacts.version_files import VersionReading, version_of
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.findings import Finding, Severity
@@ -19,7 +21,10 @@ from mm_core.domain.moments import utc_now
 from mm_core.spelling import visible
 
 LOST_READER = "reader-ended"
-"""The finding that says nothing about the content: what has it is read again at every scan."""
+"""The finding of what was not read to the end: the reader died, was ended, or has a defect."""
+
+UNREAD = frozenset({LOST_READER, UNREADABLE})
+"""The findings that say nothing about the content: what has one was not read, and is read again."""
 
 Reading = GroupReading | VersionReading
 
@@ -52,6 +57,11 @@ def read_or_lose(root: Path, files: Listed, limits: ReadingLimits, progress: Pro
             f"line {place.lineno} ({said}).",
             f"Save its files again, and report the defect with this line; the other {what}s are read.",
         )
+
+
+def is_unread(findings: Iterable[Finding]) -> bool:
+    """Return whether files are there that could not be read, whatever they hold."""
+    return any(finding.code in UNREAD for finding in findings)
 
 
 def lost(files: Listed, detail: str, remedy: str) -> Reading:

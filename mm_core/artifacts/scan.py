@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -12,12 +12,12 @@ from mm_core.artifacts.limits import MEBIBYTE, ReadingLimits
 from mm_core.artifacts.listing import Known, Listing, is_read_by_todays_rules, known_by_key, list_groups
 from mm_core.artifacts.read_group import GroupReading, is_torn
 from mm_core.artifacts.read_version import with_other_files
-from mm_core.artifacts.reading_defects import LOST_READER
+from mm_core.artifacts.reading_defects import LOST_READER, UNREAD, is_unread
 from mm_core.artifacts.reading_pool import ReadSoFar, booster_bytes, read_listed
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, open_stable
-from mm_core.artifacts.tree import UNREADABLE
 from mm_core.artifacts.version_files import VersionReading, as_torn
 from mm_core.domain.files import FileRole
+from mm_core.domain.findings import Finding, Severity
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
 from mm_core.domain.sharing import Shared, version_with_shared_values, with_shared_values
@@ -40,12 +40,15 @@ def scan_root(
     keep_file: KeepFile | None = None,
     limits: ReadingLimits | None = None,
     progress: Progress | None = None,
+    resting: Collection[str] = (),
 ) -> Scan:
     """Return all groups and versions below ``root``; nothing is written there.
 
     ``listing`` is what is there, where the caller knows. What ``previous`` has is taken over when it was read by the
     same rules and path, size, times and inode of all its files are equal, when somebody wrote them while they were
-    read, and when they cannot be read just now; by whatever rules, when they cannot be listed just now.
+    read, and when they cannot be read just now or their reader died; by whatever rules, when they cannot be listed just
+    now. What ended its reader before is read again, but for ``resting``, the keys of those whose files are as they were
+    then.
 
     ``keep(bytes, suffix)`` is given the JSON text (``.json``) of each group and run that was read and the ONNX content
     (``.onnx``) of each group, ``keep_file(file, sha256, ".txt")`` the model of each version, before the scan is
@@ -62,7 +65,7 @@ def scan_root(
     for key, files in listing.by_key().items():
         if key in hidden:
             continue
-        known = _taken_over(before.get(key), files)
+        known = _taken_over(before.get(key), files, key in resting)
         if known is not None:
             found[key] = known
         else:
@@ -125,9 +128,9 @@ class _Counted:
             self.progress(self._done, self._all)
 
 
-def _taken_over(known: Known | None, files: Listed) -> Known | None:
+def _taken_over(known: Known | None, files: Listed, is_resting: bool) -> Known | None:
     """Return what is known of files that say the same as before, None where they have to be read."""
-    if known is None or not _is_read(known):
+    if known is None or not (_is_read(known) or (is_resting and is_read_by_todays_rules(known))):
         return None
     if known.files == files.files:
         return known
@@ -165,12 +168,12 @@ def _with_kept_model(
 
 
 def _in_service(known: OneOf | None, read: OneOf) -> OneOf:
-    """Return what is in service after a reading: what was before, where the files could not be read whole.
+    """Return what is in service after a reading: what was before, where the files could not be read to the end.
 
     What older rules took is never kept: they may have taken what crashes a bot. There is no model then until the files
     can be read by today's.
     """
-    if known is None or not (is_torn(read.findings) or (_was_usable(known) and _is_unread(read))):
+    if known is None or not (is_torn(read.findings) or (_was_usable(known) and is_unread(read.findings))):
         return read
     if not is_read_by_todays_rules(known):
         return _out_of_service(read)
@@ -184,7 +187,7 @@ def _out_of_service(read: OneOf) -> OneOf:
             finding,
             remedy=f"{finding.remedy} Until then the {what} has no model: it was read by rules that no longer hold.",
         )
-        if finding.code in (STILL_BEING_WRITTEN, UNREADABLE)
+        if finding.code == STILL_BEING_WRITTEN or finding.code in UNREAD
         else finding
         for finding in read.findings
     )
@@ -199,21 +202,23 @@ def _was_usable(known: Known) -> bool:
 
 def _is_read(known: Known) -> bool:
     """Return whether it says what its files say: it was read by today's rules, and nothing came between."""
-    hindered = any(finding.code in (LOST_READER, UNREADABLE) for finding in known.findings)
-    return is_read_by_todays_rules(known) and not hindered and not is_torn(known.findings)
-
-
-def _is_unread(known: Known) -> bool:
-    """Return whether a file is there and could not be read: that says nothing about its content."""
-    return any(finding.code == UNREADABLE for finding in known.findings)
+    return is_read_by_todays_rules(known) and not is_unread(known.findings) and not is_torn(known.findings)
 
 
 def _still_serving(known: OneOf, unread: OneOf) -> OneOf:
-    """Return what was read before, with what keeps its files from being read now."""
-    reasons = tuple(
-        replace(finding, remedy=f"{finding.remedy} What was read at {known.read_at} stays in service.")
-        for finding in unread.findings
-        if finding.code == UNREADABLE
-    )
-    earlier = tuple(finding for finding in known.findings if finding.code != UNREADABLE)
+    """Return what was read before, of which all is of that reading, with what keeps its newer files from being read."""
+    reasons = tuple(_beside_what_is_served(finding, known) for finding in unread.findings if finding.code in UNREAD)
+    earlier = tuple(finding for finding in known.findings if finding.code not in UNREAD)
     return replace(known, files=unread.files, findings=(*reasons, *earlier))
+
+
+def _beside_what_is_served(finding: Finding, known: Known) -> Finding:
+    """Return a finding about newer files; it takes no version from bots, as an error among its findings would."""
+    served = f"What was read at {known.read_at} stays in service."
+    if finding.code == LOST_READER:
+        served = (
+            f"What was read at {known.read_at}, before its files changed, stays in service; they are read again by "
+            "themselves after a while, and when the model is refreshed."
+        )
+    severity = Severity.WARNING if isinstance(known, Version) else finding.severity
+    return replace(finding, severity=severity, remedy=f"{finding.remedy} {served}")

@@ -23,6 +23,9 @@ SMALLEST_STD = 1e-12
 LARGEST_NUMBER = sys.float_info.max
 
 
+UNKNOWN_SCALER = "scaler-not-read"
+"""The finding of a run whose features were normalized by what cannot be told."""
+
 USUAL_THRESHOLD = 0.5
 """Where nothing else is said."""
 
@@ -270,7 +273,7 @@ class Version:
     @property
     def has_unread_scaler(self) -> bool:
         """Whether its features were normalized by something that is there and cannot be told to bots."""
-        return self.normalizer is None and any(file.role is FileRole.SCALERS for file in self.files)
+        return any(finding.code == UNKNOWN_SCALER for finding in self.findings)
 
     @property
     def size_bytes(self) -> int:

@@ -15,7 +15,6 @@ import structlog
 from mm_core.artifacts.layouts import Listed
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
-from mm_core.artifacts.reading_defects import LOST_READER
 from mm_core.artifacts.scan import scan_root
 from mm_core.artifacts.stable_file import read_stable
 from mm_core.domain.groups import Group, Scan
@@ -25,6 +24,7 @@ from mm_core.domain.versions import Version
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
+from mm_core.registry.lost_readers import LostReaders
 from mm_core.registry.normalizers import carry_normalizers
 from mm_core.registry.roots import checked_root, root_identity
 from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
@@ -63,11 +63,13 @@ class Registrations:
         model_blobs: BlobDirectory,
         limits: ReadingLimits,
         allowed_roots: tuple[Path, ...] | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._blobs = model_blobs
         self._limits = limits
         self._allowed_roots = allowed_roots
+        self._lost_readers = LostReaders(clock)
 
     def register(self, name: str, root_path: str, progress: Progress | None = None) -> Registered:
         """Scan a root and register it under ``name``; an existing registration of that name gets the new root.
@@ -118,7 +120,7 @@ class Registrations:
 
         ``paths`` are the absolute ones that changed, None where that is not known. What had a file change in the last
         ``quiet_seconds`` stays as it is, unless ``impatient_of`` names it: who replaces files one after the other may
-        be between two of them. Raises like `refresh`.
+        be between two of them. What ended its reader is read again when it has rested. Raises like `refresh`.
         """
         while True:
             view = self._store.view()
@@ -139,9 +141,11 @@ class Registrations:
                 waiting = {
                     files.key: tuple(os.path.join(root, file.path) for file in files.files) for files in restless
                 }
-                if trusted is not None and not listing.differs_from(trusted):
+                is_due = self._lost_readers.is_due(name, previous)
+                if trusted is not None and not listing.differs_from(trusted) and not is_due:
                     return Changed(None, waiting)
-                scan = self._scan(name, root, previous, listing, None)
+                resting = self._lost_readers.resting(name, previous)
+                scan = self._scan(name, root, previous, listing, None, resting)
             registered = self._put_on_top(model, scan)
             if registered is not None:
                 return Changed(registered, waiting)
@@ -173,7 +177,9 @@ class Registrations:
         return found
 
     def has_changed(self, name: str) -> bool:
-        """Return whether a registered root differs from its scan by names, sizes or times, or was refused before.
+        """Return whether a registered root differs from its scan by names, sizes or times, or is to be read again.
+
+        It is where it was refused before, and where something ended its reader and has rested.
 
         Raises `InvalidRoot` when the root cannot be listed.
         """
@@ -181,7 +187,8 @@ class Registrations:
         model = require_model(view, name)
         listing = list_groups(checked_root(model.root_path, self._allowed_roots), self._limits)
         scan = view.scan(name)
-        return scan is None or model.refresh_error is not None or listing.differs_from(scan)
+        is_due = model.refresh_error is not None or self._lost_readers.is_due(name, scan)
+        return scan is None or is_due or listing.differs_from(scan)
 
     def restore_missing_scans(self) -> tuple[str, ...]:
         """Scan every model whose parsed groups are not on disk; return a sentence for each that could not be."""
@@ -196,7 +203,15 @@ class Registrations:
                 failed.append(f"Model '{model.name}' is out of service: {error.detail}")
         return tuple(failed)
 
-    def _scan(self, name: str, root: Path, previous: Scan | None, listing: Listing, progress: Progress | None) -> Scan:
+    def _scan(
+        self,
+        name: str,
+        root: Path,
+        previous: Scan | None,
+        listing: Listing,
+        progress: Progress | None,
+        resting: Collection[str] = (),
+    ) -> Scan:
         before = root_identity(root)
         scan = scan_root(
             root,
@@ -206,15 +221,11 @@ class Registrations:
             keep_file=self._blobs.put_file,
             limits=self._limits,
             progress=progress,
+            resting=resting,
         )
-        for group in scan.groups.values():
-            for finding in group.findings:
-                if finding.code == LOST_READER:
-                    log.warning("reader_ended", model=name, group=group.group_key, reason=finding.detail)
-        for version in scan.versions.values():
-            for finding in version.findings:
-                if finding.code == LOST_READER:
-                    log.warning("reader_ended", model=name, version=version.path, reason=finding.detail)
+        for ended, finding in self._lost_readers.note(name, scan, resting):
+            which = {"group": ended.group_key} if isinstance(ended, Group) else {"version": ended.path}
+            log.warning("reader_ended", model=name, reason=finding.detail, **which)
         if root_identity(root) != before:
             raise InvalidRoot(f"Root '{root}' was replaced while it was read. Refresh again when it rests.")
         duplicates = scan.duplicate_symbols()

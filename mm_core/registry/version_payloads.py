@@ -12,7 +12,7 @@ from mm_core.artifacts.read_version import read_version
 from mm_core.artifacts.stable_file import identity_of, open_stable
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Tier
-from mm_core.domain.versions import ModelContent, Version, VersionLayout
+from mm_core.domain.versions import UNKNOWN_SCALER, ModelContent, Version, VersionLayout
 from mm_core.errors import (
     AskAgain,
     CannotPredict,
@@ -30,7 +30,7 @@ from mm_core.registry.version_lookups import HeldVersion, all_held, held_version
 from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
 
-TOLD_TO_BOTS = frozenset({"scaler-not-read", "scaler-missing", "stopped-early"})
+TOLD_TO_BOTS = frozenset({UNKNOWN_SCALER, "scaler-missing", "stopped-early"})
 """Findings of runs that predictions depend on."""
 
 Asked = tuple[str, str, Tier | None]

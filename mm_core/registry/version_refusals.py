@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.versions import ALL_FIVE, REQUIRED, VersionNumber
+from mm_core.domain.versions import ALL_FIVE, REQUIRED, UNKNOWN_SCALER, VersionNumber
 from mm_core.errors import AmbiguousModel, AmbiguousVersion, CannotPredict, InvalidNormalizer
 from mm_core.registry.lifecycle_lookups import SHOWN
 
@@ -16,7 +16,6 @@ SEVERAL_MODELS = "several-models"
 WITHOUT_MODEL = frozenset({"no-model-for-bots", SEVERAL_MODELS})
 """Findings of runs that are whole and have no model, or not one alone, that bots could be given."""
 
-UNKNOWN_SCALER = "scaler-not-read"
 NORMALIZER_CODES = frozenset({"normalizer-invalid", "normalizer-length", UNKNOWN_SCALER})
 
 Refusal = CannotPredict | AmbiguousModel | InvalidNormalizer

@@ -14,6 +14,7 @@ import lightgbm
 import numpy as np
 import pytest
 
+from mm_core.artifacts import reading_defects
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.domain.verification import Check, CheckName, Outcome, VerificationReport
 from mm_core.errors import VersionNotFound
@@ -263,6 +264,29 @@ def test_what_is_not_as_it_is_served_fails_until_the_root_is_refreshed(
     assert _failed(report) == {CheckName.PATH_RESOLUTION: "NOT_IN_SERVICE"}
     path = _by_name(report)[CheckName.PATH_RESOLUTION]
     assert ("where normalizer changed since" in path.detail, path.remedy) == (True, "python -m mm_core refresh all")
+    registry.registrations.refresh("all")
+    assert verifier.verify(NAME, "v1.1.0").passed()
+
+
+def test_newer_files_whose_reader_died_are_told_and_a_reader_that_dies_tells_nothing_of_what_is_served(
+    registry: Registry, verifier: Verifier, write_version: WriteVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise MemoryError
+
+    write_version("v1.2.0")
+    directory = _deployed(registry, write_version())
+    assert _warned(verifier.verify(NAME, "v1.2.0")) == ["DUPLICATE_MODEL_FILE"]
+    (directory / "model.txt").write_text(_other_text())
+    (directory / "feature_importance.csv").unlink()
+    with monkeypatch.context() as dying:
+        dying.setattr(reading_defects, "read_version", die)
+        registry.registrations.refresh("all")
+        failed = _failed(verifier.verify(NAME, "v1.1.0"))
+        assert set(failed.values()) == {"CANNOT_PREDICT"}
+        assert CheckName.PATH_RESOLUTION not in failed
+    assert _failed(verifier.verify(NAME, "v1.1.0")) == {CheckName.PATH_RESOLUTION: "NOT_IN_SERVICE"}
+    assert _warned(verifier.verify(NAME, "v1.2.0")) == [], "the other directory has another model by now"
     registry.registrations.refresh("all")
     assert verifier.verify(NAME, "v1.1.0").passed()
 

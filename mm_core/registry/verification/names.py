@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mm_core.artifacts.tree import UNREADABLE
+from mm_core.artifacts.reading_defects import is_unread
 from mm_core.domain.files import FileRole
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
@@ -83,7 +83,7 @@ def check_path(subject: Subject) -> Check:
             warnings=warnings,
         )  # fmt: skip
     others = [what for what in THAT_PREDICT if getattr(served, what) != getattr(place.version, what)]
-    if others and all(one.code != UNREADABLE for one in place.version.findings):
+    if others and not is_unread(place.version.findings):
         return fail(
             name, "NOT_IN_SERVICE",
             f"{leads}, where {' and '.join(others)} changed since {served.read_at}: older files are in service.",

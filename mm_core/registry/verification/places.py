@@ -11,6 +11,7 @@ from pathlib import Path
 from mm_core.artifacts.layouts import VersionFiles
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups
+from mm_core.artifacts.reading_defects import is_unread
 from mm_core.artifacts.reading_pool import read_listed
 from mm_core.artifacts.tree import UNREADABLE
 from mm_core.artifacts.version_files import VersionReading
@@ -134,7 +135,10 @@ class VersionPlaces:
             listed = {files.path: files for files in root.listing.versions}
             for version in root.scan.versions.values() if root.scan is not None else ():
                 files = listed.get(version.path)
-                if version.model is not None and files is not None and files.files == version.files:
+                is_of_these_files = (
+                    files is not None and files.files == version.files and not is_unread(version.findings)
+                )
+                if version.model is not None and is_of_these_files:
                     directory = Path(os.path.realpath(root.path / version.path))
                     found.setdefault(version.model.sha256, {})[directory] = None
         return found

@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 from mm_core.domain.files import FileRole
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.verification import Check, CheckName, Notice, Outcome
-from mm_core.domain.versions import ALL_FIVE, Normalizer, Version, VersionLayout
+from mm_core.domain.versions import ALL_FIVE, UNKNOWN_SCALER, Normalizer, Version, VersionLayout
 from mm_core.errors import AmbiguousModel, ModelManagerError, ModelUnusable, PredictionFailed, PredictorBusy
 from mm_core.prediction import PredictingModel, Row, features_of
 from mm_core.registry.normalizers import effective_of
 from mm_core.registry.verification.places import Place
 from mm_core.registry.verification.subject import MEND_FIRST, SHARED, SHOWN, Subject, fail, some
-from mm_core.registry.version_refusals import SEVERAL_MODELS, UNKNOWN_SCALER, WITHOUT_MODEL
+from mm_core.registry.version_refusals import SEVERAL_MODELS, WITHOUT_MODEL
 from mm_core.store import StoreView
 
 Predict = Callable[[PredictingModel, Sequence[Row]], PredictionAnswer]
