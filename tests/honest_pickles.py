@@ -17,7 +17,9 @@ GOLDEN = TESTS / "artifacts" / "golden" / "flat-groups"
 def unpack(archive: Path, directory: Path) -> Path:
     """Unpack an archive, a folder for each generation; return ``directory``."""
     with tarfile.open(archive) as files:
-        files.extractall(directory, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and newer
+            files.extraction_filter = staticmethod(tarfile.data_filter)
+        files.extractall(directory)
     return directory
 
 

@@ -551,8 +551,11 @@ def test_many_slow_readers_keep_no_other_bot_waiting(large: RunningServer) -> No
 
 
 def _open_payloads(server: RunningServer, settings: Settings) -> int:
-    folder = Path(f"/proc/{server.process.pid}/fd")
-    return sum(os.readlink(place).startswith(f"{settings.data_dir}/blobs") for place in folder.iterdir())
+    found = 0
+    for place in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed since it was listed
+            found += os.readlink(place).startswith(f"{settings.data_dir}/blobs")
+    return found
 
 
 @pytest.mark.parametrize("large", ["1"], ids=["from files"], indirect=True)
