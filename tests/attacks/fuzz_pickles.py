@@ -1,6 +1,7 @@
 """Fuzz the pickle reader and its decoders, guided by coverage: ``python tests/attacks/fuzz_pickles.py --seconds 600``.
 
-Each target gets an equal share of the time in a process of its own. Inputs change by whole instructions as well as by
+Each target gets an equal share of the time in a process of its own, which is forked: to note coverage in the readers'
+code takes seconds. Inputs change by whole instructions as well as by
 bytes. The first input that ends in anything but a value or a refusal, or takes 5 s or 1 GiB, is kept in ``--keep`` and
 ends the run with status 1. One JSON line a target says what was done.
 """
@@ -10,10 +11,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import pickletools
 import random
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -84,22 +85,22 @@ def _instructions(data: bytes) -> list[bytes]:
 
 
 def main() -> int:
-    """Fuzz one target here, or all of them in children."""
+    """Fuzz one target, or all of them one after the other."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--seconds", type=int, default=600, help="time for all targets together")
     arguments.add_argument("--target", choices=TARGETS_AND_SELF_TEST, help="only this one")
     arguments.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="where a failing input goes")
-    arguments.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = arguments.parse_args()
-    if given.inside:
-        _fuzz(given.target, given.seconds, given.keep)
-        return 0
     names = [given.target] if given.target else list(TARGETS)
-    share = max(1, given.seconds // len(names))
-    return max([_in_a_child(name, share, given.keep) for name in names])
+    each, more = divmod(given.seconds, len(names))  # atheris takes whole seconds
+    shares = [max(1, each + (place < more)) for place in range(len(names))]
+    return max([_in_a_child(name, share, given.keep) for name, share in zip(names, shares, strict=True)])
 
 
-def _fuzz(name: str, seconds: int, keep: Path) -> None:
+def _fuzz(name: str, seconds: int, keep: Path, said: int) -> None:
+    """Be the child of a target, which ends when its time is over; what it says goes to a file's descriptor."""
+    os.dup2(said, 1)
+    os.dup2(said, 2)
     target = TARGETS_AND_SELF_TEST[name]
     seeds = seeds_of(name)
 
@@ -128,17 +129,23 @@ def _fuzz(name: str, seconds: int, keep: Path) -> None:
 
 
 def _in_a_child(name: str, seconds: int, keep: Path) -> int:
-    command = [sys.executable, __file__, "--inside", "--target", name, "--seconds", str(seconds), "--keep", str(keep)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    said = done.stdout + done.stderr
+    sys.stdout.flush()
+    with tempfile.TemporaryFile() as file:
+        child = os.fork()
+        if not child:
+            _fuzz(name, seconds, keep, file.fileno())
+            sys.exit(0)  # as a process ends: libFuzzer keeps the input on the way out
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        file.seek(0)
+        said = file.read().decode(errors="replace")
     counts = [int(count) for count in re.findall(r"number_of_executed_units: *(\d+)", said)]
     edges = [int(count) for count in re.findall(r"\bcov: (\d+)", said)]
     kept = re.findall(r"written to (\S+)", said)
     line = {"target": name, "seconds": seconds, "inputs": sum(counts), "edges": [*edges[:1], *edges[-1:]], "kept": kept}
     print(json.dumps(line), flush=True)
-    if done.returncode:
+    if code:
         print("\n".join(row for row in said.splitlines() if not row.startswith(("INFO", "#")))[-4000:], file=sys.stderr)
-    return 1 if done.returncode or kept else 0
+    return 1 if code or kept else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +15,52 @@ from tests.attacks.fuzz_targets import FEWEST_SEEDS, SELF_TEST, TARGETS, seeds_o
 
 SCRIPT = Path(__file__).with_name("fuzz_pickles.py")
 SECONDS = 60
-"""Of all targets together; each has whole seconds, so some have one more."""
+"""Of all targets together."""
 
 SECONDS_TO_FIND = 40
 """It ends with what it finds."""
 
 
-def _shares() -> list[tuple[str, int]]:
-    """Return each target and its share of the minute."""
-    each, more = divmod(SECONDS, len(TARGETS))
-    return [(target, each + (place < more)) for place, target in enumerate(TARGETS)]
+@dataclass(frozen=True)
+class Fuzzed:
+    """What a run said: its exit code, a document for each target, and what it wrote to stderr."""
+
+    status: int
+    said: dict[str, dict[str, Any]]
+    output: str
 
 
-def _fuzz(target: str, keep: Path, seconds: int) -> tuple[int, dict[str, Any], str]:
-    command = [sys.executable, str(SCRIPT), "--target", target, "--seconds", str(seconds), "--keep", str(keep)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return done.returncode, json.loads(done.stdout), done.stderr
+def _fuzzed(keep: Path, seconds: int, *target: str) -> Fuzzed:
+    command = [sys.executable, str(SCRIPT), "--seconds", str(seconds), "--keep", str(keep), *target]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return Fuzzed(done.returncode, {one["target"]: one for one in said}, done.stderr)
 
 
-@pytest.mark.parametrize(("target", "seconds"), _shares())
-def test_fuzzed_bytes_become_a_value_or_a_refusal(target: str, seconds: int, tmp_path: Path) -> None:
-    status, said, output = _fuzz(target, tmp_path, seconds)
-    assert status == 0, output
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture(scope="module")
+def minute(tmp_path_factory: pytest.TempPathFactory) -> Fuzzed:
+    """A minute of all targets, none of which keeps an input."""
+    keep = tmp_path_factory.mktemp("kept")
+    done = _fuzzed(keep, SECONDS)
+    assert done.status == 0, done.output
+    assert list(keep.iterdir()) == []
+    return done
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_fuzzed_bytes_become_a_value_or_a_refusal(target: str, minute: Fuzzed) -> None:
+    said = minute.said[target]
     assert said["inputs"] > len(seeds_of(target)), "not even its seeds were tried"
     assert said["edges"][-1] >= said["edges"][0] > 50
+    assert said["seconds"] >= SECONDS // len(TARGETS)
+    assert said["kept"] == []
 
 
 def test_the_fuzzer_finds_a_defect_and_keeps_its_input(tmp_path: Path) -> None:
-    status, said, output = _fuzz(SELF_TEST, tmp_path, SECONDS_TO_FIND)
-    assert status == 1
-    assert "the fuzzer finds what it shall find" in output
-    assert [Path(path).parent for path in said["kept"]] == [tmp_path]
+    done = _fuzzed(tmp_path, SECONDS_TO_FIND, "--target", SELF_TEST)
+    assert done.status == 1
+    assert "the fuzzer finds what it shall find" in done.output
+    assert [Path(path).parent for path in done.said[SELF_TEST]["kept"]] == [tmp_path]
 
 
 @pytest.mark.parametrize("target", TARGETS)
