@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from mm_core.errors import ServiceAway, ServiceUnwell
 from mm_core.probe import MOST_BYTES, RouteFigures, probe
 from tests.api.conftest import RunningServer, register, start_server
+from tests.asking import http
 from tests.processes import free_port
 
 __all__ = ["start_server"]
@@ -87,7 +87,7 @@ def test_a_real_server_tells_its_health_and_its_requests_by_route(
     server = start_server(WATCH_ENABLED="0")
     register(server, write_group())
     for _ in range(3):
-        httpx.get(server.url + "/api/models/nobody/model/SOLUSDT")
+        http.get(server.url + "/api/models/nobody/model/SOLUSDT")
     state = probe(server.url)
     assert (state.health["status"], state.health["models"], state.health["findings"]) == ("ok", 1, 0)
     assert 0 < state.milliseconds < 2000

@@ -19,6 +19,7 @@ from werkzeug.test import Client
 from mm_core.api import create_app
 from mm_core.registry import Registry
 from mm_core.settings import Settings
+from tests.asking import http
 from tests.processes import environment_with, free_port
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -59,7 +60,7 @@ class RunningServer:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(self.url + "/api/health")
+                http.get(self.url + "/api/health")
                 return
             time.sleep(0.02)
         raise AssertionError(self.log.read_text())
@@ -118,7 +119,7 @@ def register(server: RunningServer, root: Path, model_name: str = "m", token: st
     """Register a root over HTTP."""
     headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
     body = {"model_name": model_name, "root_path": str(root)}
-    answer = httpx.post(server.url + "/api/models", json=body, headers=headers, timeout=60)
+    answer = http.post(server.url + "/api/models", json=body, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
@@ -126,7 +127,7 @@ def wait_until_published(server: RunningServer, model_name: str = "m", seconds: 
     """Wait until every payload of a model is ready at the newest revision."""
     deadline = time.monotonic() + seconds
     while True:
-        items = httpx.get(f"{server.url}/api/models/{model_name}/manifest").json()["items"]
+        items = http.get(f"{server.url}/api/models/{model_name}/manifest").json()["items"]
         if all(item["etag"] for item in items if item["payload_ready"]):
             return
         assert time.monotonic() < deadline, items
@@ -136,6 +137,6 @@ def wait_until_published(server: RunningServer, model_name: str = "m", seconds: 
 def save_mean(server: RunningServer, symbol: str, mean: float) -> None:
     """Set the mean of the first factor of a symbol of model ``m``."""
     url = f"{server.url}/api/models/m/symbols/{symbol}/factor-config"
-    document = httpx.get(url).json()
+    document = http.get(url).json()
     document[symbol]["mean_values"][0] = mean
-    assert httpx.put(url, json=document).status_code == 200
+    assert http.put(url, json=document).status_code == 200

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.api.conftest import PROJECT
+from tests.asking import http
 from tests.processes import free_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -48,7 +49,7 @@ def nginx_before(server_url: str, data_dir: Path, place: Path) -> Iterator[str]:
         deadline = time.monotonic() + 10
         while True:
             try:
-                httpx.get(url + "/api/health")
+                http.get(url + "/api/health")
                 break
             except httpx.TransportError:
                 assert process.poll() is None, process.stderr and process.stderr.read()

@@ -5,37 +5,54 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.api.conftest import RunningServer, register, save_mean, wait_until_published
+from tests.api.conftest import RunningServer, register, save_mean, servers_below, wait_until_published
+from tests.asking import http
+from tests.conftest import write_group_below
 
 Start = Callable[..., RunningServer]
 
 
-@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
-def server(
-    request: pytest.FixtureRequest, start_server: Start, model_root: Path, write_group: Callable[..., Path]
-) -> RunningServer:
-    """A server with two whole groups and one that bots cannot be given."""
-    write_group("ETHUSDT_mid_chg_1m", model_json=None)
-    server = start_server(WORKERS=request.param, WATCH_ENABLED="0", THREADS="4")
-    register(server, model_root)
+def _served(start: Start, root: Path, booster_json: bytes, workers: str) -> RunningServer:
+    """Serve two whole groups and one that bots cannot be given."""
+    write_group_below(root, booster_json, "BTCUSDT_mid_chg_1m")
+    write_group_below(root, booster_json, "ETHUSDT_mid_chg_1m", model_json=None)
+    write_group_below(root, booster_json, "SOLUSDT_mid_chg_1m")
+    server = start(WORKERS=workers, WATCH_ENABLED="0", THREADS="4")
+    register(server, root)
     wait_until_published(server)
     return server
 
 
-def test_the_manifest_names_what_a_pull_returns(server: RunningServer) -> None:
-    manifest = httpx.get(server.url + "/api/models/m/manifest").json()
+@pytest.fixture(params=["1", "2"], ids=["one process", "two workers"])
+def server(request: pytest.FixtureRequest, start_server: Start, tmp_path: Path, booster_json: bytes) -> RunningServer:
+    """A server of a test's own."""
+    return _served(start_server, tmp_path / "root", booster_json, request.param)
+
+
+@pytest.fixture(scope="module", params=["1", "2"], ids=["one process", "two workers"])
+def standing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, booster_json: bytes
+) -> Iterator[RunningServer]:
+    """A server that no test changes."""
+    place = tmp_path_factory.mktemp("standing")
+    with servers_below(place) as start:
+        yield _served(start, place / "root", booster_json, request.param)
+
+
+def test_the_manifest_names_what_a_pull_returns(standing: RunningServer) -> None:
+    manifest = http.get(standing.url + "/api/models/m/manifest").json()
     assert manifest["model_name"] == "m"
     items = {item["symbol"]: item for item in manifest["items"]}
     assert list(items) == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
     for symbol in ("BTCUSDT", "SOLUSDT"):
-        pulled = httpx.get(f"{server.url}/api/models/m/model/{symbol}", headers={"Accept-Encoding": "identity"})
+        pulled = http.get(f"{standing.url}/api/models/m/model/{symbol}", headers={"Accept-Encoding": "identity"})
         assert items[symbol]["etag"] == pulled.headers["ETag"] == f'"{items[symbol]["sha256"]}"'
         assert items[symbol]["size_bytes"] == len(pulled.content)
         assert (items[symbol]["config_revision"], items[symbol]["payload_ready"]) == (1, True)
@@ -45,28 +62,28 @@ def test_the_manifest_names_what_a_pull_returns(server: RunningServer) -> None:
     }  # fmt: skip
 
 
-def test_a_manifest_is_another_one_only_when_its_model_changed(server: RunningServer, model_root: Path) -> None:
+def test_a_manifest_is_another_one_only_when_its_model_changed(server: RunningServer, tmp_path: Path) -> None:
     url = server.url + "/api/models/m/manifest"
-    first = httpx.get(url)
-    register(server, model_root, "other")
+    first = http.get(url)
+    register(server, tmp_path / "root", "other")
     deadline = time.monotonic() + 10  # until the newer revision is published, what is ready is not known
-    while httpx.get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code != 304:
+    while http.get(url, headers={"If-None-Match": first.headers["ETag"]}).status_code != 304:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     save_mean(server, "SOLUSDT", 7.0)
     wait_until_published(server)
-    later = httpx.get(url, headers={"If-None-Match": first.headers["ETag"]})
+    later = http.get(url, headers={"If-None-Match": first.headers["ETag"]})
     before = {item["symbol"]: item for item in first.json()["items"]}
     assert [item["symbol"] for item in later.json()["items"] if item != before[item["symbol"]]] == ["SOLUSDT"]
 
 
 def test_a_waiting_bot_hears_of_a_change_while_others_are_served(server: RunningServer) -> None:
-    revision = int(httpx.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
+    revision = int(http.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
     url = f"{server.url}/api/models/m/changes"
     heard: list[tuple[float, httpx.Response]] = []
 
     def wait() -> None:
-        answer = httpx.get(url, params={"since": revision, "wait": 20}, timeout=30)
+        answer = http.get(url, params={"since": revision, "wait": 20}, timeout=30)
         heard.append((time.monotonic(), answer))
 
     waiters = [threading.Thread(target=wait) for _ in range(6)]  # threads=4: two may wait
@@ -76,7 +93,7 @@ def test_a_waiting_bot_hears_of_a_change_while_others_are_served(server: Running
     while len(heard) < 4:
         assert time.monotonic() < deadline
         started = time.monotonic()
-        assert httpx.get(server.url + "/api/models").status_code == 200
+        assert http.get(server.url + "/api/models").status_code == 200
         assert time.monotonic() - started < 2
     assert all(answer.headers["Retry-After"] == "5" and answer.json()["symbols"] == [] for _, answer in heard)
     saved = time.monotonic()
@@ -88,11 +105,11 @@ def test_a_waiting_bot_hears_of_a_change_while_others_are_served(server: Running
     for at, answer in told:
         assert at - saved < 2
         assert answer.json() == {"model_name": "m", "revision": revision + 1, "symbols": ["SOLUSDT"]}
-    assert httpx.get(url, params={"since": revision + 1}).json()["symbols"] == []
+    assert http.get(url, params={"since": revision + 1}).json()["symbols"] == []
 
 
 def test_a_stop_does_not_wait_for_those_who_wait(server: RunningServer) -> None:
-    revision = int(httpx.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
+    revision = int(http.get(server.url + "/api/models/m/manifest").headers["x-store-revision"])
     address = urlsplit(server.url)
     assert address.hostname is not None
     with socket.create_connection((address.hostname, address.port or 80), 30) as waiter:
@@ -108,17 +125,17 @@ def test_a_stop_does_not_wait_for_those_who_wait(server: RunningServer) -> None:
 @pytest.mark.parametrize(
     "query", ["since=x", "since=", "since=1&wait=", "since=-1", "wait=1.5", "since=" + "9" * 40, "wait=%C2%B2"]
 )
-def test_a_number_that_is_none_is_refused(server: RunningServer, query: str) -> None:
-    answer = httpx.get(f"{server.url}/api/models/m/changes?{query}")
+def test_a_number_that_is_none_is_refused(standing: RunningServer, query: str) -> None:
+    answer = http.get(f"{standing.url}/api/models/m/changes?{query}")
     assert (answer.status_code, "whole number" in answer.json()["detail"]) == (400, True)
 
 
 @pytest.mark.parametrize("path", ["changes?since=%FF", "symbols/SOLUSDT?group_key=%FF", "model/SOLUSDT?group_key=%FF"])
-def test_a_query_that_is_no_text_is_refused_and_not_left_out(server: RunningServer, path: str) -> None:
-    answer = httpx.get(f"{server.url}/api/models/m/{path}")
+def test_a_query_that_is_no_text_is_refused_and_not_left_out(standing: RunningServer, path: str) -> None:
+    answer = http.get(f"{standing.url}/api/models/m/{path}")
     assert (answer.status_code, "no text in UTF-8" in answer.json()["detail"]) == (400, True)
 
 
-def test_an_unknown_model_has_neither(server: RunningServer) -> None:
+def test_an_unknown_model_has_neither(standing: RunningServer) -> None:
     for route in ("manifest", "changes"):
-        assert httpx.get(f"{server.url}/api/models/none/{route}").status_code == 404
+        assert http.get(f"{standing.url}/api/models/none/{route}").status_code == 404

@@ -23,6 +23,7 @@ from mm_core.settings import Settings
 from tests.api.answers import json_of
 from tests.api.conftest import RunningServer
 from tests.api.test_openapi import DOCUMENT
+from tests.asking import http
 from tests.registry.test_lifecycle import FIELDS, NAME
 
 
@@ -312,7 +313,7 @@ def test_two_promoters_at_once_leave_one_deployed_and_lose_no_event(
     url, rounds, versions = server.url, 12, ("v1.0.0", "v1.1.0", "v1.2.0")
     for version in versions:
         body = {**FIELDS, "model_version": version, "status": "validated"}
-        assert httpx.post(url + "/api/versions", json=body).status_code == 200
+        assert http.post(url + "/api/versions", json=body).status_code == 200
     done: dict[str, list[int]] = {version: [] for version in versions}
 
     def promote(version: str) -> None:
@@ -333,12 +334,12 @@ def test_two_promoters_at_once_leave_one_deployed_and_lose_no_event(
     for thread in threads:
         thread.join()
     assert done == {version: list(range(rounds)) for version in versions}
-    history = httpx.get(f"{url}/api/models/{NAME}/history").json()
+    history = http.get(f"{url}/api/models/{NAME}/history").json()
     standing = dict.fromkeys(versions, "validated")
     for event in history["items"][3:]:
         assert event["before"] == standing[event["model_version"]]
         standing[event["model_version"]] = event["after"]
-    items = httpx.get(url + "/api/versions").json()["items"]
+    items = http.get(url + "/api/versions").json()["items"]
     assert {item["model_version"]: item["status"] for item in items} == standing
     assert sorted(standing.values()) == ["deployed", "shadow", "shadow"]
 
@@ -365,7 +366,7 @@ def test_a_promotion_that_a_server_answered_is_there_after_kill_9(start_server: 
             killer.join()
         server.process.wait(10)
     assert {note[0] for _, note in acknowledged} == {"0", "1"}
-    history = httpx.get(f"{start_server().url}/api/models/{NAME}/history").json()
+    history = http.get(f"{start_server().url}/api/models/{NAME}/history").json()
     kept = [(one["model_version"], one["note"]) for one in history["items"] if one["action"] == "deploy"]
     assert set(acknowledged) <= set(kept)
     assert len(kept) <= len(acknowledged) + 2, "of each server one that was killed before it answered"

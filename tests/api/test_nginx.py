@@ -11,6 +11,7 @@ import pytest
 
 from tests.api.conftest import RunningServer, register, wait_until_published
 from tests.api.nginx import nginx_before
+from tests.asking import http
 
 PAYLOAD = "/api/models/m/model/SOLUSDT"
 PER_ANSWER = {"date", "server", "connection", "x-request-id", "accept-ranges", "last-modified"}
@@ -41,7 +42,7 @@ def _same(
 ) -> httpx.Response:
     """Ask both; return nginx's answer when it is that of the payload server."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    through, direct = (httpx.request(method, base + path, headers=named) for base in (front, server.url))
+    through, direct = (http.request(method, base + path, headers=named) for base in (front, server.url))
     assert (through.status_code, through.content) == (direct.status_code, direct.content)
     assert _headers(through) == _headers(direct)
     return through
@@ -60,7 +61,7 @@ def test_a_ready_payload_is_handed_out_by_nginx_with_the_servers_own_headers(fro
 
 
 def test_a_bot_that_has_it_gets_304(front: str, server: RunningServer) -> None:
-    tag = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
+    tag = http.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
     again = _same(front, server, Accept_Encoding="gzip", If_None_Match=tag)
     assert (again.status_code, again.content) == (304, b"")
     other = _same(front, server, Accept_Encoding="gzip", If_None_Match=tag.replace("-gz", "-zst"))
@@ -71,7 +72,7 @@ def test_a_bot_that_has_it_gets_304(front: str, server: RunningServer) -> None:
 def test_other_codings_come_from_the_payload_server(front: str, server: RunningServer, accepted: str) -> None:
     answer = _same(front, server, Accept_Encoding=accepted)
     assert not _is_from_a_file(answer)
-    tag = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
+    tag = http.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"}).headers["ETag"]
     assert _same(front, server, Accept_Encoding=accepted, If_None_Match=tag).status_code == 200
 
 
@@ -85,23 +86,23 @@ def test_other_codings_come_from_the_payload_server(front: str, server: RunningS
 )  # fmt: skip
 def test_everything_else_is_answered_by_the_payload_server(front: str, server: RunningServer, path: str) -> None:
     for condition in ('"x"', "none", "no file", ""):
-        through = httpx.get(front + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
-        direct = httpx.get(server.url + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
+        through = http.get(front + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
+        direct = http.get(server.url + path, headers={"If-None-Match": condition, "Accept-Encoding": "gzip"})
         assert through.status_code == direct.status_code, (path, condition)
         assert not _is_from_a_file(through)
 
 
 def test_what_was_saved_reaches_the_files_at_once(front: str) -> None:
     config = front + "/api/models/m/symbols/SOLUSDT/factor-config"
-    document = httpx.get(config).json()
+    document = http.get(config).json()
     for number in range(15):
         document["SOLUSDT"]["mean_values"][0] = float(number)
-        assert httpx.put(config, json=document).status_code == 200
+        assert http.put(config, json=document).status_code == 200
         deadline = time.monotonic() + 5
         while True:  # nginx does not ask the store: a file may be older for as long as the publisher's pause
-            pulled = httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})
+            pulled = http.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})
             if pulled.json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == number:
                 break
             assert time.monotonic() < deadline
-    while not _is_from_a_file(httpx.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})):
+    while not _is_from_a_file(http.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})):
         assert time.monotonic() < deadline

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import lightgbm
 import pytest
 from werkzeug.test import Client
@@ -22,6 +21,7 @@ from tests.api.conftest import RunningServer
 from tests.api.test_lifecycle import FIELDS, NAME
 from tests.api.test_version_payloads import PULL, VERSIONS
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
+from tests.asking import http
 
 __all__ = ["lightgbm_booster", "write_version"]
 
@@ -181,13 +181,13 @@ def test_a_bot_never_gets_a_stale_normalizer_from_a_real_server_and_checks_what_
 ) -> None:
     server = start_server()
     body = {"model_name": "models", "root_path": str(write_version())}
-    assert httpx.post(server.url + "/api/models", json=body).status_code == 200
+    assert http.post(server.url + "/api/models", json=body).status_code == 200
     fields = {**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "for bots"}
-    assert httpx.post(server.url + "/api/versions", json=fields).status_code == 200
+    assert http.post(server.url + "/api/versions", json=fields).status_code == 200
     client = PayloadClient(server.url, tmp_path / "copies")
     tags = {client.version(NAME, "v1.1.0").etag}
     for number in range(1, 11):
-        saved = httpx.put(server.url + NORMALIZER, json=_document(spread=(float(number), 4.0 * number)))
+        saved = http.put(server.url + NORMALIZER, json=_document(spread=(float(number), 4.0 * number)))
         assert saved.status_code == 200
         payload = client.version(NAME, client.deployed(NAME).version)
         assert (payload.mean_values[2], payload.std_values[2]) == (float(number), (4.0 * number) ** 0.5)

@@ -30,6 +30,7 @@ from tests.api.answers import json_of
 from tests.api.conftest import RunningServer, register
 from tests.api.test_openapi import DOCUMENT
 from tests.artifacts.versions.conftest import CLASSES, FEATURES, WriteVersion, lightgbm_booster, write_version
+from tests.asking import http
 from tests.registry.test_lifecycle import FIELDS, NAME
 from tests.waiting import wait_until
 
@@ -302,10 +303,10 @@ def test_a_real_server_predicts_in_a_child_survives_its_crash_and_takes_it_along
     server = start_server(WORKERS=workers)
     register(server, write_version(), "models")
     body = {**FIELDS, "model_version": "v1.1.0", "status": "deployed", "note": "because"}
-    assert httpx.post(server.url + "/api/versions", json=body).status_code == 200
+    assert http.post(server.url + "/api/versions", json=body).status_code == 200
 
     def predict() -> httpx.Response:
-        return httpx.post(server.url + PREDICT, json={"rows": [ROW]}, timeout=60)
+        return http.post(server.url + PREDICT, json={"rows": [ROW]}, timeout=60)
 
     first = predict()
     assert first.status_code == 200, first.text

@@ -16,22 +16,23 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
-import httpx
 import pytest
 from backports import zstd
 
 from mm_core.probe import probe
 from mm_core.registry import Registry
-from mm_core.settings import Settings
+from mm_core.settings import Settings, load_settings
 from mm_core.store import NoteDirectory
 from mm_core.wiring import open_registry
-from tests.api.conftest import RunningServer
+from tests.api.conftest import RunningServer, servers_below
+from tests.asking import http
+from tests.conftest import write_group_below
 from tests.waiting import wait_until
 
 Start = Callable[..., RunningServer]
@@ -158,11 +159,26 @@ def state(settings: Settings) -> Registry:
 
 @pytest.fixture
 def server(start_server: Start, state: Registry, model_root: Path) -> RunningServer:
-    """A server whose model ``m`` is published."""
-    state.registrations.register("m", str(model_root))
-    running = start_server(WATCH_ENABLED="0")
+    """A server of a test's own, whose model ``m`` is published."""
+    return _published(start_server, state, model_root)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, booster_json: bytes) -> Iterator[RunningServer]:
+    """A server like that of a test's own, which no test changes or stops."""
+    place = tmp_path_factory.mktemp("standing")
+    for key in ("BTCUSDT_mid_chg_1m", "SOLUSDT_mid_chg_1m"):
+        write_group_below(place / "root", booster_json, key)
+    state = open_registry(load_settings({"MODEL_MANAGER_DATA_DIR": str(place / "data")}))
+    with servers_below(place) as start:
+        yield _published(start, state, place / "root")
+
+
+def _published(start: Start, state: Registry, root: Path) -> RunningServer:
+    state.registrations.register("m", str(root))
+    running = start(WATCH_ENABLED="0")
     wait_ready(state, "BTCUSDT", "SOLUSDT")
-    httpx.get(running.url + PAYLOAD, headers={"Accept-Encoding": "identity"})  # what is decoded once is at hand then
+    http.get(running.url + PAYLOAD, headers={"Accept-Encoding": "identity"})  # what is decoded once is at hand then
     return running
 
 
@@ -190,8 +206,8 @@ def conditions_of(tag: str) -> list[str | None]:
     ]  # fmt: skip
 
 
-def test_the_ready_way_and_the_applications_give_the_same_answers(server: RunningServer) -> None:
-    with Wire(server.url) as ready, Wire(server.url) as application:
+def test_the_ready_way_and_the_applications_give_the_same_answers(standing: RunningServer) -> None:
+    with Wire(standing.url) as ready, Wire(standing.url) as application:
         conditions = conditions_of(ready.ask(PAYLOAD).headers["etag"])
         seen = set()
         for method, coding, condition in itertools.product(("GET", "HEAD"), CODINGS, conditions):
@@ -224,9 +240,9 @@ def test_a_payload_is_answered_before_it_is_published_as_after(
     assert [answer.but() for answer in after] == [answer.but() for answer in before]
 
 
-def test_an_older_protocol_gets_the_same_answer_and_the_end_of_the_connection(server: RunningServer) -> None:
+def test_an_older_protocol_gets_the_same_answer_and_the_end_of_the_connection(standing: RunningServer) -> None:
     for coding in (None, "gzip"):
-        with Wire(server.url) as ready, Wire(server.url) as old:
+        with Wire(standing.url) as ready, Wire(standing.url) as old:
             mine = ready.ask(PAYLOAD, Accept_Encoding=coding)
             assert mine.but() == old.ask(PAYLOAD, version="1.0", Accept_Encoding=coding).but("connection")
             assert old.is_closed()
@@ -242,8 +258,8 @@ def test_an_older_protocol_gets_the_same_answer_and_the_end_of_the_connection(se
     ],
     ids=lambda headers: next(iter(headers)),
 )  # fmt: skip
-def test_other_headers_change_nothing(server: RunningServer, headers: dict[str, str]) -> None:
-    with Wire(server.url) as bot:
+def test_other_headers_change_nothing(standing: RunningServer, headers: dict[str, str]) -> None:
+    with Wire(standing.url) as bot:
         plain = bot.ask(PAYLOAD)
         for condition in (None, plain.headers["etag"], '"other"'):
             expected = bot.ask(PAYLOAD, If_None_Match=condition)
@@ -251,8 +267,8 @@ def test_other_headers_change_nothing(server: RunningServer, headers: dict[str, 
                 assert bot.ask(path, If_None_Match=condition, **headers).but() == expected.but()
 
 
-def test_if_match_beside_if_none_match_is_understood_in_one_way(server: RunningServer) -> None:
-    with Wire(server.url) as bot:
+def test_if_match_beside_if_none_match_is_understood_in_one_way(standing: RunningServer) -> None:
+    with Wire(standing.url) as bot:
         tag = bot.ask(PAYLOAD).headers["etag"]
         for had, wanted in itertools.product((tag, '"other"', "*", ""), repeat=2):
             ready, application = (
@@ -322,8 +338,8 @@ def test_a_path_beyond_ascii_is_logged_as_for_an_older_protocol(odd_server: Runn
     assert log_differences(odd_server, PATHS_BEYOND_ASCII) == {}
 
 
-def test_the_request_id_is_taken_over_or_made(server: RunningServer) -> None:
-    with Wire(server.url) as bot:
+def test_the_request_id_is_taken_over_or_made(standing: RunningServer) -> None:
+    with Wire(standing.url) as bot:
         tag = bot.ask(PAYLOAD).headers["etag"]
         for condition in (None, tag):
             for given in ("abc-1.2_3", "x" * 64):
@@ -354,7 +370,7 @@ def test_pulls_from_memory_are_told(server: RunningServer) -> None:
 
 def test_every_pull_is_in_the_log_and_in_the_metrics_once(server: RunningServer) -> None:
     def counted() -> dict[str, float]:
-        text = httpx.get(server.url + "/metrics").text
+        text = http.get(server.url + "/metrics").text
         pattern = r'^model_manager_requests_total\{method="(\w+)",route="([^"]*)",status="(\d+)"\} (\S+)$'
         rows = re.findall(pattern, text, re.MULTILINE)
         return {f"{method} {status}": float(value) for method, route, status, value in rows if route == ROUTE}
@@ -372,7 +388,7 @@ def test_every_pull_is_in_the_log_and_in_the_metrics_once(server: RunningServer)
     after = counted()
     grown = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name)}
     assert grown == {"GET 200": 6.0, "HEAD 200": 2.0, "GET 304": 2.0}
-    (count,) = [line for line in httpx.get(server.url + "/metrics").text.splitlines() if line.startswith(seconds)]
+    (count,) = [line for line in http.get(server.url + "/metrics").text.splitlines() if line.startswith(seconds)]
     assert float(count.removeprefix(seconds)) == sum(after.values())
     assert server.stop() == 0
     lines = {line["request_id"]: line for line in lines_of(server)}
@@ -388,9 +404,9 @@ def test_every_pull_is_in_the_log_and_in_the_metrics_once(server: RunningServer)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_pipelined_requests_are_answered_in_their_order(server: RunningServer, seed: int) -> None:
+def test_pipelined_requests_are_answered_in_their_order(standing: RunningServer, seed: int) -> None:
     chance = random.Random(seed)
-    with Wire(server.url) as bot:
+    with Wire(standing.url) as bot:
         kinds: list[tuple[str, str, dict[str, str]]] = [
             ("GET", PAYLOAD, {}),
             ("GET", PAYLOAD, {"Accept_Encoding": "gzip"}),
@@ -424,11 +440,11 @@ def test_pipelined_requests_are_answered_in_their_order(server: RunningServer, s
     ],
     ids=len,
 )  # fmt: skip
-def test_a_body_is_asked_for_behind_any_requests(server: RunningServer, before: list[str]) -> None:
+def test_a_body_is_asked_for_behind_any_requests(standing: RunningServer, before: list[str]) -> None:
     body = b"{}"
     put = request(CONFIG, "PUT", Expect="100-continue", Content_Length="2", Content_Type="application/json")
     for _ in range(25):  # threads race for the connection's buffer: what is sent twice is sent so now and then
-        with Wire(server.url) as bot:
+        with Wire(standing.url) as bot:
             bot.socket.settimeout(3)
             bot.send(*(request(path) for path in before), put)
             statuses = [answer.status for answer in (bot.answer() for _ in before) if answer is not None]
@@ -442,12 +458,12 @@ def test_a_body_is_asked_for_behind_any_requests(server: RunningServer, before: 
             assert done.status == 400
 
 
-def test_a_connection_is_closed_when_that_is_asked_for(server: RunningServer) -> None:
-    with Wire(server.url) as bot:
+def test_a_connection_is_closed_when_that_is_asked_for(standing: RunningServer) -> None:
+    with Wire(standing.url) as bot:
         tag = bot.ask(PAYLOAD).headers["etag"]
         plain = bot.ask(PAYLOAD)
     for method, condition in itertools.product(("GET", "HEAD"), (None, tag)):
-        with Wire(server.url) as bot:
+        with Wire(standing.url) as bot:
             bot.send(request(PAYLOAD), request(PAYLOAD, method, Connection="close", If_None_Match=condition))
             assert bot.answer() is not None
             last = bot.answer(method)
@@ -457,16 +473,16 @@ def test_a_connection_is_closed_when_that_is_asked_for(server: RunningServer) ->
             assert bot.is_closed()
 
 
-def test_a_connection_stays_open_for_as_many_pulls_as_a_bot_likes(server: RunningServer) -> None:
-    with Wire(server.url) as bot:
+def test_a_connection_stays_open_for_as_many_pulls_as_a_bot_likes(standing: RunningServer) -> None:
+    with Wire(standing.url) as bot:
         tag = bot.ask(PAYLOAD).headers["etag"]
         answers = [bot.ask(PAYLOAD, If_None_Match=tag if number % 2 else None) for number in range(300)]
     assert [answer.status for answer in answers] == [200, 304] * 150
     assert all("connection" not in answer.headers for answer in answers)
 
 
-def test_a_request_that_comes_byte_by_byte_is_answered(server: RunningServer) -> None:
-    with Wire(server.url) as bot:
+def test_a_request_that_comes_byte_by_byte_is_answered(standing: RunningServer) -> None:
+    with Wire(standing.url) as bot:
         expected = bot.ask(PAYLOAD)
         bot.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in request(PAYLOAD) * 2:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import xgboost
@@ -33,6 +32,7 @@ from tests.artifacts.runs.training import (
     trained,
     write_trained_run,
 )
+from tests.asking import http
 
 NAME = "walk-forward"
 VERSIONS = f"/api/models/{NAME}/versions"
@@ -297,7 +297,7 @@ def test_a_bot_pulls_the_deployed_run_and_predicts_what_the_training_predicted_o
     write_trained_run(tmp_path / NAME)
     register(server, tmp_path / NAME, NAME)
     body = {**FIELDS, "model_name": NAME, "model_version": RUN, "model_type": "xgboost", "status": "deployed"}
-    assert httpx.post(server.url + "/api/versions", json={**body, "note": "x", "actor": "ann"}).status_code == 200
+    assert http.post(server.url + "/api/versions", json={**body, "note": "x", "actor": "ann"}).status_code == 200
     model = trained()
     with PayloadClient(server.url, tmp_path / "cache", attempts=2, max_wait=0.1) as bot:
         payload = bot.deployed(NAME)

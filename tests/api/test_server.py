@@ -20,6 +20,7 @@ import pytest
 
 from mm_core.api.draining import DRAIN_SECONDS
 from tests.api.conftest import RunningServer, register, wait_until_published
+from tests.asking import http
 from tests.attacks.raw_http import ask, connect, next_answer, request
 from tests.processes import free_port
 from tests.waiting import wait_until
@@ -49,7 +50,7 @@ def test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds(start_server
     server = start_server(WATCH_ENABLED="0")
     register(server, large_root)
     url = server.url + "/api/models/m/model/BIG"
-    expected = int(httpx.head(url, headers={"Accept-Encoding": "identity"}, timeout=60).headers["Content-Length"])
+    expected = int(http.head(url, headers={"Accept-Encoding": "identity"}, timeout=60).headers["Content-Length"])
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as bot:
         bot.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -137,7 +138,7 @@ def test_a_stop_under_load_loses_no_request(start_server: Start, model_root: Pat
     register(server, model_root)
     wait_until_published(server)
     url = server.url + "/api/models/m/model/SOLUSDT"
-    whole = len(httpx.get(url, headers={"Accept-Encoding": "identity"}).content)
+    whole = len(http.get(url, headers={"Accept-Encoding": "identity"}).content)
     lost, answered = [], []
 
     def pull(keeps: bool) -> None:
@@ -258,23 +259,23 @@ def test_a_changed_file_is_served_after_the_debounce_without_being_asked_for(
     server = start_server()
     register(server, model_root)
     url = server.url + "/api/models/m/model/SOLUSDT"
-    before = httpx.get(url)
+    before = http.get(url)
     started = time.monotonic()
     (model_root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("a\nb\nc\n")
     while time.monotonic() - started < 15:
-        answer = httpx.get(url, headers={"If-None-Match": before.headers["ETag"], "Accept-Encoding": "identity"})
+        answer = http.get(url, headers={"If-None-Match": before.headers["ETag"], "Accept-Encoding": "identity"})
         if answer.status_code == 200 and "a" in [row["factor_name"] for row in answer.json()["payload"]["dim_factors"]]:
             break
         time.sleep(0.05)
     else:
         pytest.fail(server.log.read_text())
-    health = httpx.get(server.url + "/api/health").json()
+    health = http.get(server.url + "/api/health").json()
     assert (health["watcher"]["mode"], health["watcher"]["refreshes"]) == ("events", 1)
 
 
 def test_every_request_is_one_json_line_in_the_log(start_server: Start) -> None:
     server = start_server()
-    httpx.get(server.url + "/api/models", headers={"X-Request-Id": "trace-me"})
+    http.get(server.url + "/api/models", headers={"X-Request-Id": "trace-me"})
     assert server.stop() == 0
     lines = [json.loads(line) for line in server.log.read_text().splitlines()]
     (request,) = [line for line in lines if line.get("request_id") == "trace-me"]

@@ -35,6 +35,7 @@ from tests.artifacts.versions.conftest import (
     metadata,
     write_version,
 )
+from tests.asking import http
 from tests.registry.test_lifecycle import FIELDS, NAME
 from tests.waiting import wait_until
 
@@ -392,11 +393,11 @@ def test_a_bot_pulls_what_is_deployed_and_notices_a_promotion_on_a_real_server(
     register(server, write_version(), "models")
     for version in ("v1.1.0", "v1.2.0"):
         body = {**FIELDS, "model_version": version, "status": "validated"}
-        assert httpx.post(server.url + "/api/versions", json=body).status_code == 200
+        assert http.post(server.url + "/api/versions", json=body).status_code == 200
 
     def promote(version: str) -> None:
         body = {"status": "deployed", "note": "better", "actor": "ann"}
-        assert httpx.post(f"{server.url}{VERSIONS}/{version}/status", json=body).status_code == 200
+        assert http.post(f"{server.url}{VERSIONS}/{version}/status", json=body).status_code == 200
 
     with PayloadClient(server.url, tmp_path / "cache", attempts=2, max_wait=0.1) as bot:
         with pytest.raises(PayloadNotFound, match="no version of sentiment-fusion is deployed"):

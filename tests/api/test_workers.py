@@ -34,6 +34,7 @@ from tests.api.test_server import (
     test_idle_connections_do_not_hold_the_stop_up,
     test_sigterm_finishes_a_slow_answer_and_ends_within_ten_seconds,
 )
+from tests.asking import http
 from tests.waiting import wait_until
 
 __all__ = [
@@ -67,7 +68,7 @@ def start_server(start_server: Start) -> Start:
 
 
 def _health(server: RunningServer) -> dict[str, Any]:
-    document: dict[str, Any] = httpx.get(server.url + "/api/health").json()
+    document: dict[str, Any] = http.get(server.url + "/api/health").json()
     return document
 
 
@@ -121,13 +122,13 @@ def test_what_one_worker_was_told_every_worker_answers_at_once(start_server: Sta
     server = start_server(WATCH_ENABLED="0")
     register(server, model_root)
     config = "/api/models/m/symbols/SOLUSDT/factor-config"
-    document = httpx.get(server.url + config).json()
+    document = http.get(server.url + config).json()
     tags = set()
     for number in range(40):
         document["SOLUSDT"]["mean_values"][0] = float(number)
-        assert httpx.put(server.url + config, json=document).status_code == 200
+        assert http.put(server.url + config, json=document).status_code == 200
         for _ in range(4):  # each on a connection of its own, so that both workers are asked
-            pulled = httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+            pulled = http.get(server.url + "/api/models/m/model/SOLUSDT")
             assert pulled.json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == number
             tags.add(pulled.headers["ETag"])
     assert len(tags) == 40
@@ -187,11 +188,11 @@ def test_the_figures_are_those_of_all_workers(start_server: Start, model_root: P
     server = start_server(WATCH_ENABLED="0")
     register(server, model_root)
     for _ in range(30):
-        httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+        http.get(server.url + "/api/models/m/model/SOLUSDT")
     for worker in _workers_of(server)[:1]:
         os.kill(worker, signal.SIGKILL)
     wait_until(lambda: len(_workers_of(server)) == 2)
-    figures = httpx.get(server.url + "/metrics").text
+    figures = http.get(server.url + "/metrics").text
     pulls = [
         line for line in figures.splitlines() if line.startswith("model_manager_requests_total") and "/model/" in line
     ]
@@ -203,7 +204,7 @@ def test_what_workers_hold_in_memory_is_summed_and_goes_with_them(start_server: 
     register(server, model_root)
     wait_until_published(server)
     for _ in range(40):  # each is a connection of its own, to one of the workers or the other
-        body = httpx.get(server.url + "/api/models/m/model/SOLUSDT").headers["content-length"]
+        body = http.get(server.url + "/api/models/m/model/SOLUSDT").headers["content-length"]
 
     def held() -> tuple[float, float, float]:
         figures = probe(server.url).figures
@@ -223,7 +224,7 @@ def test_ready_payloads_need_no_owner(start_server: Start, model_root: Path) -> 
     wait_until_published(server)
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
-        pulled = httpx.get(server.url + "/api/models/m/model/SOLUSDT")
+        pulled = http.get(server.url + "/api/models/m/model/SOLUSDT")
         assert pulled.status_code == 200, "ready payloads need no owner"
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
@@ -236,7 +237,7 @@ def test_a_long_path_of_temporary_files_is_no_obstacle(
     deep.mkdir()
     monkeypatch.setenv("TMPDIR", str(deep))
     server = start_server()
-    assert httpx.get(server.url + "/api/models").json() == {"items": []}
+    assert http.get(server.url + "/api/models").json() == {"items": []}
     assert server.stop() == 0
     assert list(deep.iterdir()) == []
 

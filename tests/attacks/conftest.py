@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from tests.api.conftest import RunningServer, register, servers_below, wait_until_published
 from tests.api.nginx import nginx_before
+from tests.asking import http
 from tests.attacks.booster_loader import Loader
 from tests.attacks.bystander import Bystander
 from tests.attacks.hostile_models import sound_models
@@ -80,10 +80,10 @@ def target_below(
     with servers_below(place) as start:
         server = start(**{"WATCH_ENABLED": "0", "ARTIFACT_ROOTS": str(place), **settings})
         workers = int(settings.get("WORKERS", "1"))
-        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == workers)
+        wait_until(lambda: http.get(server.url + "/api/health").json()["workers"] == workers)
         register(server, root, token=token)
         wait_until_published(server)
-        answer = httpx.get(server.url + PAYLOAD, headers={"Accept-Encoding": "identity"})
+        answer = http.get(server.url + PAYLOAD, headers={"Accept-Encoding": "identity"})
         assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
         with Bystander(server.url, PAYLOAD, answer.content) as bystander:
             wait_until(lambda: bystander.told().pulls > 0)
@@ -131,7 +131,7 @@ def asked_again(target: Target) -> Iterator[Callable[[], None]]:
     """Check that the server answers; done once more after the test."""
 
     def check() -> None:
-        assert httpx.get(target.url + PAYLOAD, headers={"Accept-Encoding": "identity"}).content == target.body
+        assert http.get(target.url + PAYLOAD, headers={"Accept-Encoding": "identity"}).content == target.body
 
     yield check
     check()

@@ -10,7 +10,6 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from werkzeug.test import Client
 
@@ -20,6 +19,7 @@ from mm_core.errors import SettingsError
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from tests.api.conftest import PROJECT
+from tests.asking import http
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import exchange, request
 
@@ -77,11 +77,11 @@ def test_no_page_is_told_that_it_may_ask(target: Target, kind: str) -> None:
     method, path, _ = WRITES[kind]
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": method}
     for answer in (
-        httpx.options(target.url + path, headers=headers),
-        httpx.get(target.url + PAYLOAD, headers={"Origin": "https://evil.example"}),
+        http.options(target.url + path, headers=headers),
+        http.get(target.url + PAYLOAD, headers={"Origin": "https://evil.example"}),
     ):
         assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
-    assert httpx.options(target.url + path, headers=headers).status_code == 405
+    assert http.options(target.url + path, headers=headers).status_code == 405
 
 
 FORMS = [
@@ -177,9 +177,9 @@ def test_the_way_to_the_dashboard_leads_to_no_host_that_was_made_up(target: Targ
 
 
 def test_nginx_passes_the_name_on(front: str) -> None:
-    assert httpx.get(front + "/api/models").status_code == 200
-    assert httpx.get(front + "/api/models", headers={"Host": "models.example"}).status_code == 200
-    assert httpx.get(front + "/api/models", headers={"Host": "evil.example"}).status_code == 421
+    assert http.get(front + "/api/models").status_code == 200
+    assert http.get(front + "/api/models", headers={"Host": "models.example"}).status_code == 200
+    assert http.get(front + "/api/models", headers={"Host": "evil.example"}).status_code == 421
 
 
 def test_without_list_and_token_any_name_is_answered() -> None:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -17,6 +16,7 @@ from mm_core.errors import StoreError, StoreFull
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from tests.api.conftest import RunningServer, register, start_server, wait_until_published
+from tests.asking import http
 from tests.attacks.small_disks import SmallDisk, small_disk
 from tests.conftest import config_of, save_config
 from tests.waiting import wait_until
@@ -50,7 +50,7 @@ def published(registered: Registry) -> Registry:
 
 
 def _mean(url: str) -> float:
-    return float(httpx.get(url + CONFIG).json()["SOLUSDT"]["mean_values"][0])
+    return float(http.get(url + CONFIG).json()["SOLUSDT"]["mean_values"][0])
 
 
 def _files(disk: SmallDisk) -> set[str]:
@@ -66,30 +66,30 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
 ) -> None:
     server = start_server(DATA_DIR=str(disk.path / "data"), WORKERS=workers)
     register(server, model_root)
-    assert httpx.put(server.url + CONFIG, json=config_of(0.25)).status_code == 200
+    assert http.put(server.url + CONFIG, json=config_of(0.25)).status_code == 200
     wait_until_published(server)
-    before = httpx.get(server.url + PAYLOAD)
+    before = http.get(server.url + PAYLOAD)
     disk.fill()
     refused = [
-        httpx.put(server.url + CONFIG, json=config_of(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
-        httpx.post(server.url + "/api/models/m/refresh"),
-        httpx.delete(server.url + "/api/models/m"),
+        http.put(server.url + CONFIG, json=config_of(0.5)),
+        http.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
+        http.post(server.url + "/api/models/m/refresh"),
+        http.delete(server.url + "/api/models/m"),
     ]
     for answer in refused:
         assert (answer.status_code, answer.headers["Content-Type"]) == (507, "application/problem+json"), answer.text
         assert answer.json()["title"] == "Disk full"
         assert "Free some space" in answer.json()["detail"]
     for path in ("/api/health", "/api/models", "/api/models/m/symbols", "/api/models/m/manifest"):
-        assert httpx.get(server.url + path).status_code == 200, path
+        assert http.get(server.url + path).status_code == 200, path
     assert _mean(server.url) == 0.25
-    during = httpx.get(server.url + PAYLOAD)
+    during = http.get(server.url + PAYLOAD)
     assert (during.status_code, during.headers["ETag"], during.content) == (200, before.headers["ETag"], before.content)
     disk.empty()
-    assert httpx.put(server.url + CONFIG, json=config_of(0.75)).status_code == 200
+    assert http.put(server.url + CONFIG, json=config_of(0.75)).status_code == 200
     assert _mean(server.url) == 0.75
     wait_until_published(server)
-    pulled = httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
+    pulled = http.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
     assert pulled == [0.75] * 3
 
 
@@ -99,10 +99,8 @@ def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
     with tempfile.TemporaryDirectory(dir="/tmp") as short, small_disk(Path(short), "12m") as temporary:
         monkeypatch.setenv("TMPDIR", str(temporary.path))  # a short path: else sockets and figures lie elsewhere
         server = start_server(WORKERS="2")
-        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
-        httpx.post(
-            server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}
-        ).raise_for_status()
+        wait_until(lambda: http.get(server.url + "/api/health").json()["workers"] == 2)
+        http.post(server.url + "/api/models", json={"model_name": "m", "root_path": str(model_root)}).raise_for_status()
         wait_until_published(server)
         assert len(list(temporary.path.rglob("*.db"))) >= 6
         temporary.fill()
@@ -117,16 +115,16 @@ def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
         for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
             for path in (PAYLOAD, *asked):  # each is counted for the first time, by either worker
                 for _ in range(4):
-                    assert httpx.request(method, server.url + path).status_code < 500
+                    assert http.request(method, server.url + path).status_code < 500
         assert "worker_ended" not in server.log.read_text()
         (worker, *_) = psutil.Process(server.process.pid).children()
         worker.kill()
         wait_until(lambda: "figures_not_shared" in server.log.read_text())
-        wait_until(lambda: httpx.get(server.url + "/api/health").json()["workers"] == 2)
+        wait_until(lambda: http.get(server.url + "/api/health").json()["workers"] == 2)
         for _ in range(20):
-            assert httpx.get(server.url + PAYLOAD).status_code == 200
+            assert http.get(server.url + PAYLOAD).status_code == 200
         assert server.log.read_text().count("worker_ended") == 1
-        assert "model_manager_requests_total" in httpx.get(server.url + "/metrics").text
+        assert "model_manager_requests_total" in http.get(server.url + "/metrics").text
 
 
 def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
@@ -142,7 +140,7 @@ def test_a_full_disk_leaves_no_torn_file_and_a_server_starts_on_it(
         published.backups.create(disk.path / "data" / "backup.zip")
     assert _files(disk) == files
     server = start_server(DATA_DIR=str(disk.path / "data"))
-    assert httpx.get(server.url + PAYLOAD).status_code == 200
+    assert http.get(server.url + PAYLOAD).status_code == 200
     assert server.stop() == 0
     disk.empty()
     assert published.store.plan_repairs() == ()
@@ -165,21 +163,21 @@ def test_a_read_only_state_is_served_and_every_write_is_a_sentence(
 ) -> None:
     disk.make_read_only()
     server = start_server(DATA_DIR=str(disk.path / "data"))
-    assert httpx.get(server.url + PAYLOAD).status_code == 200
-    assert httpx.get(server.url + "/api/health").json()["status"] == "ok"
+    assert http.get(server.url + PAYLOAD).status_code == 200
+    assert http.get(server.url + "/api/health").json()["status"] == "ok"
     for answer in (
-        httpx.put(server.url + CONFIG, json=config_of(0.5)),
-        httpx.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
-        httpx.delete(server.url + "/api/models/m"),
+        http.put(server.url + CONFIG, json=config_of(0.5)),
+        http.post(server.url + "/api/models", json={"model_name": "n", "root_path": str(model_root)}),
+        http.delete(server.url + "/api/models/m"),
     ):
         assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json"), answer.text
         assert "read-only. Mount it writable" in answer.json()["detail"]
     wait_until(lambda: b"read-only" in server.log.read_bytes())
     assert b"Traceback" not in server.log.read_bytes(), server.log.read_text()
     disk.make_writable()
-    assert httpx.put(server.url + CONFIG, json=config_of(0.5)).status_code == 200
+    assert http.put(server.url + CONFIG, json=config_of(0.5)).status_code == 200
     wait_until_published(server)
-    assert httpx.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
+    assert http.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
 
 
 @pytest.mark.parametrize("is_empty", [True, False])

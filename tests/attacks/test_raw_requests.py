@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
 import pytest
 from waitress.adjustments import Adjustments
 
 from mm_core.api.hosts import AllowedHosts
 from mm_core.api.parsing import Heads, Request
 from mm_core.api.refusals import LARGEST_HEAD, MOST_HEADERS
+from tests.asking import http
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import Answer, answers_in, connect, exchange, request, rest_of
 
@@ -226,7 +226,7 @@ def test_a_name_that_is_encoded_twice_is_not_the_one_that_is_written_or_deleted(
     target: Target, asked_again: Callable[[], None], before: bytes, name: bytes
 ) -> None:
     path = before + b"/api/models/" + name
-    config = httpx.get(target.url + CONFIG).json()
+    config = http.get(target.url + CONFIG).json()
     body = json.dumps({"SOLUSDT": {"mean_values": [9.0] * 3, "variance_values": [9.0] * 3}}).encode()
     lines = (b"Content-Type: application/json", b"Content-Length: %d" % len(body))
     _check(target, 404, _get(path, method=b"DELETE"))
@@ -234,7 +234,7 @@ def test_a_name_that_is_encoded_twice_is_not_the_one_that_is_written_or_deleted(
     for symbol in (b"SOLUSDT", b"%2553OLUSDT"):
         _check(target, 404, _get(path + b"/symbols/" + symbol + b"/factor-config", *lines, method=b"PUT") + body)
     _check(target, 404, _get(b"/api/models/m/symbols/%2553OLUSDT/factor-config", *lines, method=b"PUT") + body)
-    assert httpx.get(target.url + CONFIG).json() == config
+    assert http.get(target.url + CONFIG).json() == config
 
 
 def test_a_chunk_of_one_byte_a_line_is_a_body_like_any_other(target: Target) -> None:
@@ -356,7 +356,7 @@ def test_a_bad_request_among_good_ones_ends_the_line(target: Target) -> None:
 
 
 def test_an_answer_does_not_wait_for_the_one_behind_it(target: Target) -> None:
-    revision = httpx.get(target.url + "/api/models/m/changes").json()["revision"]
+    revision = http.get(target.url + "/api/models/m/changes").json()["revision"]
     changes = f"/api/models/m/changes?since={revision}&wait=4"
     with connect(target.url) as connection:
         started = time.monotonic()
@@ -390,7 +390,7 @@ def test_paths_through_nginx_lead_no_further_than_without_it(front: str, target:
         if through.status == 200:  # nginx leaves schemes out, and resolves dots, before it asks
             assert status == 200 or b"/../" in path or not path.startswith(b"/"), name
             resolved = posixpath.normpath(unquote(urlsplit(path.decode()).path))
-            direct = httpx.get(target.url + quote(resolved), headers={"Accept-Encoding": "identity"})
+            direct = http.get(target.url + quote(resolved), headers={"Accept-Encoding": "identity"})
             is_gzip = through.headers.get("content-encoding") == "gzip"
             assert (gzip.decompress(through.body) if is_gzip else through.body) == direct.content, name
             answered += 1

@@ -10,10 +10,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from tests.api.conftest import register, wait_until_published
+from tests.asking import http
 from tests.attacks.conftest import PAYLOAD, Target
 from tests.attacks.raw_http import answers_in, ask, connect, next_answer, request, reset, rest_of
 from tests.conftest import write_group_below
@@ -41,7 +41,7 @@ def large_models(target: Target, booster_json: bytes) -> None:
         register(target.server, root, model_name)
         wait_until_published(target.server, model_name)
     for path in (LARGE, HUGE):
-        assert httpx.get(target.url + path, headers={"Accept-Encoding": "identity"}, timeout=60).status_code == 200
+        assert http.get(target.url + path, headers={"Accept-Encoding": "identity"}, timeout=60).status_code == 200
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def test_empty_lines_behind_a_request_are_no_request_and_keep_no_connection(targ
 
 
 def test_a_request_that_waits_for_the_answer_before_it_is_not_slow(target: Target) -> None:
-    revision = httpx.get(target.url + "/api/models/m/changes").json()["revision"]
+    revision = http.get(target.url + "/api/models/m/changes").json()["revision"]
     changes = request(f"/api/models/m/changes?since={revision}&wait=3")
     with connect(target.url) as connection:
         began = time.monotonic()
@@ -153,7 +153,7 @@ def test_readers_that_stop_are_dropped_and_hold_no_thread_and_little_memory(
 
 
 def test_a_reader_that_keeps_moving_gets_every_byte(target: Target) -> None:
-    expected = httpx.get(target.url + HUGE, headers={"Accept-Encoding": "identity"}).content
+    expected = http.get(target.url + HUGE, headers={"Accept-Encoding": "identity"}).content
     received = bytearray()
     with connect(target.url, receive_buffer=1 << 17) as reader:
         reader.sendall(request(HUGE, Connection="close"))
@@ -220,7 +220,7 @@ def _pour(connection: socket.socket, data: bytes, size: int) -> int:
 
 
 def test_a_client_that_writes_all_before_it_reads_is_told_too(target: Target) -> None:
-    answer = httpx.post(
+    answer = http.post(
         target.url + "/api/models",
         content=b"x" * (100 << 20),
         headers={"Content-Type": "application/json"},
@@ -235,5 +235,5 @@ def test_what_was_refused_is_in_the_log_and_in_the_figures(target: Target) -> No
     wait_until(lambda: any(line["request_id"] == "odd" for line in target.request_lines()))
     (line,) = [line for line in target.request_lines() if line["request_id"] == "odd"]
     assert (line["route"], line["status"], line["path"]) == ("refused", 400, PAYLOAD)
-    figures = httpx.get(target.url + "/metrics").text
+    figures = http.get(target.url + "/metrics").text
     assert 'model_manager_requests_total{method="GET",route="refused",status="400"}' in figures

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from mm_core.artifacts.limits import ReadingLimits
@@ -27,6 +26,7 @@ from mm_core.errors import InvalidRoot
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
 from tests.api.conftest import PROJECT, RunningServer, launched, start_server, wait_until_published
+from tests.asking import http
 from tests.attacks.restless_writing import exchange
 from tests.attacks.unprivileged import NOBODY
 from tests.conftest import FACTORS
@@ -168,19 +168,19 @@ def test_files_that_go_between_listing_and_reading_cost_nothing_but_a_finding(
 
 
 def _registered(server: RunningServer, root: Path) -> bytes:
-    answer = httpx.post(f"{server.url}/api/models", json={"model_name": "m", "root_path": str(root)})
+    answer = http.post(f"{server.url}/api/models", json={"model_name": "m", "root_path": str(root)})
     assert answer.status_code == 200, server.log.read_text()
     wait_until_published(server)
-    return httpx.get(server.url + PAYLOAD).content
+    return http.get(server.url + PAYLOAD).content
 
 
 def _model(server: RunningServer) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{server.url}/api/models").json()["items"][0]
+    found: dict[str, Any] = http.get(f"{server.url}/api/models").json()["items"][0]
     return found
 
 
 def _health(server: RunningServer) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{server.url}/api/health").json()
+    found: dict[str, Any] = http.get(f"{server.url}/api/health").json()
     return found
 
 
@@ -190,7 +190,7 @@ def _assert_last_good(server: RunningServer, body: bytes, said: str) -> None:
     health = _health(server)
     assert (health["status"], health["models_with_older_scan"]) == ("ok", ["m"])
     assert said in health["watcher"]["last_error"]
-    assert httpx.get(server.url + PAYLOAD).content == body
+    assert http.get(server.url + PAYLOAD).content == body
 
 
 def _assert_recovered(server: RunningServer, body: bytes) -> None:
@@ -198,7 +198,7 @@ def _assert_recovered(server: RunningServer, body: bytes) -> None:
     assert _health(server)["models_with_older_scan"] == []
     assert _health(server)["watcher"]["last_error"] is None
     wait_until_published(server)
-    assert httpx.get(server.url + PAYLOAD).content == body
+    assert http.get(server.url + PAYLOAD).content == body
 
 
 def test_a_root_that_is_away_for_a_while_is_served_as_it_was_and_watched_again(
@@ -247,7 +247,7 @@ def test_a_disk_that_is_unmounted_while_it_is_watched_and_mounted_again_is_read_
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small_disk)], check=True)
     write_group(factors_txt=b"x\ny\nz\n")
     shutil.copytree(write_group(factors_txt=b"x\ny\nz\n"), copied)
-    wait_until(lambda: httpx.get(server.url + PAYLOAD).json()["payload"]["dim_factors"][0]["factor_name"] == "x")
+    wait_until(lambda: http.get(server.url + PAYLOAD).json()["payload"]["dim_factors"][0]["factor_name"] == "x")
     assert _model(server)["warnings"] == []
 
 
@@ -306,7 +306,7 @@ def test_what_loses_its_permission_is_served_as_it_was_read_and_read_again_when_
 
     (root / "run").chmod(0)
     wait_until(lambda: "run: The directory cannot be listed (Permission denied)" in warnings())
-    assert httpx.get(server.url + PAYLOAD).content == body
+    assert http.get(server.url + PAYLOAD).content == body
     revision = _health(server)["store_revision"]
     time.sleep(1)
     assert _health(server)["store_revision"] == revision, "nothing is stored again and again"
@@ -316,11 +316,11 @@ def test_what_loses_its_permission_is_served_as_it_was_read_and_read_again_when_
     (root / "run" / f"{KEY}_model.json").chmod(0)
     wait_until(lambda: f"{KEY}_model.json: The file cannot be opened (Permission denied)" in warnings())
     assert "stays in service" in warnings()
-    assert httpx.get(server.url + PAYLOAD).content == body
+    assert http.get(server.url + PAYLOAD).content == body
     assert _health(server)["findings_by_severity"]["error"] == 1
     (root / "run" / f"{KEY}_model.json").chmod(0o644)
     wait_until(lambda: _model(server)["warnings"] == [])
-    assert httpx.get(server.url + PAYLOAD).json()["payload"]["metadata"]["feature_dim"] == 3
+    assert http.get(server.url + PAYLOAD).json()["payload"]["metadata"]["feature_dim"] == 3
 
 
 def _generation(write_group: Write, booster_json: bytes, number: int, folder: str) -> Path:

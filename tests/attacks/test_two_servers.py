@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
+from tests.asking import http
 from tests.conftest import config_of
 from tests.waiting import wait_until
 
@@ -35,13 +35,13 @@ def servers(start_server: Start, model_root: Path, request: pytest.FixtureReques
 
 
 def _changes(server: RunningServer, since: int, wait: int = 0) -> dict[str, Any]:
-    answer = httpx.get(f"{server.url}/api/models/m/changes?since={since}&wait={wait}", timeout=30)
+    answer = http.get(f"{server.url}/api/models/m/changes?since={since}&wait={wait}", timeout=30)
     document: dict[str, Any] = answer.json()
     return document
 
 
 def _mean(server: RunningServer, symbol: str = "SOLUSDT") -> float:
-    payload = httpx.get(f"{server.url}/api/models/m/model/{symbol}").json()["payload"]
+    payload = http.get(f"{server.url}/api/models/m/model/{symbol}").json()["payload"]
     return float(payload["factor_config"][symbol]["mean_values"][0])
 
 
@@ -56,10 +56,10 @@ def test_both_serve_what_either_was_told_at_once(servers: list[RunningServer]) -
         tags = set()
         for server in servers:
             assert _mean(server) == number / 8
-            tags.add(httpx.get(server.url + "/api/models/m/model/SOLUSDT").headers["ETag"])
+            tags.add(http.get(server.url + "/api/models/m/model/SOLUSDT").headers["ETag"])
         assert len(tags) == 1
     history = [server.url + "/api/models/m/symbols/SOLUSDT/factor-config" for server in servers]
-    assert len({httpx.get(url).content for url in history}) == 1
+    assert len({http.get(url).content for url in history}) == 1
 
 
 def test_both_tell_of_changes_that_either_made(servers: list[RunningServer]) -> None:
@@ -85,7 +85,7 @@ def test_writers_at_both_lose_no_update(servers: list[RunningServer]) -> None:
     def save(server: RunningServer, first: float) -> None:
         url = f"{server.url}/api/models/m/symbols/SOLUSDT/factor-config"
         for number in range(15):
-            answer = httpx.put(url, json=config_of(first + number), timeout=30)
+            answer = http.put(url, json=config_of(first + number), timeout=30)
             assert answer.status_code == 200, answer.text
             revisions.append(number)
 
@@ -94,7 +94,7 @@ def test_writers_at_both_lose_no_update(servers: list[RunningServer]) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    manifests = [httpx.get(server.url + "/api/models/m/manifest").json()["items"] for server in servers]
+    manifests = [http.get(server.url + "/api/models/m/manifest").json()["items"] for server in servers]
     assert len(revisions) == 30
     for items in manifests:
         assert {item["symbol"]: item["config_revision"] for item in items} == {"BTCUSDT": 1, "SOLUSDT": 31}

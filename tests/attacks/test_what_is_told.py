@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from werkzeug.test import Client
 
@@ -20,6 +19,7 @@ from mm_core.api import create_app, incoming
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from tests.api.conftest import PROJECT
+from tests.asking import http
 from tests.attacks.conftest import PAYLOAD, Target, target_below
 from tests.attacks.raw_http import Answer, answers_in, connect, exchange, request, rest_of
 from tests.waiting import wait_until
@@ -85,7 +85,7 @@ def test_a_token_right_or_wrong_is_told_nowhere(target: Target, token: str) -> N
         for answer in exchange(target.url, data):
             assert token not in _all_of(answer), data
     for path in ("/api/health", "/metrics", "/api/openapi.json", "/api/models"):
-        assert token not in httpx.get(target.url + path).text
+        assert token not in http.get(target.url + path).text
     for process in target.processes():
         assert token not in " ".join(process.cmdline())
     assert token not in target.server.log.read_text()
@@ -162,7 +162,7 @@ def test_no_client_writes_a_line_or_a_colour_into_the_log(target: Target) -> Non
 
 def test_methods_that_clients_make_up_are_counted_as_one(target: Target) -> None:
     exchange(target.url, b"".join(request("/nothing", f"M{number}") for number in range(300)), seconds=20)
-    lines = [line for line in httpx.get(target.url + "/metrics").text.splitlines() if "requests_total{" in line]
+    lines = [line for line in http.get(target.url + "/metrics").text.splitlines() if "requests_total{" in line]
     assert len(lines) < 60
     assert any('method="other"' in line for line in lines)
 

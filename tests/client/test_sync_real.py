@@ -12,6 +12,7 @@ import pytest
 
 from mm_core.client import PayloadClient, PayloadNotFound, ServerAway, Synced
 from tests.api.conftest import RunningServer, register, save_mean, start_server, wait_until_published
+from tests.asking import http
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -102,7 +103,7 @@ def test_symbols_and_models_that_go_are_withdrawn_for_good(
     client.sync("m")
     for file in model_root.glob("SOLUSDT_*"):
         file.unlink()
-    assert httpx.post(server.url + "/api/models/m/refresh").status_code == 200
+    assert http.post(server.url + "/api/models/m/refresh").status_code == 200
     assert client.sync("m").withdrawn == ("SOLUSDT",)
     server.stop()
     synced = client.sync("m")
@@ -113,7 +114,7 @@ def test_symbols_and_models_that_go_are_withdrawn_for_good(
 
 def test_a_model_that_is_deleted_leaves_no_copies(server: RunningServer, client: PayloadClient, tmp_path: Path) -> None:
     client.sync("m")
-    assert httpx.delete(server.url + "/api/models/m").status_code == 200
+    assert http.delete(server.url + "/api/models/m").status_code == 200
     with pytest.raises(PayloadNotFound, match="m"):
         client.sync("m", wait=20)
     assert list((tmp_path / "cache").iterdir()) == []

@@ -17,7 +17,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
 import pytest
 
 from mm_core.errors import BackupRefused, StoreCorrupt, StoreError
@@ -28,6 +27,7 @@ from mm_core.store import archives, config_files
 from mm_core.store.tinydb_store import REVISIONS_UNSEEN
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.asking import http
 from tests.conftest import save_config
 from tests.waiting import wait_until
 
@@ -83,7 +83,7 @@ def test_a_restored_server_serves_the_same_payload_under_the_same_etag(
 ) -> None:
     first = start_server()
     wait_until_published(first)
-    before = httpx.get(first.url + PAYLOAD)
+    before = http.get(first.url + PAYLOAD)
     assert first.stop() == 0
     done = subprocess.run(
         [sys.executable, "-m", "mm_core", "--data-dir", str(tmp_path / "elsewhere"), "restore", str(backup), "--yes"],
@@ -91,7 +91,7 @@ def test_a_restored_server_serves_the_same_payload_under_the_same_etag(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     second = start_server(DATA_DIR=str(tmp_path / "elsewhere"))
-    after = httpx.get(second.url + PAYLOAD)
+    after = http.get(second.url + PAYLOAD)
     assert (after.status_code, after.headers["ETag"], after.content) == (200, before.headers["ETag"], before.content)
 
 
@@ -102,12 +102,12 @@ def test_servers_that_run_go_on_with_the_restored_state_and_tell_of_it(
     wait_until_published(server)
     save_config(registered, 0.75)
     changes = server.url + "/api/models/m/changes"
-    wait_until(lambda: httpx.get(changes).json()["revision"] == 3)
+    wait_until(lambda: http.get(changes).json()["revision"] == 3)
     restored = registered.backups.restore(backup)
     assert (restored.before, restored.revision) == (3, 4)
-    wait_until(lambda: httpx.get(changes).json()["revision"] == 4)
-    assert httpx.get(changes + "?since=3").json()["symbols"] == ["SOLUSDT"]
-    payload = httpx.get(server.url + PAYLOAD).json()["payload"]
+    wait_until(lambda: http.get(changes).json()["revision"] == 4)
+    assert http.get(changes + "?since=3").json()["symbols"] == ["SOLUSDT"]
+    payload = http.get(server.url + PAYLOAD).json()["payload"]
     assert payload["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
 
 
