@@ -12,7 +12,7 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-from mm_core.child_processes import confine
+from mm_core.child_processes import confine, leave_out_what_boosters_do_without
 
 CHECKED_ROWS = 256
 TOLERANCE = 1e-5
@@ -37,6 +37,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not mix with the answer
     warnings.simplefilter("ignore")
+    leave_out_what_boosters_do_without()
     try:
         data = convert(sys.stdin.buffer.read())
     except Refused as refused:

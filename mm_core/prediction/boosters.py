@@ -10,7 +10,6 @@ import io
 import os
 import re
 import stat
-import sys
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from mm_core.artifacts.readers.model_document import decode_model
 from mm_core.artifacts.readers.model_json import read_booster
 from mm_core.artifacts.readers.model_objective import objective_name
 from mm_core.artifacts.readers.report import FileReport
+from mm_core.child_processes import leave_out_what_boosters_do_without
 from mm_core.domain.predictions import ModelFormat
 from mm_core.errors import UnreadableArtifact
 from mm_core.prediction.questions import BoosterFacts, Question, Trouble
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES_KEPT = 256 << 20
 """Bytes of model files up to which boosters are remembered; in memory each is several times as large as its file."""
-
-NOT_NEEDED = ("sklearn", "pandas", "pyarrow", "polars", "dask", "matplotlib", "graphviz")
-"""What LightGBM and XGBoost import where it is there, and predict without: 120 MB and more than a second."""
 
 SOURCE_PLACE = re.compile(r"^\[[^]]*\] \S+:\d+: (?:Check failed: (?:\w+: )?)?")
 """How XGBoost's messages begin: time, file and line, and what was checked."""
@@ -111,16 +108,11 @@ def _read(question: Question) -> bytes:
     return data
 
 
-def _leave_out_what_is_not_needed() -> None:
-    for name in NOT_NEEDED:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's way to say: not to be found
-
-
 class _LightGBM(Booster):
     def __init__(self, data: bytes) -> None:
         text, _ = read_booster_text(io.BytesIO(data))
         checked = predicting_text(data)
-        _leave_out_what_is_not_needed()
+        leave_out_what_boosters_do_without()
         import lightgbm
 
         try:
@@ -147,7 +139,7 @@ class _XGBoost(Booster):
                 Trouble.MODEL,
                 "It was trained on categories with names, and rows hold numbers. Train it with numbers as codes.",
             )
-        _leave_out_what_is_not_needed()
+        leave_out_what_boosters_do_without()
         import xgboost
 
         self._xgboost = xgboost
