@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv and install what Model Manager runs on; other requirement files may be named instead. What is installed is
 # the file's lock below locks/: every package with its version and digests, and nothing else. A lock that was installed
-# by this interpreter and has not changed since is left alone, so a second run is quick.
+# by this interpreter and has not changed since is left alone, so a second run is quick. Then the code is compiled.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -42,3 +42,7 @@ for file in "$@"; do
         echo "$digest" >"$stamp"
     fi
 done
+
+# Ahead of the first start: children of the server write nothing, so each of them would compile the same files anew.
+.venv/bin/python -m compileall -q mm_core pages app.py manage_models.py payload_server.py ||
+    echo "setup: the code could not be compiled ahead, so whatever starts takes longer. Check the rights in $PWD." >&2

@@ -2,6 +2,7 @@
 # Set up what the checks need, then run all of them. Arguments go to pytest: ./test.sh tests/store -k lock
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes are started, and each would compile the same files anew
 
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)
