@@ -20,6 +20,7 @@ import peers
 from figures import Client
 from harness import say, work_directory, write_samples
 from make_artifacts import RETURN_NAME, Shape, group_key_of, replace_file, symbol_of, write_directory
+from playwright.sync_api import BrowserContext
 from table import aligned, machine
 from undriven import chromium
 from visits import (
@@ -168,18 +169,23 @@ def _measure(chosen: argparse.Namespace, work: Path) -> int:
         client.post("/api/models", {"model_name": MODEL, "root_path": str(work / "artifacts")})
         _train_half_again(work / "artifacts", chosen.groups, chosen.seed)
         client.post(f"/api/models/{MODEL}/refresh")
-        _time_scripts(work, server.port, views, visited, 3 if chosen.quick else RERUNS)
-        memory = _fill_with_sessions(work, server.port, views, times)
+        _time_scripts(work, server.port, views, visited, 1 if chosen.quick else RERUNS)
+        with _dashboard(work, server.port) as dashboard:
+            with driven_chromium() as driven:
+                memory = _fill_with_sessions(dashboard, driven, views[:2] if chosen.quick else views, times)
+                if chosen.quick:
+                    _measure_sizes(dashboard, driven, views, visited)
+            if chosen.quick:
+                _open_cold(dashboard, views, visited, times, alone, in_short=True)
         if not chosen.quick:
             for view in one_a_page.values():
                 with _dashboard(work, server.port) as dashboard, chromium() as browser:
                     visited[view.name].first_of_process = opened(browser, dashboard, view)
-        _open_cold(work, server.port, views, visited, times, alone, in_short=chosen.quick)
-        if views_of_two:
+            _visit_anew(work, server.port, views, visited, times, alone)
             client = Client(server)  # the server closed the first connection meanwhile
             client.post("/api/models", {"model_name": OTHER_MODEL, "root_path": str(work / "before")})
             _time_scripts(work, server.port, views_of_two, visited, RERUNS)
-            _open_cold(work, server.port, views_of_two, visited, times, alone)
+            _visit_anew(work, server.port, views_of_two, visited, times, alone)
     facts["load average at the end"] = f"{os.getloadavg()[0]:.2f}"
     _report(facts, list(visited.values()), memory, alone)
     if chosen.json is not None:
@@ -219,21 +225,36 @@ def _time_scripts(work: Path, port: int, views: Sequence[View], visited: dict[st
             visited[name].script = times
 
 
-def _fill_with_sessions(work: Path, port: int, views: Sequence[View], sessions: int) -> Memory:
+def _fill_with_sessions(dashboard: peers.Peer, driven: BrowserContext, views: Sequence[View], sessions: int) -> Memory:
     """Let sessions visit every view and stay; the first one fills what all share and is not counted."""
     say(f"memory of {sessions} sessions")
-    with _dashboard(work, port) as dashboard, driven_chromium() as context:
-        idle = dashboard.memory_mb()
-        visit_everything(context, dashboard, views)
-        warm = dashboard.memory_mb()
-        for _ in range(sessions):
-            visit_everything(context, dashboard, views)
-        return Memory(idle, warm, dashboard.memory_mb(), sessions)
+    idle = dashboard.memory_mb()
+    visit_everything(driven, dashboard, views)
+    warm = dashboard.memory_mb()
+    for _ in range(sessions):
+        visit_everything(driven, dashboard, views)
+    return Memory(idle, warm, dashboard.memory_mb(), sessions)
+
+
+def _visit_anew(
+    work: Path, port: int, views: Sequence[View], visited: dict[str, Visited], times: int, alone: Alone
+) -> None:
+    """Measure what each view sends and how long it takes to open, in a process that nobody has visited yet."""
+    with _dashboard(work, port) as dashboard:
+        with driven_chromium() as driven:
+            _measure_sizes(dashboard, driven, views, visited)
+        _open_cold(dashboard, views, visited, times, alone)
+
+
+def _measure_sizes(
+    dashboard: peers.Peer, driven: BrowserContext, views: Sequence[View], visited: dict[str, Visited]
+) -> None:
+    for view in views:
+        visited[view.name].sent = sent_bytes(driven, dashboard, view)
 
 
 def _open_cold(
-    work: Path,
-    port: int,
+    dashboard: peers.Peer,
     views: Sequence[View],
     visited: dict[str, Visited],
     times: int,
@@ -243,25 +264,22 @@ def _open_cold(
 ) -> None:
     """Open each view in sessions of its own, after some that are not counted: they fill the process's caches.
 
-    ``in_short`` nothing is filled.
+    ``in_short`` nothing is filled, and streamlit alone is opened before the first and the last view.
     """
-    with _dashboard(work, port) as dashboard:
-        with driven_chromium() as driven:
-            for view in views:
-                visited[view.name].sent = sent_bytes(driven, dashboard, view)
-        with chromium() as browser:
-            for view in views:
-                one = visited[view.name]
+    with chromium() as browser:
+        for view in views:
+            one = visited[view.name]
+            if not in_short or view in (views[0], views[-1]):
                 alone.open(browser)
-                if not in_short:
-                    opened(browser, dashboard, view)
-                for _ in range(times):
-                    used = dashboard.cpu_seconds()
-                    one.opens.append(opened(browser, dashboard, view))
-                    time.sleep(SETTLING_SECONDS)
-                    one.server_seconds.append(dashboard.cpu_seconds() - used)
-                    one.with_empty_cache.append(opened(browser, dashboard, view, newcomer=True))
-                say(f"opened {view.name}: {_seconds(one.opens)}")
+            if not in_short:
+                opened(browser, dashboard, view)
+            for _ in range(times):
+                used = dashboard.cpu_seconds()
+                one.opens.append(opened(browser, dashboard, view))
+                time.sleep(SETTLING_SECONDS)
+                one.server_seconds.append(dashboard.cpu_seconds() - used)
+                one.with_empty_cache.append(opened(browser, dashboard, view, newcomer=True))
+            say(f"opened {view.name}: {_seconds(one.opens)}")
 
 
 def _report(facts: dict[str, str], visited: Sequence[Visited], memory: Memory, alone: Alone) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from make_artifacts import RETURN_NAME, Shape, replace_file, train
+from make_artifacts import RETURN_NAME, Shape, leave_sklearn_out, replace_file, train
 
 FACTOR_COUNTS = (0, -3, 5)
 """What is added to the usual number of factors: three boosters are trained, generations take one of them."""
@@ -70,6 +70,7 @@ class Trainer:
     """Writes generations of groups into a directory."""
 
     def __init__(self, directory: Path, shape: Shape, known: Generations, seed: int) -> None:
+        leave_sklearn_out()
         self._directory = directory
         self._known = known
         self._numbers: dict[str, int] = {}

@@ -64,6 +64,8 @@ def group_key_of(number: int) -> str:
 def write_directory(directory: Path, groups: int, shape: Shape, seed: int = 1, pickles: int = 0) -> Written:
     """Write ``groups`` groups below ``directory``; the last ``pickles`` of them have a pickled model and no JSON."""
     started = time.perf_counter()
+    if not pickles:
+        leave_sklearn_out()
     generator = np.random.default_rng(seed)
     directory.mkdir(parents=True, exist_ok=True)
     templates = [train(generator, shape) for _ in range(min(TEMPLATES, groups))]
@@ -80,6 +82,12 @@ def write_directory(directory: Path, groups: int, shape: Shape, seed: int = 1, p
         model_bytes=sum(size for path, size in sizes.items() if path.name.endswith(("_model.json", "_model.pkl"))),
         seconds=time.perf_counter() - started,
     )
+
+
+def leave_sklearn_out() -> None:
+    """Keep xgboost from importing scikit-learn: that takes most of its start, and pickles alone need it."""
+    if "xgboost" not in sys.modules:
+        sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
 
 
 def train(generator: np.random.Generator, shape: Shape) -> bytes:

@@ -32,7 +32,6 @@ BEGUN_SECONDS = 0.2
 """After a registration was asked for, before pulls beside it are measured."""
 
 WINDOW_SHARE = 0.7
-SHORTEST_WINDOW_SECONDS = 0.5  # wrk makes it one second
 LONGEST_WINDOW_SECONDS = 10.0
 
 Samples = dict[str, list[float]]
@@ -47,6 +46,7 @@ class Effort:
     changes: int
     rounds: int
     debounce: float
+    shortest_window_seconds: float  # wrk makes it one second
     wrk: str | None
 
 
@@ -150,7 +150,7 @@ def everyday(place: Place, effort: Effort, _: Samples) -> Samples:
 def pulls_beside_a_registration(place: Place, effort: Effort, found: Samples) -> Samples:
     """Pull one symbol on eight connections, alone and while another root is registered, in turns."""
     expected = place.other_groups / found["register_per_second"][0]
-    window = min(max(expected * WINDOW_SHARE, SHORTEST_WINDOW_SECONDS), LONGEST_WINDOW_SECONDS)
+    window = min(max(expected * WINDOW_SHARE, effort.shortest_window_seconds), LONGEST_WINDOW_SECONDS)
     alone, beside, covered = [], [], []
     with _server(place, effort) as server:
         peers.wait_for_answer(server, "/api/health")

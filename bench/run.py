@@ -19,7 +19,7 @@ from make_artifacts import Shape, link_groups, write_directory
 from table import HEADER, Row, machine, markdown
 
 FEW_GROUPS = 50
-QUICK_SECONDS = 0.2  # wrk makes it one second
+QUICK_SECONDS = 0.05  # wrk makes it one second
 FIRST = (figures.registration, figures.first_pulls)
 SUBJECTS = (
     figures.cold_start,
@@ -44,7 +44,7 @@ def main() -> int:
             few_groups=min(FEW_GROUPS, max(1, chosen.groups // 2)),
             repeats=1 if chosen.quick else 3,
             starts=1 if chosen.quick else 5,
-            refreshes=3 if chosen.quick else 9,
+            refreshes=1 if chosen.quick else 9,
             load_seconds=QUICK_SECONDS if chosen.quick else 4.0,
             connections=(1, 64) if chosen.quick else (1, 8, 64, 512),
             debounces=(0.2,) if chosen.quick else (0.2, 2.0),

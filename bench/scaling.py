@@ -144,10 +144,11 @@ def _arguments() -> argparse.Namespace:
 def _measure(chosen: argparse.Namespace, work: Path) -> int:
     effort = Effort(
         starts=1 if chosen.quick else 3,
-        writes=3 if chosen.quick else 20,
+        writes=1 if chosen.quick else 20,
         changes=1 if chosen.quick else 5,
         rounds=1 if chosen.quick else 3,
         debounce=chosen.debounce,
+        shortest_window_seconds=0.1 if chosen.quick else 0.5,
         wrk=None if chosen.threads else find_wrk(),
     )
     largest = max(*chosen.sizes, chosen.others)

@@ -14,13 +14,16 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pip
 import pytest
 
 from mm_core.dashboard.commands import change_by_command_line
-from mm_core.settings import PREFIX, TABLE
+from mm_core.settings import PREFIX, TABLE, load_settings
+from mm_core.wiring import open_registry
 from tests.processes import environment_with, free_port
 
 pytestmark = pytest.mark.slow
@@ -31,7 +34,7 @@ SCRIPTS = ("setup.sh", "start.sh", "stop.sh", "start_model_manager.sh", "test.sh
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout of the tracked files that uses this checkout's environment of packages."""
+    """A checkout of the tracked files, compiled as far as this one is, with this one's environment of packages."""
     copy = tmp_path / "checkout"
     copy.mkdir()
     names = (
@@ -41,7 +44,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in (*names, *SCRIPTS[:4]):
         source = PROJECT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, copy / name, symlinks=True)
         else:
             shutil.copy2(source, copy / name)
     (copy / ".venv").symlink_to(PROJECT / ".venv")
@@ -54,15 +57,29 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return environment_with(DATA_DIR=str(tmp_path / "state"), DASHBOARD_PORT=str(free_port()), HTTP_HOST="127.0.0.1")
 
 
+Started = tuple[subprocess.Popen[bytes], str]
+
+
 @pytest.fixture
-def started(
-    checkout: Path, environment: dict[str, str], tmp_path: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def started(checkout: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Started]:
+    """``./start.sh`` that answers on both ports."""
+    with _running(checkout, environment, tmp_path) as process_and_url:
+        yield process_and_url
+
+
+@pytest.fixture
+def started_with_demo(checkout: Path, environment: dict[str, str], tmp_path: Path) -> Iterator[Started]:
     """``./start.sh --demo`` that answers on both ports."""
+    with _running(checkout, environment, tmp_path, "--demo") as process_and_url:
+        yield process_and_url
+
+
+@contextmanager
+def _running(checkout: Path, environment: dict[str, str], tmp_path: Path, *options: str) -> Iterator[Started]:
     port = free_port()
     with open(tmp_path / "start.log", "wb") as log:
         process = subprocess.Popen(
-            [str(checkout / "start.sh"), "--demo", "--web-port", str(port)],
+            [str(checkout / "start.sh"), *options, "--web-port", str(port)],
             cwd=tmp_path, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     urls = [
@@ -70,12 +87,13 @@ def started(
         f"http://127.0.0.1:{environment['MODEL_MANAGER_DASHBOARD_PORT']}/_stcore/health",
     ]
     deadline = time.monotonic() + 90
-    while urls and time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(urls[0], timeout=2).status_code == 200:
-                urls.pop(0)
-        except httpx.TransportError:
-            time.sleep(0.1)
+    with httpx.Client(timeout=2) as client:
+        while urls and time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(urls[0]).status_code == 200:
+                    urls.pop(0)
+            except httpx.TransportError:
+                time.sleep(0.1)
     if urls:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -98,8 +116,8 @@ def _members(group: int) -> list[str]:
     return found
 
 
-def test_the_demo_is_served_and_sigterm_stops_everything(started: tuple[subprocess.Popen[bytes], str]) -> None:
-    process, url = started
+def test_the_demo_is_served_and_sigterm_stops_everything(started_with_demo: Started) -> None:
+    process, url = started_with_demo
     names = [item["model_name"] for item in httpx.get(url + "/api/models").json()["items"]]
     assert names == ["market-direction", "mid_chg_1b", "mid_chg_20b", "mid_chg_5b", "walk-forward"]
     payload = httpx.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
@@ -109,9 +127,7 @@ def test_the_demo_is_served_and_sigterm_stops_everything(started: tuple[subproce
     assert _members(process.pid) == []
 
 
-def test_stop_ends_what_start_began_and_says_so(
-    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
-) -> None:
+def test_stop_ends_what_start_began_and_says_so(started: Started, checkout: Path, environment: dict[str, str]) -> None:
     done = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
     assert started[0].wait(5) == 0
@@ -120,7 +136,7 @@ def test_stop_ends_what_start_began_and_says_so(
 
 
 def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
-    started: tuple[subprocess.Popen[bytes], str],
+    started: Started,
 ) -> None:
     process, _ = started
     for _ in range(40):
@@ -132,7 +148,7 @@ def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
 
 
 def test_a_second_start_is_refused_and_leaves_the_first_one_to_stop(
-    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
+    started: Started, checkout: Path, environment: dict[str, str]
 ) -> None:
     second = subprocess.run([str(checkout / "start.sh")], env=environment, capture_output=True, text=True, timeout=60)
     assert (second.returncode, f"already running as process {started[0].pid}" in second.stderr) == (1, True)
@@ -141,13 +157,13 @@ def test_a_second_start_is_refused_and_leaves_the_first_one_to_stop(
 
 
 def test_the_command_lines_of_the_config_page_change_a_config(
-    started: tuple[subprocess.Popen[bytes], str], checkout: Path, environment: dict[str, str]
+    started_with_demo: Started, checkout: Path, environment: dict[str, str]
 ) -> None:
     lines = change_by_command_line("mid_chg_5b", "EURUSD", 1).replace(
         "# edit", "sed -i s/0.2,/0.25,/ config.json # edit"
     )
     subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, check=True, capture_output=True, timeout=60)
-    answer = httpx.get(started[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
+    answer = httpx.get(started_with_demo[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
     assert answer.json()["EURUSD"]["mean_values"][0] == 0.25
     again = subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, capture_output=True, text=True)
     assert (again.returncode, "is at revision 2" in again.stderr) == (1, True)
@@ -162,7 +178,7 @@ def test_a_setting_that_is_refused_starts_nothing(checkout: Path, environment: d
     assert not (checkout / "run").exists()
 
 
-def test_a_server_that_dies_stops_the_dashboard_with_an_error(started: tuple[subprocess.Popen[bytes], str]) -> None:
+def test_a_server_that_dies_stops_the_dashboard_with_an_error(started: Started) -> None:
     process, _ = started
     for pid in _members(process.pid):
         if "payload_server.py" in Path(f"/proc/{pid}/cmdline").read_bytes().decode():
@@ -225,13 +241,12 @@ def test_units_stop_by_sigterm_and_leave_time_to_drain(name: str) -> None:
     assert unit["Service"]["StateDirectory"] == "model-manager"
 
 
-def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path) -> None:
+def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path, model_root: Path) -> None:
     """Its own lines, on other paths."""
     unit = (PROJECT / "deploy" / "model-manager-backup.service").read_text(encoding="utf-8")
     state = tmp_path / "state"
     environment = {**os.environ, "MODEL_MANAGER_DATA_DIR": str(state)}
-    register = [sys.executable, "-m", "mm_core", "register", "m", str(PROJECT / "data" / "demo" / "mid_chg_1b")]
-    subprocess.run(register, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+    open_registry(load_settings(environment)).registrations.register("m", str(model_root))
     for _ in range(2):
         for line in re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE):
             line = line.replace("/opt/model-manager/.venv/bin/python", sys.executable).replace("%%", "%")
@@ -294,8 +309,19 @@ def test_requirements_without_a_lock_are_refused_with_a_sentence(checkout: Path)
     assert (done.returncode, "has no lock" in done.stderr) == (1, True)
 
 
+WITH_THIS_PIP = """\
+#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exec "{python}" "$@"
+"{python}" -m venv --without-pip "$3" && ln -s "{pip}" "$3"/lib/python3*/site-packages/
+"""
+"""A Python that makes environments in a tenth of the time: installing pip anew is nearly all of it."""
+
+
 def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(checkout: Path, tmp_path: Path) -> None:
     (checkout / ".venv").unlink()
+    python = tmp_path / "python-whose-environments-have-this-pip"
+    python.write_text(WITH_THIS_PIP.format(python=sys.executable, pip=Path(pip.__file__).parent))
+    python.chmod(0o755)
     (tmp_path / "wheels").mkdir()
     wheel = tmp_path / "wheels" / "forged-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -310,7 +336,7 @@ def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(checkout:
     def set_up(sha256: str) -> subprocess.CompletedProcess[str]:
         lock.write_text(f"forged==1.0 --hash=sha256:{sha256}\n")
         command = [str(checkout / "setup.sh"), "mine.txt"]
-        environment = {**os.environ, **offline, "PYTHON": sys.executable}
+        environment = {**os.environ, **offline, "PYTHON": str(python)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
     refused = set_up("0" * 64)
