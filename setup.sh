@@ -44,5 +44,5 @@ for file in "$@"; do
 done
 
 # Ahead of the first start: children of the server write nothing, so each of them would compile the same files anew.
-.venv/bin/python -m compileall -q mm_core pages app.py manage_models.py payload_server.py ||
+.venv/bin/python -m compileall -q mm_core pages ./*.py ||
     echo "setup: the code could not be compiled ahead, so whatever starts takes longer. Check the rights in $PWD." >&2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import importlib.util
 import os
 import re
 import shlex
@@ -292,6 +293,8 @@ def test_pm2_runs_both_processes_and_leaves_time_to_drain() -> None:
 def test_the_container_is_not_root_and_tells_its_health() -> None:
     lines = (PROJECT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert lines.index("USER model-manager") < lines.index('CMD ["python", "payload_server.py"]')
+    compiled = "RUN python -m compileall -q mm_core pages ./*.py"
+    assert lines.index("COPY pages pages") < lines.index(compiled) < lines.index("USER model-manager")
     assert any(line.startswith("HEALTHCHECK ") and "/api/health" in line for line in lines)
 
 
@@ -307,6 +310,21 @@ def test_requirements_without_a_lock_are_refused_with_a_sentence(checkout: Path)
     (checkout / "mine.txt").write_text("bottle\n")
     done = subprocess.run([str(checkout / "setup.sh"), "mine.txt"], capture_output=True, text=True, timeout=30)
     assert (done.returncode, "has no lock" in done.stderr) == (1, True)
+
+
+def test_the_code_is_compiled_ahead_where_the_environment_forbids_to_write_it(checkout: Path) -> None:
+    for place in [
+        checkout / "__pycache__",
+        *(checkout / "mm_core").rglob("__pycache__"),
+        checkout / "pages" / "__pycache__",
+    ]:
+        shutil.rmtree(place, ignore_errors=True)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([str(checkout / "setup.sh")], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    for module in ("app", "payload_server", "pages/overview", "mm_core/artifacts/reading_worker"):
+        path = Path(importlib.util.cache_from_source(str(checkout / f"{module}.py")))
+        assert path.is_file(), f"{module} is not compiled"
 
 
 WITH_THIS_PIP = """\
