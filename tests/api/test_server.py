@@ -232,7 +232,7 @@ def test_a_registration_of_many_groups_leaves_others_answered(
 ) -> None:
     server = start_server(WATCH_ENABLED="0")
     register(server, write_group("FIRST_r"), "first")
-    for number in range(500):
+    for number in range(200):
         root = write_group(f"S{number}_r", model_json=None, model_pkl=booster_pickle)
     done = threading.Event()
 
