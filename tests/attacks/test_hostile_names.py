@@ -28,9 +28,26 @@ from mm_core.spelling import is_visible
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
 from tests.dashboard.browsing import errors_of, go_to, open_tab
-from tests.dashboard.conftest import asked_outside, browser, chromium, empty_state, start_dashboard
+from tests.dashboard.conftest import (
+    asked_outside,
+    browser,
+    chromium,
+    dashboard_port,
+    empty_state,
+    start_dashboard,
+    warm_browser,
+)
 
-__all__ = ["asked_outside", "browser", "chromium", "empty_state", "start_dashboard", "start_server"]
+__all__ = [
+    "asked_outside",
+    "browser",
+    "chromium",
+    "dashboard_port",
+    "empty_state",
+    "start_dashboard",
+    "start_server",
+    "warm_browser",
+]
 
 PROJECT = Path(__file__).parent.parent.parent
 Write = Callable[..., Path]

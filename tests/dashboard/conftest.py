@@ -16,8 +16,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from streamlit.testing.v1 import AppTest
 
+from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.conftest import write_group_below
 from tests.processes import free_port
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -52,27 +54,35 @@ def empty_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 
 @pytest.fixture
-def state(empty_state: dict[str, str], write_group: Callable[..., Path]) -> dict[str, str]:
-    """Two models: ``horizon`` of two whole groups and one that bots cannot be given, ``longer`` of one group.
+def state(empty_state: dict[str, str], tmp_path: Path, booster_json: bytes) -> dict[str, str]:
+    """The state of `two_models`, for one test to change."""
+    two_models(tmp_path / "root", empty_state, booster_json)
+    return empty_state
+
+
+def two_models(root: Path, environment: dict[str, str], booster_json: bytes) -> Registry:
+    """Register ``horizon`` of two whole groups and one that bots cannot be given, and ``longer`` of one group.
 
     BTCUSDT of ``horizon`` has no IC table, ETHUSDT a broken model; SOLUSDT has its normalization set by hand.
     """
-    write_group("BTCUSDT_mid_chg_1m", "horizon", ic_csv=None)
-    write_group("ETHUSDT_mid_chg_1m", "horizon", model_json=b'{"learner": ')
-    root = write_group("SOLUSDT_mid_chg_1m", "horizon")
-    write_group(
+    write_group_below(root, booster_json, "BTCUSDT_mid_chg_1m", "horizon", ic_csv=None)
+    write_group_below(root, booster_json, "ETHUSDT_mid_chg_1m", "horizon", model_json=b'{"learner": ')
+    write_group_below(root, booster_json, "SOLUSDT_mid_chg_1m", "horizon")
+    write_group_below(
+        root,
+        booster_json,
         "SOLUSDT_mid_chg_5m",
         "longer",
         factors_txt=b"volatility_20\nmomentum_5\ncarry_7\n",
         ic_csv=b"symbol,factor_name,return_name,Kendall_tau\n"
         b"SOLUSDT,volatility_20,mid_chg_5m,-0.05\nSOLUSDT,momentum_5,mid_chg_5m,0.04\n",
     )
-    registry = open_registry(load_settings(empty_state))
+    registry = open_registry(load_settings(environment))
     registry.registrations.register("horizon", str(root / "horizon"))
     registry.registrations.register("longer", str(root / "longer"))
     document = {"SOLUSDT": {"mean_values": [1.5, 2.5, 3.5], "variance_values": [4, 5, 6]}}
     registry.configs.save("horizon", "SOLUSDT", document, by="cli", note="by hand")
-    return empty_state
+    return registry
 
 
 @pytest.fixture
@@ -94,9 +104,9 @@ def open_page() -> OpenPage:
 
 
 @contextmanager
-def dashboard_process(logs: Path) -> Iterator[str]:
+def dashboard_process(logs: Path, port: int | None = None) -> Iterator[str]:
     """Run a streamlit process that nobody has visited yet, on the state of the environment; give its address."""
-    port = free_port()
+    port = port or free_port()
     command = [
         sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port),
         "--server.address", "127.0.0.1", "--client.showErrorDetails", "full",
@@ -123,11 +133,30 @@ def _running(command: list[str], log: Path) -> Iterator[None]:
         process.wait(15)
 
 
+@pytest.fixture(scope="module")
+def dashboard_port() -> int:
+    """The port of a file's dashboards, one after another: to a browser they are one, whose scripts it has."""
+    return free_port()
+
+
 @pytest.fixture
-def start_dashboard(tmp_path: Path) -> Iterator[Callable[[], str]]:
-    """Start a streamlit process that nobody has visited yet, on the state of the environment."""
+def start_dashboard(tmp_path: Path, dashboard_port: int) -> Iterator[Callable[[], str]]:
+    """Start a streamlit process that nobody has visited yet, on the state of the environment; once in a test."""
     with ExitStack() as running:
-        yield lambda: running.enter_context(dashboard_process(tmp_path))
+        yield lambda: running.enter_context(dashboard_process(tmp_path, dashboard_port))
+
+
+@pytest.fixture(scope="module")
+def dashboard_to_read(tmp_path_factory: pytest.TempPathFactory, booster_json: bytes) -> Iterator[str]:
+    """One dashboard on the state of `two_models` for the tests that change nothing: an error at the end if one did."""
+    path = tmp_path_factory.mktemp("read")
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patched:
+            registry = two_models(path / "root", state_below(path, patched), booster_json)
+            url = running.enter_context(dashboard_process(path))
+        revision = registry.view().revision
+        yield url
+        assert registry.view().revision == revision
 
 
 @pytest.fixture
@@ -164,19 +193,29 @@ def asked_outside() -> Iterator[list[str]]:
     assert asked == []
 
 
-@pytest.fixture
-def browser(chromium: Browser, asked_outside: list[str]) -> Iterator[BrowserContext]:
-    """A browser without a past: cookies, storage and cache of its own."""
+@pytest.fixture(scope="module")
+def warm_browser(chromium: Browser) -> Iterator[BrowserContext]:
+    """One cache for the tests of a file: streamlit's scripts are read and compiled once, not for each test."""
     context = chromium.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
     context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def browser(warm_browser: BrowserContext, asked_outside: list[str]) -> Iterator[BrowserContext]:
+    """A browser that remembers nothing of other tests: no tabs, cookies or storage; only the cache stays."""
 
     def note(request: Request) -> None:  # to hold requests up, as a route does, switches the browser's cache off
         local = urlsplit(request.url).hostname in {"127.0.0.1", "localhost"}
         if not local and not request.url.startswith(("data:", "blob:")):
             asked_outside.append(request.url)
 
-    context.on("request", note)
-    yield context
-    context.close()
+    warm_browser.on("request", note)
+    yield warm_browser
+    for page in warm_browser.pages:
+        page.close()
+    warm_browser.remove_listener("request", note)
+    warm_browser.set_storage_state({"cookies": [], "origins": []})

@@ -149,10 +149,8 @@ def test_two_sessions_in_conflict_lose_nothing(
     assert errors_of(one) == errors_of(two) == []
 
 
-def test_undo_page_changes_and_leaving_keep_a_draft(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
+def test_undo_page_changes_and_leaving_keep_a_draft(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
     type_into_cell(page, MEAN, 0, "11")
     type_into_cell(page, MEAN, 1, "12")
     page.get_by_role("button", name="Undo").click()
@@ -170,9 +168,9 @@ def test_undo_page_changes_and_leaving_keep_a_draft(
 
 
 def test_what_does_not_look_like_a_number_never_reaches_the_draft(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
+    dashboard_to_read: str, browser: BrowserContext
 ) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
+    page = open_tab(browser, f"{dashboard_to_read}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
     for text in ("1,5", "abc"):
         write_into_cell(page, MEAN, 0, text)
         page.keyboard.press("Enter")
@@ -182,10 +180,8 @@ def test_what_does_not_look_like_a_number_never_reaches_the_draft(
     expect(page.get_by_text("nothing unsaved")).to_be_visible()
 
 
-def test_a_broken_group_is_shown_with_its_remedy(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, start_dashboard(), "Overview")
+def test_a_broken_group_is_shown_with_its_remedy(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, dashboard_to_read, "Overview")
     expect(page.get_by_text("Bots get 404")).to_be_visible()
     page.get_by_role("link", name="horizon ETHUSDT").click()
     expect(page.get_by_role("heading", name="ETHUSDT · mid_chg_1m")).to_be_visible()
@@ -232,10 +228,8 @@ def test_the_browser_remembers_the_last_look(
     expect(changes.get_by_test_id("glide-cell-3-0")).to_contain_text("revision 2 by api")
 
 
-def test_tables_and_payloads_can_be_taken_away(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/group?model=horizon&symbol=SOLUSDT", "SOLUSDT · mid_chg_1m")
+def test_tables_and_payloads_can_be_taken_away(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/group?model=horizon&symbol=SOLUSDT", "SOLUSDT · mid_chg_1m")
     with page.expect_download() as csv:
         page.get_by_role("button", name="CSV", exact=True).click()
     lines = csv.value.path().read_text(encoding="utf-8").splitlines()
@@ -252,10 +246,8 @@ def test_tables_and_payloads_can_be_taken_away(
     assert errors_of(page) == []
 
 
-def test_the_address_follows_what_is_chosen(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/ic?model=horizon", "IC explorer")
+def test_the_address_follows_what_is_chosen(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/ic?model=horizon", "IC explorer")
     page.get_by_role("tab", name="One factor").click()
     expect(page.get_by_text("Selected in")).to_be_visible()
     page.get_by_role("combobox", name="Factor").click()
@@ -267,10 +259,8 @@ def test_the_address_follows_what_is_chosen(
     expect(copy.get_by_role("combobox", name="Factor")).to_have_value("spread_3")
 
 
-def test_the_grid_can_be_used_with_the_keyboard_alone(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
+def test_the_grid_can_be_used_with_the_keyboard_alone(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/config?model=horizon&symbol=SOLUSDT", "Factor configs")
     cell(page, MEAN, 0).wait_for(state="attached")
     page.get_by_label("Search", exact=True).focus()
     for _ in range(30):
@@ -293,8 +283,8 @@ def test_the_grid_can_be_used_with_the_keyboard_alone(
     expect(page.get_by_role("dialog").get_by_text("1 number will change")).to_be_visible()
 
 
-def test_back_leads_to_the_page_before(state: dict[str, str], start_dashboard: Start, browser: BrowserContext) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/symbols?model=horizon&symbol=SOLUSDT", "Symbols")
+def test_back_leads_to_the_page_before(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/symbols?model=horizon&symbol=SOLUSDT", "Symbols")
     page.get_by_role("link", name="Factor configs").click()
     expect(page.get_by_role("heading", name="Factor configs")).to_be_visible()
     page.wait_for_url("**symbol=SOLUSDT**")
@@ -302,18 +292,16 @@ def test_back_leads_to_the_page_before(state: dict[str, str], start_dashboard: S
     expect(page.get_by_role("heading", name="Symbols")).to_be_visible()
 
 
-def test_on_a_phone_a_link_of_the_sidebar_closes_it(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
-) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/overview", "Overview", size=(390, 844))
+def test_on_a_phone_a_link_of_the_sidebar_closes_it(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/overview", "Overview", size=(390, 844))
     page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_role("link", name="Symbols").click()
     expect(page.get_by_role("heading", name="Symbols")).to_be_visible()
     expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
 
 
-def test_tables_offer_our_exports_only(state: dict[str, str], start_dashboard: Start, browser: BrowserContext) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/overview", "Overview")
+def test_tables_offer_our_exports_only(dashboard_to_read: str, browser: BrowserContext) -> None:
+    page = open_tab(browser, f"{dashboard_to_read}/overview", "Overview")
     page.locator(".st-key-models").hover()
     expect(page.get_by_role("button", name="Search: Registered models")).to_be_visible()
     expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)
@@ -325,6 +313,8 @@ def test_a_model_that_was_deleted_is_said_and_its_edits_can_be_dropped(
 ) -> None:
     page = open_tab(browser, f"{start_dashboard()}/config?model=longer&symbol=SOLUSDT", "Factor configs")
     type_into_cell(page, MEAN, 0, "11")
+    expect(page.get_by_text("1 unsaved · editing revision")).to_be_visible()
+    settled(page)  # a run that is still to come would draw the page without the model, and there were no news
     open_registry(load_settings()).registrations.delete("longer")
     expect(page.get_by_text("longer: Deleted.")).to_be_visible()
     page.get_by_role("button", name="Show it").click()
@@ -364,9 +354,9 @@ def test_long_work_says_how_far_it_is(
 
 
 def test_figures_follow_a_theme_that_changes_while_the_page_is_open(
-    state: dict[str, str], start_dashboard: Start, browser: BrowserContext
+    dashboard_to_read: str, browser: BrowserContext
 ) -> None:
-    page = open_tab(browser, f"{start_dashboard()}/group?model=horizon&symbol=SOLUSDT&tab=IC", "SOLUSDT · mid_chg_1m")
+    page = open_tab(browser, f"{dashboard_to_read}/group?model=horizon&symbol=SOLUSDT&tab=IC", "SOLUSDT · mid_chg_1m")
     bar = page.locator(".js-plotly-plot .bars path").first
     expect(bar).to_have_css("fill", "rgb(0, 114, 178)")
     page.emulate_media(color_scheme="dark")
