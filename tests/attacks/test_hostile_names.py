@@ -27,6 +27,7 @@ from mm_core.settings import Settings, load_settings
 from mm_core.spelling import is_visible
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
+from tests.asking import http
 from tests.dashboard.browsing import errors_of, go_to, open_tab
 from tests.dashboard.conftest import (
     asked_outside,
@@ -79,7 +80,7 @@ def _named(write_group: Write, symbols: Iterable[str]) -> Path:
 
 
 def _registered(server: RunningServer, root: Path, name: str = "m") -> httpx.Response:
-    return httpx.post(f"{server.url}/api/models", json={"model_name": name, "root_path": str(root)}, timeout=60)
+    return http.post(f"{server.url}/api/models", json={"model_name": name, "root_path": str(root)}, timeout=60)
 
 
 def _paths_below(place: Path) -> set[str]:
@@ -182,14 +183,14 @@ def test_a_model_has_a_name_that_can_be_a_file_and_an_address_or_is_refused(
         assert answer.headers["content-type"] == "application/problem+json"
         assert is_visible(answer.json()["detail"])
         if name:
-            asked = httpx.get(f"{server.url}/api/models/{quote(name, safe='')}/symbols")
+            asked = http.get(f"{server.url}/api/models/{quote(name, safe='')}/symbols")
             assert asked.status_code in (404, 405)
             assert is_visible(asked.json()["detail"])
-    assert httpx.get(f"{server.url}/api/models").json() == {"items": []}
+    assert http.get(f"{server.url}/api/models").json() == {"items": []}
     for name in MODEL_NAMES:
         assert _registered(server, root, name).status_code == 200
         wait_until_published(server, name)
-        payload = httpx.get(f"{server.url}/api/models/{name}/model/SOLUSDT").json()["payload"]
+        payload = http.get(f"{server.url}/api/models/{name}/model/SOLUSDT").json()["payload"]
         assert payload["metadata"]["model_name"] == name
     assert {path.name for path in (tmp_path / "data" / "static" / "models").iterdir()} == set(MODEL_NAMES)
     assert _paths_below(tmp_path) - _paths_below(tmp_path / "data") == outside
@@ -211,12 +212,12 @@ def test_files_are_groups_by_their_names_or_findings_that_show_what_the_names_hi
         (root / f"{key}_model.json").write_bytes(booster_json)
     server = start_server(WATCH_ENABLED="0")
     answer = _registered(server, root).json()
-    keys = [item["group_key"] for item in httpx.get(f"{server.url}/api/models/m/symbols").json()["items"]]
+    keys = [item["group_key"] for item in http.get(f"{server.url}/api/models/m/symbols").json()["items"]]
     assert keys == sorted(FILE_KEYS)
     assert sum("The name is not" in warning for warning in answer["warnings"]) == len(NO_FILE_KEYS)
     for key in FILE_KEYS:
         symbol = quote(key.split("_")[0], safe="")
-        found = httpx.get(f"{server.url}/api/models/m/symbols/{symbol}", params={"group_key": key})
+        found = http.get(f"{server.url}/api/models/m/symbols/{symbol}", params={"group_key": key})
         assert (found.status_code, found.json()["group_key"]) == (200, key)
 
 
@@ -306,7 +307,7 @@ def test_a_log_has_one_line_a_request_whatever_its_path_says(
 ) -> None:
     server = start_server(WATCH_ENABLED="0", LOG=style)
     asked = "\x1b[31mred\x9b31m\r\nfake: all is well\u202e\u2028\x85"
-    answer = httpx.get(f"{server.url}/api/models/{quote(asked, safe='')}/symbols")
+    answer = http.get(f"{server.url}/api/models/{quote(asked, safe='')}/symbols")
     problem = answer.json()
     assert answer.status_code == 404
     assert is_visible(problem["detail"])

@@ -25,6 +25,7 @@ import pytest
 from mm_core.dashboard.commands import change_by_command_line
 from mm_core.settings import PREFIX, TABLE, load_settings
 from mm_core.wiring import open_registry
+from tests.asking import http
 from tests.processes import environment_with, free_port
 
 pytestmark = pytest.mark.slow
@@ -119,9 +120,9 @@ def _members(group: int) -> list[str]:
 
 def test_the_demo_is_served_and_sigterm_stops_everything(started_with_demo: Started) -> None:
     process, url = started_with_demo
-    names = [item["model_name"] for item in httpx.get(url + "/api/models").json()["items"]]
+    names = [item["model_name"] for item in http.get(url + "/api/models").json()["items"]]
     assert names == ["market-direction", "mid_chg_1b", "mid_chg_20b", "mid_chg_5b", "walk-forward"]
-    payload = httpx.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
+    payload = http.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
     assert payload["metadata"]["feature_dim"] == 110
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
@@ -164,7 +165,7 @@ def test_the_command_lines_of_the_config_page_change_a_config(
         "# edit", "sed -i s/0.2,/0.25,/ config.json # edit"
     )
     subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, check=True, capture_output=True, timeout=60)
-    answer = httpx.get(started_with_demo[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
+    answer = http.get(started_with_demo[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
     assert answer.json()["EURUSD"]["mean_values"][0] == 0.25
     again = subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, capture_output=True, text=True)
     assert (again.returncode, "is at revision 2" in again.stderr) == (1, True)
