@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
+from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 
 from mm_core.registry import Registry
@@ -85,12 +86,21 @@ def two_models(root: Path, environment: dict[str, str], booster_json: bytes) -> 
     return registry
 
 
+@pytest.fixture(scope="session")
+def components() -> BidiComponentManager:
+    """What packages bring of components; AppTest alone would read the metadata of every package for each page."""
+    found = BidiComponentManager()
+    found.discover_and_register_components(start_file_watching=False)
+    return found
+
+
 @pytest.fixture
-def open_page() -> OpenPage:
+def open_page(components: BidiComponentManager) -> OpenPage:
     """Open a page as its link does: the name of its file, and what stands in the address."""
 
     def open_(name: str, **address: str) -> AppTest:
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60)
+        page._bidi_component_manager = components
         for key, value in address.items():
             page.query_params[key] = value
         page.run()
