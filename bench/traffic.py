@@ -29,6 +29,9 @@ from mm_core.client import PayloadClient, PayloadError
 ANSWER_SECONDS = 30.0
 MODEL, EXTRA = "soak", "soak-extra"
 CODINGS = ("gzip", "identity", "zstd")
+LATE_EVERY = 4
+"""Of so many saves an editor tries the tag of one again, which must be refused: its config is no more."""
+
 LONGEST_PAUSE = 0.2
 """Of the debounce, between two files of a group; a busy machine makes it longer."""
 
@@ -260,8 +263,9 @@ def train_again(run: Run) -> None:
 
 
 def edit_configs(run: Run, number: int) -> None:
-    """Set configs on condition, now and then in a race with another editor, and look at what was saved."""
+    """Set configs on condition, now and then in a race with another editor or late, and look at what was saved."""
     who, connection, other = f"editor {number}", Connection(run), Connection(run)
+    saved = 0
     while not run.ended.is_set():
         symbol = random.choice(run.symbols[: max(2, len(run.symbols) // 5)])
         with watched(run, who):
@@ -278,6 +282,9 @@ def edit_configs(run: Run, number: int) -> None:
                 raise WrongAnswer("config", f"GET {path}: {problem}")
             time.sleep(random.uniform(0.0, 0.05))
             if _save(run, connection, path, symbol, names, fields["ETag"]):
+                saved += 1
+                if saved % LATE_EVERY == 1 and _save(run, connection, path, symbol, names, fields["ETag"]):
+                    raise WrongAnswer("status", f"PUT {path}: a tag of before the last edit was taken")
                 other.close()  # a new connection may reach another worker than the one that saved
                 pull(run, other, MODEL, symbol, "gzip")
         run.rest(run.pace.edit)
