@@ -105,6 +105,18 @@ def type_into_cell(page: Page, column: int, row: int, text: str) -> None:
     expect(cell(page, column, row)).to_have_text(text)
 
 
+def press_for(page: Page, keys: str, wanted: Locator) -> None:
+    """Press keys, once no script runs and no cell is open, until what they are for is there: a busy tab loses some."""
+    expect(cell_editor(page)).to_have_count(0)
+    settled(page)
+    for _ in range(4):
+        page.keyboard.press(keys)
+        with suppress(PlaywrightTimeout):
+            wanted.wait_for(timeout=6_000)
+            return
+    expect(wanted).to_be_visible()
+
+
 def click_row(page: Page, key: str, row: int) -> None:
     """Click the box of a table's row; rows and the header have the height of the theme's font size."""
     box = page.locator(f"[class*='st-key-{key}'] canvas").first.bounding_box()

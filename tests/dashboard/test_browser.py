@@ -21,6 +21,7 @@ from tests.dashboard.browsing import (
     close_cell_editor,
     errors_of,
     open_tab,
+    press_for,
     settled,
     type_into_cell,
     write_into_cell,
@@ -279,8 +280,7 @@ def test_the_grid_can_be_used_with_the_keyboard_alone(dashboard_to_read: str, br
     page.keyboard.type("42", delay=60)
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 unsaved · editing revision 2")).to_be_visible()
-    page.keyboard.press("Control+s")
-    expect(page.get_by_role("dialog").get_by_text("1 number will change")).to_be_visible()
+    press_for(page, "Control+s", page.get_by_role("dialog").get_by_text("1 number will change"))
 
 
 def test_back_leads_to_the_page_before(dashboard_to_read: str, browser: BrowserContext) -> None:

@@ -15,7 +15,7 @@ from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import WriteVersion
-from tests.dashboard.browsing import cell, errors_of, open_tab, settled, type_into_cell
+from tests.dashboard.browsing import cell, errors_of, open_tab, press_for, settled, type_into_cell
 from tests.dashboard.conftest import PROJECT
 from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
 
@@ -56,9 +56,8 @@ def test_a_versions_normalizer_is_edited_pulled_and_put_back_and_its_files_never
     expect(page.get_by_text("1 number cannot be saved")).to_be_visible()
     type_into_cell(page, VARIANCE, 2, "6.25")
     expect(page.get_by_text("2 unsaved · editing revision 0")).to_be_visible()
-    page.keyboard.press("Control+s")
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("2 numbers will change")).to_be_visible()
+    press_for(page, "Control+s", dialog.get_by_text("2 numbers will change"))
     dialog.get_by_label("Why?").fill("drift")
     page.keyboard.press("Tab")
     dialog.get_by_role("button", name="Save", exact=True).click()
