@@ -90,14 +90,15 @@ def main() -> int:
     arguments.add_argument("--seconds", type=int, default=600, help="time for all targets together")
     arguments.add_argument("--target", choices=TARGETS_AND_SELF_TEST, help="only this one")
     arguments.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="where a failing input goes")
+    arguments.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 takes others each time")
     given = arguments.parse_args()
     names = [given.target] if given.target else list(TARGETS)
     each, more = divmod(given.seconds, len(names))  # atheris takes whole seconds
     shares = [max(1, each + (place < more)) for place in range(len(names))]
-    return max([_in_a_child(name, share, given.keep) for name, share in zip(names, shares, strict=True)])
+    return max([_in_a_child(name, share, given) for name, share in zip(names, shares, strict=True)])
 
 
-def _fuzz(name: str, seconds: int, keep: Path, said: int) -> None:
+def _fuzz(name: str, seconds: int, keep: Path, seed: int, said: int) -> None:
     """Be the child of a target, which ends when its time is over; what it says goes to a file's descriptor."""
     os.dup2(said, 1)
     os.dup2(said, 2)
@@ -111,11 +112,12 @@ def _fuzz(name: str, seconds: int, keep: Path, said: int) -> None:
             return
 
     with tempfile.TemporaryDirectory() as directory:
-        for number, seed in enumerate(seeds):
-            Path(directory, f"seed-{number:04d}").write_bytes(seed)
+        for number, content in enumerate(seeds):
+            Path(directory, f"seed-{number:04d}").write_bytes(content)
         options = [
             sys.argv[0],
             f"-max_total_time={seconds}",
+            f"-seed={seed}",
             f"-timeout={SECONDS_OF_ONE_INPUT}",
             f"-rss_limit_mb={MEBIBYTES}",
             f"-max_len={LONGEST_INPUT}",
@@ -128,12 +130,12 @@ def _fuzz(name: str, seconds: int, keep: Path, said: int) -> None:
         atheris.Fuzz()
 
 
-def _in_a_child(name: str, seconds: int, keep: Path) -> int:
+def _in_a_child(name: str, seconds: int, given: argparse.Namespace) -> int:
     sys.stdout.flush()
     with tempfile.TemporaryFile() as file:
         child = os.fork()
         if not child:
-            _fuzz(name, seconds, keep, file.fileno())
+            _fuzz(name, seconds, given.keep, given.seed, file.fileno())
             sys.exit(0)  # as a process ends: libFuzzer keeps the input on the way out
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         file.seek(0)

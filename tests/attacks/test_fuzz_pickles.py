@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ SCRIPT = Path(__file__).with_name("fuzz_pickles.py")
 SECONDS = 60
 """Of all targets together."""
 
-SECONDS_TO_FIND = 40
-"""It ends with what it finds."""
+SECONDS_TO_FIND = 120
+"""It ends with what it finds; with the seed below that is within a few thousand inputs."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class Fuzzed:
     output: str
 
 
-def _fuzzed(keep: Path, seconds: int, *target: str) -> Fuzzed:
-    command = [sys.executable, str(SCRIPT), "--seconds", str(seconds), "--keep", str(keep), *target]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+def _fuzzed(keep: Path, seconds: int, *options: str) -> Fuzzed:
+    command = [sys.executable, str(SCRIPT), "--seconds", str(seconds), "--keep", str(keep), *options]
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}  # with it and a seed, the same inputs come again
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     said = [json.loads(line) for line in done.stdout.splitlines()]
     return Fuzzed(done.returncode, {one["target"]: one for one in said}, done.stderr)
 
@@ -57,7 +59,7 @@ def test_fuzzed_bytes_become_a_value_or_a_refusal(target: str, minute: Fuzzed) -
 
 
 def test_the_fuzzer_finds_a_defect_and_keeps_its_input(tmp_path: Path) -> None:
-    done = _fuzzed(tmp_path, SECONDS_TO_FIND, "--target", SELF_TEST)
+    done = _fuzzed(tmp_path, SECONDS_TO_FIND, "--target", SELF_TEST, "--seed", "2")
     assert done.status == 1
     assert "the fuzzer finds what it shall find" in done.output
     assert [Path(path).parent for path in done.said[SELF_TEST]["kept"]] == [tmp_path]
