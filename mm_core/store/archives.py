@@ -42,6 +42,7 @@ _NAME = re.compile(
 """Names of files that a state can have: nothing else is ever unpacked."""
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+"""What zipfile raises for an archive that is damaged, encrypted, or packed in a way that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
