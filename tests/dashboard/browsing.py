@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, WebSocket, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 expect.set_options(timeout=20_000)  # streamlit answers in tenths of a second, a busy machine in seconds
+
+GO_IN_PLACE = "address => { history.pushState(null, '', address); dispatchEvent(new PopStateEvent('popstate')) }"
 
 
 def open_tab(
@@ -28,6 +31,7 @@ def open_tab(
     page.on("console", note)
     page.on("pageerror", lambda error: found.append(str(error)))
     page.errors = found  # type: ignore[attr-defined]
+    _count_runs(page)
     go_to(page, url, heading)
     return page
 
@@ -40,6 +44,34 @@ def go_to(page: Page, url: str, heading: str | None) -> None:
     )
     expect(title.first).to_be_visible(timeout=60_000)
     settled(page)
+
+
+def go_in_place(page: Page, address: str, heading: str) -> None:
+    """Go to another address as Back does, without loading streamlit anew; wait for its script's end and the heading."""
+    earlier = page.whole_runs  # type: ignore[attr-defined]
+    page.evaluate(GO_IN_PLACE, address)
+    deadline = time.monotonic() + 60
+    while page.whole_runs == earlier:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, f"the script of {address} does not end"
+        page.wait_for_timeout(20)
+    expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
+    settled(page)
+
+
+def _count_runs(page: Page) -> None:
+    """Note from now on how many scripts of whole pages came to their end."""
+    page.whole_runs = 0  # type: ignore[attr-defined]
+
+    def note(frame: bytes | str) -> None:
+        message = ForwardMsg.FromString(frame if isinstance(frame, bytes) else frame.encode())
+        if message.HasField("script_finished") and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+            page.whole_runs += 1  # type: ignore[attr-defined]
+
+    def listen(socket: WebSocket) -> None:
+        if "/_stcore/stream" in socket.url:
+            socket.on("framereceived", note)
+
+    page.on("websocket", listen)
 
 
 def errors_of(page: Page) -> list[str]:

@@ -16,7 +16,7 @@ from mm_core.registry import Registry, lifecycle
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.conftest import write_group_below
-from tests.dashboard.browsing import errors_of, go_to, open_tab, settled
+from tests.dashboard.browsing import errors_of, go_in_place, open_tab, settled
 from tests.dashboard.conftest import PROJECT, dashboard_process, payload_process, state_below
 
 pytestmark = pytest.mark.browser
@@ -143,27 +143,26 @@ def tab(dashboard: str, chromium: Browser) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_every_view_is_drawn_without_an_error_in_both_themes_and_on_a_phone(
-    name: str, dashboard: str, tab: Page
-) -> None:
+def test_every_view_is_drawn_without_an_error_in_both_themes_and_on_a_phone(name: str, tab: Page) -> None:
     view = VIEWS[name]
     earlier, wrong = len(errors_of(tab)), []
     for word, look in LOOKS.items():
         tab.emulate_media(color_scheme=look.theme)  # type: ignore[arg-type]
         tab.set_viewport_size({"width": look.size[0], "height": look.size[1]})
+        expect(tab.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS[look.theme])
         if word == "light":
-            _open(tab, dashboard, view)
+            _open(tab, view)
         elif word == "dark" and tab.get_by_test_id("stPlotlyChart").count():
             _draw_figures_anew(tab, view)
-        _settle(tab, look)
+        _settle(tab, look.theme)
         wrong += [f"{word}: a page error" for _ in tab.get_by_test_id("stException").all()]
         wrong += [f"{word}: wider than the window"] if _is_too_wide(tab) else []
         tab.screenshot(path=SCREENSHOTS / f"{name}-{word}.png")
     assert [*wrong, *errors_of(tab)[earlier:]] == []
 
 
-def _open(page: Page, dashboard: str, view: View) -> None:
-    go_to(page, dashboard + view.address, view.heading)
+def _open(page: Page, view: View) -> None:
+    go_in_place(page, view.address, view.heading)
     if view.button:
         _press(page, view.button)
 
@@ -182,13 +181,12 @@ def _press(page: Page, button: str) -> None:
     expect(page.get_by_role("dialog").get_by_role("button").last).to_be_visible()
 
 
-def _settle(page: Page, look: Look) -> None:
-    expect(page.get_by_test_id("stApp")).to_have_css("background-color", BACKGROUNDS[look.theme])
+def _settle(page: Page, theme: str) -> None:
     settled(page)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)
     if page.get_by_test_id("stPlotlyChart").count():
         expect(page.locator(".main-svg").first).to_be_attached()
-        page.wait_for_function(FIGURES_HAVE_TEXT_IN, arg=TEXTS[look.theme])
+        page.wait_for_function(FIGURES_HAVE_TEXT_IN, arg=TEXTS[theme])
     page.wait_for_timeout(300)  # tables are drawn on a canvas that tells nobody when it is ready
 
 
