@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv and install what Model Manager runs on; other requirement files may be named instead. What is installed is
 # the file's lock below locks/: every package with its version and digests, and nothing else. A lock that was installed
-# by this interpreter and has not changed since is left alone, so a second run is quick. Then the code is compiled.
+# by this interpreter and has not changed since is left alone, so a second run is quick. Then all code is compiled.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -31,17 +31,22 @@ if [ ! -x .venv/bin/python ]; then
     fi
 fi
 
+installed=
 for file in "$@"; do
     lock=locks/$(basename "$file")
     stamp=.venv/.locked-$(basename "$file")
     digest=$({ .venv/bin/python --version; cat "$lock"; } | cksum)
     if [ "$(cat "$stamp" 2>/dev/null || true)" != "$digest" ]; then
         echo "setup: installing $lock"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r "$lock" ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --no-compile -r "$lock" ||
             refuse "the packages of $lock could not be installed; pip's own words are above."
         echo "$digest" >"$stamp"
+        installed=yes
     fi
 done
+
+# Not by pip, which has one processor for it. Packages bring files that no Python compiles: whoever imports one is told.
+if [ "$installed" ]; then .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true; fi
 
 # Ahead of the first start: children of the server write nothing, so each of them would compile the same files anew.
 .venv/bin/python -m compileall -q mm_core pages ./*.py ||

@@ -55,7 +55,7 @@ HOMES = {
     "scipy": {"evaluation"},
     "pyarrow": {"artifacts"},
     "watchfiles": {"registry"},
-    "structlog": {"logs", "api", "registry"},
+    "structlog": {"logs"},
     "msgspec": {"strict_json"},
     "backports": {"payloads"},
     "zlib_ng": {"payloads"},

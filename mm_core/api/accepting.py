@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-import structlog
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer
+
+from mm_core.logs import get_logger
 
 REST_SECONDS = 1.0
 """Without a look at who waits, when there is no file left for one more: the next look would find the same."""
@@ -32,7 +33,7 @@ _NO_SYN = b"".join(
     )
 )
 
-log = structlog.get_logger("mm_core.server")
+log = get_logger("mm_core.server")
 
 
 class Accepting:

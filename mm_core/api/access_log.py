@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import structlog
-
 from mm_core.api.metrics import Metrics
 from mm_core.api.problems import REQUEST_ID
+from mm_core.logs import get_logger
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 ROUTE = "mm.route"
@@ -21,7 +20,7 @@ LONGEST_METHOD = 32
 LONGEST_PATH = 1000
 """Characters of a path in the log: a request may have sixty times as many."""
 
-log = structlog.get_logger("mm_core.access")
+log = get_logger("mm_core.access")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

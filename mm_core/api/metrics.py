@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from mm_core.logs import get_logger
 from mm_core.payloads import CacheState
 from mm_core.registry import Registry
 
@@ -28,7 +28,7 @@ MOST_LABELS = 512
 FIGURES_BYTES = 1 << 20
 """Of each file of figures that a worker shares: more than every route with every status takes."""
 
-log = structlog.get_logger("mm_core.server")
+log = get_logger("mm_core.server")
 
 
 def share_figures() -> None:

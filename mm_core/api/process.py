@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import structlog
-
+from mm_core.logs import get_logger
 from mm_core.registry import Registry
 from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
@@ -36,7 +35,7 @@ FILES_OF_A_CONNECTION = 3
 OTHER_FILES = 1000
 """What else may be open at once, half of all where there are fewer than twice as many."""
 
-log = structlog.get_logger("mm_core.server")
+log = get_logger("mm_core.server")
 
 
 @contextmanager

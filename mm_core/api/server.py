@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import structlog
-
 from mm_core.api.accepting import turn_newcomers_away
 from mm_core.api.app import create_app
 from mm_core.api.draining import StopSignals
@@ -14,11 +12,11 @@ from mm_core.api.listening import FrontDoor, bound_sockets, run, server_on
 from mm_core.api.process import allow_many_files, give_freed_memory_back, kept_current
 from mm_core.api.pulls import ReadyPulls
 from mm_core.api.supervisor import supervise
-from mm_core.logs import configure_logs
+from mm_core.logs import configure_logs, get_logger
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
-log = structlog.get_logger("mm_core.server")
+log = get_logger("mm_core.server")
 
 
 def serve(settings: Settings) -> int:

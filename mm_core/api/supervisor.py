@@ -15,8 +15,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 import mm_core
 from mm_core.api.accepting import turn_newcomers_away
 from mm_core.api.app import create_routes
@@ -25,6 +23,7 @@ from mm_core.api.forwarding import Owned
 from mm_core.api.listening import BACKLOG, run, server_on
 from mm_core.api.metrics import Metrics
 from mm_core.api.process import kept_current
+from mm_core.logs import get_logger
 from mm_core.registry.background import Trouble
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
@@ -39,7 +38,7 @@ LONGEST_PLACE = 64
 STOPPING_SECONDS = 0.5
 """More than the drain that a worker is given before it is killed."""
 
-log = structlog.get_logger("mm_core.server")
+log = get_logger("mm_core.server")
 
 
 def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) -> int:

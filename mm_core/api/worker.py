@@ -9,8 +9,6 @@ import sys
 import threading
 import time
 
-import structlog
-
 from mm_core.api.access_log import AccessLog
 from mm_core.api.draining import StopSignals
 from mm_core.api.forwarding import Forwarding
@@ -19,14 +17,14 @@ from mm_core.api.listening import FrontDoor, run, server_on
 from mm_core.api.metrics import Metrics, share_figures
 from mm_core.api.process import allow_many_files, give_freed_memory_back
 from mm_core.api.pulls import ReadyPulls
-from mm_core.logs import configure_logs
+from mm_core.logs import configure_logs, get_logger
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 
 PAUSE_SECONDS = 0.5
 """Between two looks at what a worker holds in memory, and whether its owner is there."""
 
-log = structlog.get_logger("mm_core.worker")
+log = get_logger("mm_core.worker")
 
 
 def work(owner: int, owner_socket: str, descriptors: list[int]) -> int:

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from mm_core.errors import ModelManagerError
+from mm_core.logs import get_logger
 from mm_core.spelling import visible
 
 IDLE_PRIORITY = 10
@@ -21,7 +20,7 @@ IDLE_PRIORITY = 10
 RETRY_SECONDS = 1.0
 """Between something that went wrong and the next try."""
 
-log = structlog.get_logger("mm_core.background")
+log = get_logger("mm_core.background")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from mm_core import strict_json
 from mm_core.errors import InvalidRoot, StoreError
+from mm_core.logs import get_logger
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.payloads import ONNX_NOTE, onnx_note
 from mm_core.registry.prepared_bodies import PayloadHandle
@@ -28,7 +27,7 @@ PAYLOAD_GRACE_SECONDS = 600.0
 
 CLEANING_SECONDS = 300.0
 
-log = structlog.get_logger("mm_core.cleaning")
+log = get_logger("mm_core.cleaning")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import structlog
-
 from mm_core.domain.lifecycle import Status, Tier
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.version_records import VersionRecord
 from mm_core.errors import ModelManagerError, VersionNotFound, VersionUnusable
+from mm_core.logs import get_logger
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
 from mm_core.registry.deploy_checks import (
@@ -33,7 +32,7 @@ MOST_VOTES = 100
 WAITING_SHADOWS = 4
 """Questions that wait for the shadows; beyond that they are not asked, since their votes are for comparison alone."""
 
-log = structlog.get_logger("mm_core.predictions")
+log = get_logger("mm_core.predictions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
 from mm_core.domain.configs import FactorConfigStamp
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import AskAgain, PayloadUnavailable
+from mm_core.logs import get_logger
 from mm_core.registry.background import BackgroundThread, come_last
 from mm_core.registry.changes import ChangeLog
 from mm_core.registry.payloads import Payloads
@@ -34,7 +33,7 @@ Stamp = tuple[int, ...]
 Mark = tuple[Group, FactorConfigStamp | None, str]
 """What a payload is made of: the group, the stamp of its config and the root that its model's file is in."""
 
-log = structlog.get_logger("mm_core.publish")
+log = get_logger("mm_core.publish")
 
 
 class Publisher(BackgroundThread):

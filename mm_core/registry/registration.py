@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import structlog
-
 from mm_core.artifacts.layouts import Listed
 from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import Listing, list_groups, look_again
@@ -22,6 +20,7 @@ from mm_core.domain.models import RegisteredModel, checked_model_name
 from mm_core.domain.moments import utc_now
 from mm_core.domain.versions import Version
 from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound, UnreadableArtifact
+from mm_core.logs import get_logger
 from mm_core.registry.configs import carry_factor_configs
 from mm_core.registry.lookups import require_model
 from mm_core.registry.lost_readers import LostReaders
@@ -31,7 +30,7 @@ from mm_core.store import BlobDirectory, RegistryStore, StoreTransaction
 
 Progress = Callable[[int, int], object]
 
-log = structlog.get_logger("mm_core.registration")
+log = get_logger("mm_core.registration")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import structlog
 import watchfiles
 
 from mm_core.errors import InvalidRoot, ModelNotFound, StoreError
+from mm_core.logs import get_logger
 from mm_core.registry.background import BackgroundThread, Trouble
 from mm_core.registry.registration import Registrations
 from mm_core.store import RegistryStore
@@ -28,7 +28,7 @@ SAFETY_POLL_INTERVALS = 12
 MOST_PATHS = 2000
 """Of changed paths that are looked at one by one; beyond that the root is listed."""
 
-log = structlog.get_logger("mm_core.watch")
+log = get_logger("mm_core.watch")
 
 
 @dataclass(frozen=True, slots=True)

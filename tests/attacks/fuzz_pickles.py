@@ -1,9 +1,9 @@
 """Fuzz the pickle reader and its decoders, guided by coverage: ``python tests/attacks/fuzz_pickles.py --seconds 600``.
 
 Each target gets an equal share of the time in a process of its own, which is forked: to note coverage in the readers'
-code takes seconds. Inputs change by whole instructions as well as by
-bytes. The first input that ends in anything but a value or a refusal, or takes 5 s or 1 GiB, is kept in ``--keep`` and
-ends the run with status 1. One JSON line a target says what was done.
+code takes seconds. Inputs change by whole instructions as well as by bytes. The first input that ends in anything but a
+value or a refusal, or takes 5 s or 1 GiB, is kept in ``--keep`` and ends the run with status 1. One JSON line a target
+says what was done.
 """
 
 from __future__ import annotations
