@@ -221,7 +221,7 @@ def test_idle_connections_do_not_hold_the_stop_up(start_server: Start) -> None:
 def test_the_server_imports_neither_pandas_nor_xgboost_nor_streamlit() -> None:
     program = (
         "import sys, mm_core.api.server, mm_core.wiring; "
-        "print(sorted({'pandas', 'xgboost', 'lightgbm', 'streamlit', 'numpy', 'plotly'} & set(sys.modules)))"
+        "print(sorted({'pandas', 'xgboost', 'lightgbm', 'streamlit', 'numpy', 'plotly', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
