@@ -43,7 +43,7 @@ class Look(NamedTuple):
 
 VIEWS = {
     "overview": View("/overview", "Overview"),
-    "symbols": View("/symbols?model=mid_chg_5b", "Symbols"),
+    "symbols": View(f"/symbols?{GROUP}", "Symbols"),
     "group-factors": View(f"/group?{GROUP}", "NVDA · mid_chg_5b"),
     "group-ic": View(f"/group?{GROUP}&tab=IC", "NVDA · mid_chg_5b"),
     "group-importance": View(f"/group?{GROUP}&tab=Importance", "NVDA · mid_chg_5b"),
@@ -52,7 +52,7 @@ VIEWS = {
     "group-files": View(f"/group?{GROUP}&tab=Files", "NVDA · mid_chg_5b"),
     "group-for-bots": View(f"/group?{GROUP}&tab=For bots", "NVDA · mid_chg_5b"),
     "group-broken": View("/group?model=broken&symbol=ETHUSDT&tab=Findings", "ETHUSDT · mid_chg_1m"),
-    "ic-heat-map": View("/ic?model=mid_chg_5b", "IC explorer"),
+    "ic-heat-map": View(f"/ic?{GROUP}", "IC explorer"),
     "ic-coverage": View("/ic?model=mid_chg_5b&cells=coverage", "IC explorer"),
     "ic-one-factor": View("/ic?view=One factor&scope=all models&factor=return_skew_120", "IC explorer"),
     "ic-consistency": View("/ic?model=mid_chg_5b&view=Consistency", "IC explorer"),
@@ -67,8 +67,8 @@ VIEWS = {
         "Compare",
     ),
     "compare-models": View("/compare?what=Models", "Compare"),
-    "compare-scans": View("/compare?what=Scans&model=broken", "Compare"),
-    "versions-cards": View("/versions", "Versions"),
+    "compare-scans": View("/compare?what=Scans&model=broken&symbol=ETHUSDT", "Compare"),
+    "versions-cards": View(f"/versions?{GROUP}", "Versions"),
     "versions-table": View("/versions?show=Table", "Versions"),
     "versions-over-time": View("/versions?show=Over time&doubtful=true", "Versions"),
     "versions-disk-use": View("/versions?show=Disk use", "Versions"),
@@ -157,6 +157,7 @@ def test_every_view_is_drawn_without_an_error_in_both_themes_and_on_a_phone(name
         _settle(tab, look.theme)
         wrong += [f"{word}: a page error" for _ in tab.get_by_test_id("stException").all()]
         wrong += [f"{word}: wider than the window"] if _is_too_wide(tab) else []
+        wrong += [f"{word}: {said}" for said in tab.get_by_text("There is no symbol").all_text_contents()]
         tab.screenshot(path=SCREENSHOTS / f"{name}-{word}.png")
     assert [*wrong, *errors_of(tab)[earlier:]] == []
 
