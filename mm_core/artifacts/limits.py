@@ -8,7 +8,7 @@ from mm_core.domain.files import FileRole
 
 MEBIBYTE = 1 << 20
 
-READING_RULES = 3
+READING_RULES = 4
 """Raised when a file would be read otherwise than before: groups that were read by older rules are read again."""
 
 VERSION_RULES = 4

@@ -63,8 +63,11 @@ class _GroupReader:
         self._report_changed()
         if is_torn(self.findings):
             model, model_json, onnx = None, None, None
+        ic_role = FileRole.IC if len(ic) else FileRole.INFO
         ic = ic if len(ic) else info_ic
         symbol, return_name = self._identity(training, ic)
+        if not ic.may_be_of(symbol, return_name):
+            self._report_others(ic, symbol, return_name, ic_role)
         names = names or training.selected_factors
         self._report_missing(model)
         if model is not None and model.feature_dim != len(names):
@@ -140,6 +143,16 @@ class _GroupReader:
                 "Write the symbol with the letters that bots ask with.",
             )
         return symbol, return_name
+
+    def _report_others(self, ic: IcTable, symbol: str, return_name: str, role: FileRole) -> None:
+        self._add(
+            Severity.WARNING,
+            "ic-of-others",
+            self.by_role[role].path,
+            f"No row is of symbol {symbol[:60]!r} and return {return_name[:60]!r}, as which the group is served; "
+            f"the first one is of {ic.symbols[0][:60]!r} and {ic.return_names[0][:60]!r}.",
+            "See whether all files of the group are of one training run: one of another run gives bots a wrong model.",
+        )
 
     def _report_changed(self) -> None:
         known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}

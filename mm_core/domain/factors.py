@@ -29,6 +29,18 @@ class IcTable:
     def __len__(self) -> int:
         return len(self.factor_names)
 
+    def may_be_of(self, symbol: str, return_name: str) -> bool:
+        """Return whether a row is of ``symbol`` and ``return_name``; one that leaves either out may be of any.
+
+        A table without rows may be of anything.
+        """
+        wanted = (symbol.casefold(), return_name)
+        pairs = set(zip(self.symbols, self.return_names, strict=True))
+        return not pairs or any(
+            (not row_symbol or row_symbol.casefold() == wanted[0]) and row_return in ("", wanted[1])
+            for row_symbol, row_return in pairs
+        )
+
     def tau_by_factor(self, symbol: str, return_name: str) -> dict[str, float | None]:
         """Return each factor's tau, preferring rows of ``symbol`` and ``return_name`` over rows of others.
 

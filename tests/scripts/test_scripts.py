@@ -247,7 +247,8 @@ def test_the_unit_of_backups_makes_checks_and_keeps_one(tmp_path: Path, model_ro
     """Its own lines, on other paths."""
     unit = (PROJECT / "deploy" / "model-manager-backup.service").read_text(encoding="utf-8")
     state = tmp_path / "state"
-    environment = {**os.environ, "MODEL_MANAGER_DATA_DIR": str(state)}
+    noon = f"NOON{time.gmtime().tm_hour - 12:+d}"  # hours behind UTC: where no day ends while the test runs
+    environment = {**os.environ, "MODEL_MANAGER_DATA_DIR": str(state), "TZ": noon}
     open_registry(load_settings(environment)).registrations.register("m", str(model_root))
     for _ in range(2):
         for line in re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE):
