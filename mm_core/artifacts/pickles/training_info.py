@@ -15,6 +15,12 @@ from mm_core.artifacts.pickles.refusals import unsupported
 
 INFO_LIMITS = PickleLimits(file_bytes=64 << 20)
 
+IMPORTANCES = ("importance", "feature_importance", "total_gain", "gain", "score", "weight")
+"""What the column of importances is called, the surest name first."""
+
+NO_IMPORTANCES = frozenset({"index", "level_0", "unnamed: 0", "rank"})
+"""Columns of numbers that a table of importances has beside them."""
+
 _DICTS = frozenset(["builtins.dict", "collections.OrderedDict", "collections.defaultdict"])
 
 
@@ -113,14 +119,37 @@ def _seconds(value: object, _: dict[str, object]) -> _Converted:
 def _window(value: object, _: dict[str, object]) -> _Converted:
     """Return start and end; dates are taken for milliseconds since 1970, the unit in which most windows are counted."""
     if isinstance(value, dict):
-        value = list(value.values())
+        value = [value["start"], value["end"]] if {"start", "end"} <= value.keys() else list(value.values())
     if not isinstance(value, list) or len(value) != 2:
         raise _WrongType(f"It is {_said(value)}, not a start and an end.")
+    details = []
     if all(isinstance(end, str) for end in value):
-        return tuple(_milliseconds(str(end)) for end in value), (
-            "It holds dates, not integer epoch stamps; they were taken as milliseconds since 1970 in UTC."
-        )
-    return tuple(_whole(end) for end in value), ""
+        stamps = tuple(_milliseconds(str(end)) for end in value)
+        details.append("It holds dates, not integer epoch stamps; they were taken as milliseconds since 1970 in UTC.")
+    else:
+        stamps = tuple(_whole(end) for end in value)
+        if all(_is_date_as_number(stamp) for stamp in stamps):
+            details.append(f"{stamps[0]} and {stamps[1]} are dates written as numbers, not epoch stamps.")
+    if stamps[0] > stamps[1]:
+        details.append("It ends before it begins.")
+    return stamps, " ".join(details)
+
+
+def _is_date_as_number(stamp: int) -> bool:
+    """Return whether a stamp reads as YYYYMMDD; as seconds that would be a day of 1970."""
+    try:
+        return datetime.strptime(str(stamp), "%Y%m%d").year >= 1990
+    except ValueError:
+        return False
+
+
+def _date(value: object, info: dict[str, object]) -> _Converted:
+    text, _ = _text(value, info)
+    try:
+        datetime.fromisoformat(str(text))
+    except ValueError:
+        return text, f"{str(text)[:40]!r} is no date as ISO 8601 writes it (2024-06-30); how fresh it is, is not known."
+    return text, ""
 
 
 def _milliseconds(text: str) -> int:
@@ -147,7 +176,7 @@ def _config(value: object, _: dict[str, object]) -> _Converted:
 
 
 def _importance(value: object, info: dict[str, object]) -> _Converted:
-    """Return importances by name: of a dict or series, a frame's first text and number columns, or bare numbers."""
+    """Return importances by name: of a dict or series, a frame's column of names and that of them, or bare numbers."""
     if isinstance(value, dict):
         named = list(value.items())
     elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
@@ -173,7 +202,17 @@ def _named_rows(rows: list[dict[str, object]]) -> list[tuple[str, object]]:
     numbers = [name for name in rows[0] if name in numeric and text_counts[name] < len(rows)]
     if not texts or not numbers:
         raise _WrongType("It is a table without a column of names and one of numbers.")
-    return [(str(row[texts[0]]), row.get(numbers[0])) for row in rows]
+    chosen = _importances_among(numbers)
+    return [(str(row[texts[0]]), row.get(chosen)) for row in rows]
+
+
+def _importances_among(columns: list[str]) -> str:
+    """Return the column that is called as one of importances; else the first one that is not called otherwise."""
+    by_name = {str(column).strip().casefold(): column for column in reversed(columns)}
+    known = next((by_name[name] for name in IMPORTANCES if name in by_name), None)
+    if known is not None:
+        return known
+    return next((column for name, column in reversed(by_name.items()) if name not in NO_IMPORTANCES), columns[0])
 
 
 def _named_numbers(numbers: list[object], names: object) -> list[tuple[str, object]]:
@@ -219,8 +258,8 @@ _KEYS: dict[str, _Converter] = {
     "symbol": _text,
     "return_name": _text,
     "train_window": _window,
-    "train_start_date": _text,
-    "train_end_date": _text,
+    "train_start_date": _date,
+    "train_end_date": _date,
     "train_samples": _count,
     "train_time": _seconds,
     "original_factors_count": _count,

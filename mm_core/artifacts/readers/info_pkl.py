@@ -87,9 +87,9 @@ def _ic_table(rows: Sequence[Mapping[str, Any]], report: FileReport) -> IcTable:
         return IcTable()
     extra = [name for name in rows[0] if name not in COLUMNS]
     return IcTable(
-        symbols=tuple(str(row["symbol"]) for row in rows),
-        factor_names=tuple(str(row["factor_name"]) for row in rows),
-        return_names=tuple(str(row["return_name"]) for row in rows),
+        symbols=tuple(_cell(row["symbol"]) for row in rows),
+        factor_names=tuple(_cell(row["factor_name"]) for row in rows),
+        return_names=tuple(_cell(row["return_name"]) for row in rows),
         taus=tuple(_tau(row["Kendall_tau"], report) for row in rows),
         extra={
             _shown(name): tuple("" if row[name] is None else visible(str(row[name])) for row in rows) for name in extra
@@ -97,10 +97,15 @@ def _ic_table(rows: Sequence[Mapping[str, Any]], report: FileReport) -> IcTable:
     )
 
 
+def _cell(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
 def _has_names(row: Mapping[str, Any], report: FileReport) -> bool:
     for column in COLUMNS[:3]:
-        if str(row[column]).strip() and not is_name(str(row[column])):
-            report.warn("bad-row", f"ic_df has {column} '{str(row[column])[:60]}'; the row is left out.", REMEDY)
+        cell = _cell(row[column])
+        if cell and not is_name(cell):
+            report.warn("bad-row", f"ic_df has {column} '{cell[:60]}'; the row is left out.", REMEDY)
             return False
     return True
 
