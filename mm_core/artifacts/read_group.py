@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from mm_core.artifacts.group_checks import GroupChecks
 from mm_core.artifacts.layouts import GroupFiles
 from mm_core.artifacts.limits import READING_RULES, ReadingLimits
 from mm_core.artifacts.pickles import read_model_json
 from mm_core.artifacts.readers.factors_txt import read_factors
 from mm_core.artifacts.readers.ic_csv import read_ic
 from mm_core.artifacts.readers.info_pkl import read_training_info
-from mm_core.artifacts.readers.model_json import read_booster
+from mm_core.artifacts.readers.model_json import CheckedBooster, read_booster
 from mm_core.artifacts.readers.names import is_symbol, symbol_of_key
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.stable_file import STILL_BEING_WRITTEN, identity_of, is_as_listed, read_stable
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
-from mm_core.domain.groups import Group, ModelSummary, TrainingInfo
+from mm_core.domain.groups import Group, TrainingInfo
 from mm_core.domain.moments import utc_now
 from mm_core.errors import UnreadableArtifact
 from mm_core.spelling import code_points, mixes_look_alikes
@@ -56,37 +57,34 @@ class _GroupReader:
 
     def read(self) -> GroupReading:
         names = self._use(FileRole.FACTORS, read_factors) or ()
-        ic = self._use(FileRole.IC, read_ic) or IcTable()
+        ic, ic_role = self._use(FileRole.IC, read_ic) or IcTable(), FileRole.IC
         training, info_ic = self._use(FileRole.INFO, read_training_info) or (TrainingInfo(), IcTable())
-        model, model_json = self._model()
+        booster, model_json = self._model()
         onnx = self._use(FileRole.MODEL_ONNX, lambda data, _: data)
         self._report_changed()
         if is_torn(self.findings):
-            model, model_json, onnx = None, None, None
-        ic_role = FileRole.IC if len(ic) else FileRole.INFO
-        ic = ic if len(ic) else info_ic
-        symbol, return_name = self._identity(training, ic)
-        if not ic.may_be_of(symbol, return_name):
-            self._report_others(ic, symbol, return_name, ic_role)
+            booster, model_json, onnx = None, None, None
+        if not len(ic):
+            ic, ic_role = info_ic, FileRole.INFO
+        named, return_name = self._named(training, ic)
+        symbol = self._symbol(named)
+        checks = GroupChecks(self.listed, self.findings)
+        checks.missing(booster is not None)
+        checks.models()
+        checks.selected(training.selected_factors, names, booster)
         names = names or training.selected_factors
-        self._report_missing(model)
-        if model is not None and model.feature_dim != len(names):
-            self._add(
-                Severity.WARNING,
-                "dimension-mismatch",
-                model.source,
-                f"The model has {model.feature_dim} features, the factor list {len(names)} names.",
-                "Write the factor list of the same training run: bots pair columns and dimensions by it.",
-            )
+        if booster is not None:
+            checks.booster(booster, names)
+        checks.taus(ic, ic_role, names, named, return_name)
         group = Group(
             group_key=self.listed.group_key,
             symbol=symbol,
             return_name=return_name,
             files=self.listed.files,
-            factors=FactorTable.joined(names, ic.tau_by_factor(symbol, return_name)),
+            factors=FactorTable.joined(names, ic.tau_by_factor(named, return_name)),
             ic=ic,
             training=training,
-            model=model,
+            model=booster.summary if booster is not None else None,
             onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx is not None else None,
             findings=tuple(self.findings),
             read_at=utc_now(),
@@ -94,13 +92,13 @@ class _GroupReader:
         )
         return GroupReading(group, model_json, onnx)
 
-    def _model(self) -> tuple[ModelSummary | None, bytes | None]:
+    def _model(self) -> tuple[CheckedBooster | None, bytes | None]:
         for role in (FileRole.MODEL_JSON, FileRole.MODEL_PICKLE):
             if role in self.by_role:
                 return self._use(role, self._booster) or (None, None)
         return None, None
 
-    def _booster(self, data: bytes, report: FileReport) -> tuple[ModelSummary, bytes]:
+    def _booster(self, data: bytes, report: FileReport) -> tuple[CheckedBooster, bytes]:
         model_json = model_json_of(data, is_pickle=report.file == self._path(FileRole.MODEL_PICKLE))
         return read_booster(model_json, report), model_json
 
@@ -121,10 +119,14 @@ class _GroupReader:
     def _bytes_of(self, file: ModelFile) -> bytes:
         return read_stable(self.root, file.path, self.limits.bytes_for(file.role), identity_of(file))
 
-    def _identity(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
+    def _named(self, training: TrainingInfo, ic: IcTable) -> tuple[str, str]:
+        """Return symbol and return as the files call them."""
         before, _, after = self.listed.group_key.partition("_")
         named = training.symbol or next((text for text in ic.symbols if text), "") or before
-        return_name = training.return_name or next((text for text in ic.return_names if text), "") or after
+        return named, training.return_name or next((text for text in ic.return_names if text), "") or after
+
+    def _symbol(self, named: str) -> str:
+        """Return ``named``, or what stands for it where it cannot be part of an address."""
         symbol = named if named and is_symbol(named) else symbol_of_key(self.listed.group_key)
         if not is_symbol(named):
             self._add(
@@ -142,17 +144,7 @@ class _GroupReader:
                 f"Symbol '{symbol}' has letters that look Latin and are not: {code_points(symbol)}.",
                 "Write the symbol with the letters that bots ask with.",
             )
-        return symbol, return_name
-
-    def _report_others(self, ic: IcTable, symbol: str, return_name: str, role: FileRole) -> None:
-        self._add(
-            Severity.WARNING,
-            "ic-of-others",
-            self.by_role[role].path,
-            f"No row is of symbol {symbol[:60]!r} and return {return_name[:60]!r}, as which the group is served; "
-            f"the first one is of {ic.symbols[0][:60]!r} and {ic.return_names[0][:60]!r}.",
-            "See whether all files of the group are of one training run: one of another run gives bots a wrong model.",
-        )
+        return symbol
 
     def _report_changed(self) -> None:
         known = {finding.file for finding in self.findings if finding.code == STILL_BEING_WRITTEN}
@@ -165,29 +157,6 @@ class _GroupReader:
                     "The file changed while its group was read, so the files may be of two runs.",
                     "Nothing to do if a run is writing it: the group is read again when it is quiet.",
                 )
-
-    def _report_missing(self, model: ModelSummary | None) -> None:
-        for role, name in (
-            (FileRole.FACTORS, "_factors.txt"),
-            (FileRole.IC, "_ic.csv"),
-            (FileRole.INFO, "_info.pkl"),
-        ):
-            if role not in self.by_role:
-                self._add(
-                    Severity.WARNING,
-                    "missing-file",
-                    self.listed.group_key + name,
-                    "The file is missing.",
-                    "Copy it beside the others; the rest of the group is used.",
-                )
-        if model is None and FileRole.MODEL_JSON not in self.by_role and FileRole.MODEL_PICKLE not in self.by_role:
-            self._add(
-                Severity.ERROR,
-                "missing-model",
-                self.listed.group_key + "_model.json",
-                "The group has neither _model.json nor _model.pkl, so bots cannot be served.",
-                "Copy one of them beside the other files.",
-            )
 
     def _add(self, severity: Severity, code: str, file: str, detail: str, remedy: str) -> None:
         self.findings.append(Finding(severity, code, file, detail, remedy))

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mm_core.artifacts.model_checks import stopped_early
 from mm_core.artifacts.pickles import Scaler, read_scaler
 from mm_core.artifacts.read_group import model_json_of
-from mm_core.artifacts.readers.model_facts import BoosterFacts, booster_facts
-from mm_core.artifacts.readers.model_json import read_booster
+from mm_core.artifacts.readers.model_facts import booster_facts
+from mm_core.artifacts.readers.model_json import CheckedBooster, read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.readers.training_metadata import read_training_metadata, report_weights_without_file
 from mm_core.artifacts.run_checks import RunChecks
@@ -19,7 +20,7 @@ from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Severity
 from mm_core.domain.predictions import ModelFormat
 from mm_core.domain.runs import PICKLE, XGBOOST_JSON, RunMetadata, model_of
-from mm_core.domain.versions import UNKNOWN_SCALER, ModelContent, Normalizer
+from mm_core.domain.versions import UNKNOWN_SCALER, BoosterText, ModelContent, Normalizer
 from mm_core.errors import UnreadableArtifact
 
 SNIFFED_BYTES = 64 << 10
@@ -37,7 +38,8 @@ class Found:
 
     file: ModelFile
     text: bytes
-    facts: BoosterFacts
+    checked: CheckedBooster
+    booster: BoosterText
 
     @property
     def content(self) -> ModelContent:
@@ -60,15 +62,15 @@ class RunReader(VersionFilesReader):
         scaler = self._scaler(name)
         normalizer: Normalizer | None = None
         if found is not None:
-            checks.rounds(found.file.path, found.facts.rounds, found.facts.best_rounds)
-            normalizer = checks.fitting(found.file.path, found.facts.booster, scaler, run)
+            self.findings += stopped_early(found.file.path, found.checked)
+            normalizer = checks.fitting(found.file.path, found.booster, scaler, run)
         if self.is_torn():
             found = None
         version = replace(
             version_of(self.listed, self.findings),
             run=run,
             model=found.content if found is not None else None,
-            booster=found.facts.booster if found is not None else None,
+            booster=found.booster if found is not None else None,
             normalizer=normalizer,
         )
         return VersionReading(version, found.text if found is not None else None)
@@ -97,8 +99,8 @@ class RunReader(VersionFilesReader):
             if not is_named and not self._mentions(file, TELLING[form]):
                 return None
             text = model_json_of(self.bytes_of(file), is_pickle=form == PICKLE)
-            read_booster(text, report)
-            facts = booster_facts(text)
+            checked = read_booster(text, report)
+            booster = booster_facts(text)
         except UnreadableArtifact as error:
             if is_named or error.code == STILL_BEING_WRITTEN:
                 self.refuse(file.role, report, error)
@@ -107,7 +109,7 @@ class RunReader(VersionFilesReader):
                 self.findings += report.findings()
             return None
         self.findings += report.findings()
-        return Found(file, text, facts)
+        return Found(file, text, checked, booster)
 
     def _mentions(self, file: ModelFile, word: bytes) -> bool:
         with open_stable(self.root, file.path, file.size_bytes, identity_of(file)) as content:

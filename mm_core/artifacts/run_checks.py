@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mm_core.artifacts.layouts import VersionFiles
+from mm_core.artifacts.model_checks import first_difference, is_numbered
 from mm_core.artifacts.pickles import Scaler
 from mm_core.artifacts.version_checks import ONE_TRAINING
 from mm_core.domain.files import FileRole
@@ -13,7 +14,6 @@ from mm_core.domain.runs import SCALERS, TRAINING_METADATA, RunMetadata, model_o
 from mm_core.domain.versions import BoosterText, Normalizer
 
 MOST_NAMED = 10
-STOPPED_EARLY = "stopped-early"
 
 
 class RunChecks:
@@ -73,7 +73,7 @@ class RunChecks:
                 "No tree of the booster splits, or no split gains anything: it predicts the same for every row.",
                 "Look at the labels and the parameters of the training.",
             )
-        is_named = not _is_numbered(trained) or trained in (declared, scaler.feature_names if scaler else ())
+        is_named = not is_numbered(trained) or trained in (declared, scaler.feature_names if scaler else ())
         if not self._agree(path, trained if is_named else (), len(trained), scaler, declared):
             return None
         names = (trained if is_named else ()) or (scaler.feature_names if scaler is not None else ()) or declared
@@ -106,17 +106,6 @@ class RunChecks:
                 "Fit it with a DataFrame: columns in another order give wrong predictions without a sign of it.",
             )
         return Normalizer(names or trained, scaler.centre, scaler.scale)
-
-    def rounds(self, path: str, rounds: int, best: int | None) -> None:
-        """Find a training that stopped early: what its wrapper predicts is not what all rounds of its booster do."""
-        if best is not None:
-            self._warn(
-                STOPPED_EARLY,
-                path,
-                f"The training stopped early: XGBClassifier and its kin predict with the first {best} of {rounds} "
-                "rounds, Booster.predict and this registry with all.",
-                f"Save booster[:{best}] to have the first ones alone, or predict with iteration_range=(0, {best}).",
-            )
 
     def _without_model(self) -> None:
         names = [file.path.rpartition("/")[2] for file in self._listed.files if file.role is FileRole.RUN_MODEL]
@@ -168,8 +157,8 @@ class RunChecks:
         named = [(source, names) for source, names in orders.items() if names]
         for source, names in named[1:]:
             first, others = named[0]
-            if names != others:
-                at = next(place for place, pair in enumerate(zip(others, names, strict=True)) if pair[0] != pair[1])
+            at = first_difference(names, others)
+            if at is not None:
                 self._error(
                     "features-mismatch",
                     path,
@@ -188,10 +177,6 @@ class RunChecks:
 
     def _add(self, severity: Severity, code: str, file: str, detail: str, remedy: str) -> None:
         self._findings.append(Finding(severity, code, file, detail, remedy))
-
-
-def _is_numbered(names: tuple[str, ...]) -> bool:
-    return all(name == f"f{place}" for place, name in enumerate(names))
 
 
 def _some(names: Collection[str]) -> str:

@@ -29,30 +29,32 @@ class IcTable:
     def __len__(self) -> int:
         return len(self.factor_names)
 
-    def may_be_of(self, symbol: str, return_name: str) -> bool:
-        """Return whether a row is of ``symbol`` and ``return_name``; one that leaves either out may be of any.
-
-        A table without rows may be of anything.
-        """
-        wanted = (symbol.casefold(), return_name)
-        pairs = set(zip(self.symbols, self.return_names, strict=True))
-        return not pairs or any(
-            (not row_symbol or row_symbol.casefold() == wanted[0]) and row_return in ("", wanted[1])
-            for row_symbol, row_return in pairs
-        )
-
     def tau_by_factor(self, symbol: str, return_name: str) -> dict[str, float | None]:
-        """Return each factor's tau, preferring rows of ``symbol`` and ``return_name`` over rows of others.
+        """Return each factor's tau, that of `row_by_factor`."""
+        return {name: self.taus[row] for name, row in self.row_by_factor(symbol, return_name).items()}
 
-        Among rows of equal fit the first one counts.
+    def row_by_factor(self, symbol: str, return_name: str) -> dict[str, int]:
+        """Return each factor's row, preferring rows of ``symbol`` and ``return_name`` over rows of others.
+
+        The symbol counts more; rows that leave one of the two out come before those that name another. Among rows of
+        equal fit the first one counts.
         """
-        best: dict[str, tuple[int, float | None]] = {}
+        best: dict[str, tuple[int, int]] = {}
         wanted_symbol = symbol.casefold()
-        for index, name in enumerate(self.factor_names):
-            fit = 2 * (self.symbols[index].casefold() == wanted_symbol) + (self.return_names[index] == return_name)
+        for row, name in enumerate(self.factor_names):
+            fit = 3 * _fit(self.symbols[row].casefold(), wanted_symbol) + _fit(self.return_names[row], return_name)
             if name not in best or fit > best[name][0]:
-                best[name] = (fit, self.taus[index])
-        return {name: tau for name, (_, tau) in best.items()}
+                best[name] = (fit, row)
+        return {name: row for name, (_, row) in best.items()}
+
+    def is_of_others(self, row: int, symbol: str, return_name: str) -> bool:
+        """Return whether a row names another symbol or another return."""
+        return not (_fit(self.symbols[row].casefold(), symbol.casefold()) and _fit(self.return_names[row], return_name))
+
+
+def _fit(written: str, wanted: str) -> int:
+    """Return 2 for what is wanted, 1 for a cell that says nothing, 0 for anything else."""
+    return 2 if written == wanted else int(not written)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def test_any_bytes_give_an_ic_table_or_a_refusal(data: bytes) -> None:
 
 
 def test_a_booster_is_summarized_as_xgboost_saved_it(booster_json: bytes) -> None:
-    summary = read_booster(booster_json, FileReport("x_model.json"))
+    summary = read_booster(booster_json, FileReport("x_model.json")).summary
     assert (summary.feature_dim, summary.objective, summary.num_trees) == (3, "reg:squarederror", 4)
     assert summary.num_parallel_tree == 1
     assert len(summary.version) == 3
@@ -159,7 +159,7 @@ def test_a_booster_is_summarized_as_xgboost_saved_it(booster_json: bytes) -> Non
 def test_a_booster_with_nan_tokens_is_read_as_xgboost_reads_it(booster_json: bytes) -> None:
     document = json.loads(booster_json)
     document["learner"]["gradient_booster"]["model"]["trees"][0]["sum_hessian"][0] = math.nan
-    assert read_booster(json.dumps(document).encode(), FileReport("x")).num_trees == 4
+    assert read_booster(json.dumps(document).encode(), FileReport("x")).summary.num_trees == 4
 
 
 def test_a_cut_booster_is_refused(booster_json: bytes) -> None:

@@ -18,12 +18,12 @@ from mm_core.artifacts.limits import ReadingLimits
 from mm_core.artifacts.listing import list_groups
 from mm_core.artifacts.read_group import GroupReading
 from mm_core.artifacts.readers.info_pkl import read_training_info
-from mm_core.artifacts.readers.model_json import read_booster
+from mm_core.artifacts.readers.model_json import CheckedBooster, read_booster
 from mm_core.artifacts.readers.report import FileReport
 from mm_core.artifacts.reading_defects import read_or_lose
 from mm_core.artifacts.scan import scan_root
 from mm_core.domain.factors import IcTable
-from mm_core.domain.groups import ModelSummary, TrainingInfo
+from mm_core.domain.groups import TrainingInfo
 from mm_core.errors import ReaderNotStarted
 from mm_core.registry import Registry
 from tests.waiting import wait_until
@@ -37,7 +37,7 @@ def fail_on_bad(monkeypatch: pytest.MonkeyPatch) -> Fail:
     """Have the reader of models raise for those of groups whose key begins with BAD."""
 
     def fail(error: BaseException) -> None:
-        def read(data: bytes, report: FileReport) -> ModelSummary:
+        def read(data: bytes, report: FileReport) -> CheckedBooster:
             if report.file.startswith("BAD"):
                 raise error
             return read_booster(data, report)

@@ -80,47 +80,6 @@ def test_then_the_first_ic_row_then_the_file_name(write_group: Write) -> None:
     assert (group.symbol, group.return_name) == ("BTC", "x_y")
 
 
-@pytest.mark.parametrize(
-    ("info", "named"),
-    [
-        ({"symbol": "AAPL", "return_name": "mid_chg_1m"}, "'AAPL' and return 'mid_chg_1m'"),
-        ({"symbol": "solusdt", "return_name": "mid_chg_5m"}, "'solusdt' and return 'mid_chg_5m'"),
-    ],
-)
-def test_ic_rows_of_another_symbol_or_return_than_the_infos_are_told(
-    write_group: Write, info: dict[str, str], named: str
-) -> None:
-    """Files of two runs that were put together under one name show nothing else: every file is sound."""
-    scan = scan_root(write_group(info_pkl=pickle.dumps(info)))
-    assert [(one.severity, one.code, one.file) for one in scan.all_findings()] == [
-        (Severity.WARNING, "ic-of-others", f"{KEY}_ic.csv")
-    ]
-    assert named in scan.all_findings()[0].detail
-    assert "'SOLUSDT' and 'mid_chg_1m'" in scan.all_findings()[0].detail
-    assert scan.groups[KEY].symbol == info["symbol"]
-    assert scan.groups[KEY].payload_ready
-
-
-def test_an_ic_table_of_the_info_that_is_of_others_is_told_of_the_info(write_group: Write) -> None:
-    frame = pd.DataFrame({"symbol": ["S"], "factor_name": ["a"], "return_name": ["r"], "Kendall_tau": [0.25]})
-    info = pickle.dumps({"symbol": "T", "return_name": "r", "ic_df": frame})
-    assert ("ic-of-others", f"{KEY}_info.pkl") in _codes(write_group(ic_csv=None, info_pkl=info))
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        b"X,spread_3,r,0.5\nsolusdt,spread_3,mid_chg_1m,0.5\n",
-        b",spread_3,mid_chg_1m,0.5\n",
-        b"SOLUSDT,spread_3,,0.5\n",
-        b"",
-    ],
-)
-def test_a_table_with_rows_of_the_group_or_of_nobody_is_not_told(write_group: Write, rows: bytes) -> None:
-    scan = scan_root(write_group(ic_csv=b"symbol,factor_name,return_name,Kendall_tau\n" + rows))
-    assert "ic-of-others" not in {finding.code for finding in scan.all_findings()}
-
-
 def test_factors_and_ic_of_the_info_stand_in_for_missing_files(write_group: Write) -> None:
     frame = pd.DataFrame(
         {"symbol": ["S"] * 2, "factor_name": ["b", "a"], "return_name": ["r"] * 2, "Kendall_tau": [0.25, float("nan")]}

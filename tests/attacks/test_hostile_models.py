@@ -45,7 +45,9 @@ def test_every_kind_of_sound_model_is_taken_and_loads(models: dict[str, bytes], 
     assert tuple(models) == KINDS
     for kind, model in models.items():
         report = FileReport("x_model.json")
-        assert read_booster(model, report).num_trees == (0 if kind == "linear" else len(trees_of(json.loads(model))))
+        assert read_booster(model, report).summary.num_trees == (
+            0 if kind == "linear" else len(trees_of(json.loads(model)))
+        )
         assert report.findings() == ()
         assert loader.outcome(model) == "well", kind
 
@@ -68,7 +70,7 @@ def _is_taken(pickled: bytes, name: str) -> bool:
         raise
     if name.endswith(OLD_VECTORS):
         return False
-    return read_booster(model, FileReport(name)).feature_dim > 0
+    return read_booster(model, FileReport(name)).summary.feature_dim > 0
 
 
 def test_nothing_that_is_taken_crashes_the_loader() -> None:
@@ -252,8 +254,11 @@ def test_names_of_features_may_look_like_anything(models: dict[str, bytes], load
     document["learner"]["feature_names"] = ['"parents":', "left_children", "\\u0061", "{", "\u202eabc", "ß"]
     document["learner"]["attributes"] = {"note": '{"trees":[{"parents":[1]}]}', "parents": "[]"}
     model = json.dumps(document).encode()
-    assert read_booster(model, FileReport("x_model.json")).num_trees == 2
-    assert read_booster(json.dumps(document, ensure_ascii=False).encode(), FileReport("x_model.json")).num_trees == 2
+    assert read_booster(model, FileReport("x_model.json")).summary.num_trees == 2
+    assert (
+        read_booster(json.dumps(document, ensure_ascii=False).encode(), FileReport("x_model.json")).summary.num_trees
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -325,7 +330,7 @@ def test_leaves_that_are_not_finite_are_a_finding(kind: str, models: dict[str, b
     tree[column][-1] = float("nan")
     tree[column][-2] = float("inf")
     report = FileReport("x_model.json")
-    assert read_booster(json.dumps(document).encode(), report).num_trees == 2
+    assert read_booster(json.dumps(document).encode(), report).summary.num_trees == 2
     (finding,) = report.findings()
     assert (finding.code, finding.detail[:24]) == ("leaf-not-finite", "2 leaves of the model ho")
 

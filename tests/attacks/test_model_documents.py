@@ -25,7 +25,7 @@ OF_VECTORS = ("leaf_weights", "loss_changes", "sum_hessian", "split_type")
 
 
 def _read(model: bytes) -> int:
-    return read_booster(model, FileReport("x_model.json")).num_trees
+    return read_booster(model, FileReport("x_model.json")).summary.num_trees
 
 
 def _refusal(model: bytes) -> UnreadableArtifact:

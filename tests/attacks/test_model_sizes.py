@@ -46,7 +46,7 @@ def test_a_tree_that_is_counted_first_is_read_all_the_same(
     monkeypatch.setattr("mm_core.artifacts.readers.model_sizes.LARGEST_UNMEASURED_TREE", 0)
     for kind, model in models.items():
         read = read_booster(model, FileReport("x_model.json"))
-        assert read.num_trees == (0 if kind == "linear" else len(trees_of(json.loads(model))))
+        assert read.summary.num_trees == (0 if kind == "linear" else len(trees_of(json.loads(model))))
 
 
 def _refusal(model: bytes) -> UnreadableArtifact:

@@ -20,6 +20,10 @@ SUFFIXES: tuple[tuple[str, FileRole], ...] = (
 )
 
 
+_FORMS = {FileRole.MODEL_JSON: FileRole.MODEL_PICKLE}
+"""Roles that hold the same as another one."""
+
+
 class FlatGroups:
     """``SOLUSDT_mid_chg_1m_factors.txt``, ``…_ic.csv``, ``…_info.pkl``, ``…_model.pkl|json|onnx``."""
 
@@ -28,8 +32,8 @@ class FlatGroups:
     def claim(self, files: Sequence[ListedFile]) -> Claim:
         """Return one group a key.
 
-        Where a role stands twice under one key, only the files of one directory are used (the one with most roles,
-        then the first by name): files of two runs must never be mixed.
+        Where a role, or a model in either form, is in several directories under one key, only the files of one
+        directory are used (the one with most roles, then the first by name): files of two runs must never be mixed.
         """
         folders: dict[str, dict[str, list[ModelFile]]] = defaultdict(lambda: defaultdict(list))
         paths = set()
@@ -64,9 +68,9 @@ class FlatGroups:
 
 
 def _without_mixing(group_key: str, folders: dict[str, list[ModelFile]]) -> tuple[list[ModelFile], list[Finding]]:
-    every_file = [file for listed in folders.values() for file in listed]
-    if len({file.role for file in every_file}) == len(every_file):
-        return every_file, []
+    kinds = [{_FORMS.get(file.role, file.role) for file in listed} for listed in folders.values()]
+    if len(set().union(*kinds)) == sum(map(len, kinds)):
+        return [file for listed in folders.values() for file in listed], []
     best = min(folders, key=lambda folder: (-len(folders[folder]), folder))
     findings = [
         Finding(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-from mm_core.artifacts.readers.model_document import Model, decode_model, decoded_trees
+from mm_core.artifacts.readers.model_document import decode_model, decoded_trees
 from mm_core.artifacts.readers.model_numbers import LARGEST_FLOAT32
 from mm_core.artifacts.readers.model_objective import objective_name
 from mm_core.artifacts.readers.model_trees import DELETED, LEAF
@@ -13,16 +12,7 @@ from mm_core.domain.versions import BoosterText
 from mm_core.strict_json import MISSING
 
 
-@dataclass(frozen=True, slots=True)
-class BoosterFacts:
-    """A booster, how many rounds it has, and after how many of them its training was best, None where that is all."""
-
-    booster: BoosterText
-    rounds: int
-    best_rounds: int | None
-
-
-def booster_facts(data: bytes) -> BoosterFacts:
+def booster_facts(data: bytes) -> BoosterText:
     """Return what the booster in ``data`` is; one without names has its features called ``f0``, ``f1`` …, as XGBoost.
 
     ``splits`` and ``gain`` of it are XGBoost's ``weight`` and ``total_gain``. A linear booster has no trees; the
@@ -52,7 +42,7 @@ def booster_facts(data: bytes) -> BoosterFacts:
                 else:
                     splits[feature] += 1
                     gain[feature] += change if abs(change) <= LARGEST_FLOAT32 else 0.0
-    booster = BoosterText(
+    return BoosterText(
         feature_names=tuple(learner.feature_names) or tuple(f"f{place}" for place in range(features)),
         objective=objective_name(learner.objective),
         num_class=outputs,
@@ -61,16 +51,3 @@ def booster_facts(data: bytes) -> BoosterFacts:
         splits=tuple(splits),
         gain=tuple(total if math.isfinite(total) else 0.0 for total in gain),
     )
-    rounds = _rounds(document.model, trees, outputs)
-    best = learner.attributes.get("best_iteration", "")
-    stopped = int(best) + 1 if best.isascii() and best.isdecimal() and len(best) < 10 else rounds
-    return BoosterFacts(booster, rounds, stopped if stopped < rounds else None)
-
-
-def _rounds(model: Model, trees: int, outputs: int) -> int:
-    if model.iteration_indptr is not MISSING:
-        return len(model.iteration_indptr) - 1
-    parameters = model.gbtree_model_param
-    if parameters is MISSING:
-        return model.boosted_rounds
-    return trees // max(1, outputs * int(parameters.num_parallel_tree))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from mm_core.artifacts.readers.model_categories import check_categories, divides
 from mm_core.artifacts.readers.model_document import Document, Learner, Model, decode_model, decoded_trees
@@ -24,7 +25,21 @@ FEATURE_TYPES = frozenset(["int", "float", "i", "q", "c"])
 """The types of features that XGBoost knows."""
 
 
-def read_booster(data: bytes, report: FileReport) -> ModelSummary:
+@dataclass(frozen=True, slots=True)
+class CheckedBooster:
+    """A booster that XGBoost can load: its summary, and what its training left in it.
+
+    ``feature_names`` is empty where it was trained without; of its ``rounds`` the first ``best_rounds`` were the best
+    ones, None where that is all of them.
+    """
+
+    summary: ModelSummary
+    feature_names: tuple[str, ...]
+    rounds: int
+    best_rounds: int | None
+
+
+def read_booster(data: bytes, report: FileReport) -> CheckedBooster:
     """Return what the booster in ``data`` is, once it is sure that XGBoost can load it and walk its trees.
 
     Leaves that are not finite are a finding. Raises `UnreadableArtifact` for anything XGBoost did not save as JSON, and
@@ -39,7 +54,7 @@ def read_booster(data: bytes, report: FileReport) -> ModelSummary:
     else:
         num_trees, num_parallel_tree = _check_parts(document, features, outputs)
         _check_trees(decoded_trees(text), document.model, num_trees, features, outputs, report)
-    return ModelSummary(
+    summary = ModelSummary(
         source=report.file,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
@@ -49,6 +64,23 @@ def read_booster(data: bytes, report: FileReport) -> ModelSummary:
         num_parallel_tree=num_parallel_tree,
         version=document.version,
     )
+    rounds = _rounds(document.model, num_trees, outputs * num_parallel_tree)
+    return CheckedBooster(summary, tuple(learner.feature_names), rounds, _best_rounds(learner, rounds))
+
+
+def _rounds(model: Model, trees: int, trees_a_round: int) -> int:
+    if model.iteration_indptr is not MISSING:
+        return len(model.iteration_indptr) - 1
+    if model.gbtree_model_param is MISSING:
+        return model.boosted_rounds
+    return trees // max(1, trees_a_round)
+
+
+def _best_rounds(learner: Learner, rounds: int) -> int | None:
+    """Return after how many rounds the training was best, None where that is all of them or nothing says it."""
+    best = learner.attributes.get("best_iteration", "")
+    stopped = int(best) + 1 if best.isascii() and best.isdecimal() and len(best) < 10 else rounds
+    return stopped if stopped < rounds else None
 
 
 def _shape_of(learner: Learner) -> tuple[int, int]:
