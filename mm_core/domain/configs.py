@@ -26,6 +26,13 @@ class Normalization(NamedTuple):
 DEFAULT_NORMALIZATION = Normalization(DEFAULT_MEAN, DEFAULT_VARIANCE)
 
 
+class FromFiles(NamedTuple):
+    """Which of a factor's two numbers nobody set: such a number is what the files say, whatever that is by now."""
+
+    mean: bool
+    variance: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What stands for a factor that nobody set: ``by_name`` what files say of each, else one normalization for all.
@@ -213,6 +220,9 @@ class FactorConfigRecord:
 
     ``model_name`` is a registration's and ``subject`` a symbol, or they are a family's and a version.
 
+    ``from_files`` has the factors of ``values`` of which nobody set both numbers. It is None where that was not noted:
+    for symbols, and for versions of which nothing was saved since it is.
+
     The config that bots get is derived: `config_for` lays these values over the defaults in the model's own order, so
     it can never have another length or order than the model.
     """
@@ -223,6 +233,7 @@ class FactorConfigRecord:
     created_at: str
     updated_at: str
     values: Mapping[str, Normalization] = field(default_factory=dict)
+    from_files: Mapping[str, FromFiles] | None = None
 
     def config_for(self, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> FactorConfig:
         """Return the config of a model with these factors, defaults where nothing was set."""

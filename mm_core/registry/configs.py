@@ -21,6 +21,7 @@ from mm_core.domain.configs import (
 )
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
+from mm_core.domain.normalizers import from_files_in, over
 from mm_core.errors import InvalidName, RevisionConflict
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.store import ConfigsTransaction, ConfigsView, RegistryStore, StoreTransaction, StoreView
@@ -56,6 +57,7 @@ class ConfigSubject:
         record = configs.record(self.model_name, self.name)
         if record is None:
             record = FactorConfigRecord(self.model_name, self.name, AS_IN_FILES, self.begun_at, self.begun_at)
+        record = over(record, self.defaults)
         config = record.config_for(self.factor_names, self.defaults)
         values = (config.mean_values, config.variance_values)
         return CurrentConfig(FactorConfig(self.name, config.factor_names, *values, self.defaults), record)
@@ -173,7 +175,10 @@ class Configs(ABC):
         now = utc_now()
         kept = {name: after for name, after in values.items() if name in changes or name in record.values}
         created_at = record.created_at if record.revision != AS_IN_FILES else now
-        saved = FactorConfigRecord(record.model_name, record.subject, record.revision + 1, created_at, now, kept)
+        from_files = from_files_in(kept, subject.defaults, record) if subject.defaults.are_in_files else None
+        saved = FactorConfigRecord(
+            record.model_name, record.subject, record.revision + 1, created_at, now, kept, from_files
+        )
         revision = FactorConfigRevision(saved.revision, now, by, action, note, changes)
         self._in(transaction).save(saved, revision)
         return subject.current(self._of(transaction))
