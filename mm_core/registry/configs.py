@@ -9,6 +9,7 @@ from typing import Any
 
 from mm_core.domain.configs import (
     AS_IN_FILES,
+    FILES_DIGEST,
     SAME_FOR_ALL,
     Defaults,
     FactorConfig,
@@ -16,6 +17,7 @@ from mm_core.domain.configs import (
     FactorConfigRevision,
     Normalization,
     changes_between,
+    files_digest_of,
     parse_factor_config,
     values_at,
 )
@@ -85,17 +87,27 @@ class Configs(ABC):
         group_key: str | None = None,
         expected_revision: int | None = None,
         expected_created_at: str | None = None,
+        expected_files: str | None = None,
     ) -> CurrentConfig:
         """Store the config in ``document`` as a new revision; one that changes nothing stores nothing.
 
         Raises `InvalidFactorConfig` with every problem, and `RevisionConflict` when ``expected_revision`` is given and
         is not the current one; then nothing is stored. Revisions begin anew when a model is registered again after it
-        was deleted: ``expected_created_at`` tells the two apart.
+        was deleted: ``expected_created_at`` tells the two apart. A revision does not tell of files that are
+        replaced: ``expected_files`` does, the `Defaults.digest` that the change was made on, and so does the one that a
+        document of a version has.
         """
         with self._store.transaction() as transaction:
             subject = self._subject(transaction, model_name, name, group_key)
             current = subject.current(self._of(transaction))
             _check_revision(subject, current.record, expected_revision, expected_created_at)
+            _check_files(subject, expected_files)
+            if subject.defaults.are_in_files:
+                _check_files(
+                    subject,
+                    files_digest_of(document, subject.name),
+                    f", or leave its '{FILES_DIGEST}' out to set all of it",
+                )
             config = parse_factor_config(document, subject.name, subject.factor_names, subject.defaults)
             values = {**current.record.values, **config.normalizations()}
             return self._save_values(transaction, subject, current, values, by, "edit", note)
@@ -257,4 +269,12 @@ def _check_revision(
         raise RevisionConflict(
             f"{subject.title} is at revision {record.revision}, the change was made on "
             f"revision {expected}. Read it again and repeat the change; nothing was stored."
+        )
+
+
+def _check_files(subject: ConfigSubject, expected: str | None, other_way: str = "") -> None:
+    if expected is not None and expected != subject.defaults.digest:
+        raise RevisionConflict(
+            f"{subject.title} is another one: its files were replaced since the change was begun, and numbers of "
+            f"before would be set over theirs. Read it again and repeat the change{other_way}; nothing was stored."
         )

@@ -136,6 +136,43 @@ def test_files_that_were_replaced_under_a_draft_are_shown_before_anything_is_sav
     assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
 
 
+def _trained_anew(registry: Registry, tmp_path: Path, mean: float = 1.5) -> None:
+    new = {name: {"mean": mean, "std": 1.0} for name in FEATURES}
+    (tmp_path / "root" / FAMILY / V / "normalizer.json").write_text(json.dumps(new))
+    registry.registrations.refresh("fusion")
+
+
+def test_files_that_are_replaced_while_the_dialog_is_open_are_shown_before_anything_is_saved(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    editor.button(key="save").click().run()
+    _trained_anew(version_state, tmp_path)
+    editor.button(key="save_now").click().run()
+    assert version_state.normalizers.get(FAMILY, V).record.revision == 0
+    assert "files of this version were replaced" in editor.warning[0].value
+    editor.button(key="rebase_mine").click().run()
+    _save(editor)
+    config = version_state.normalizers.get(FAMILY, V).config
+    assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
+
+
+def test_files_that_are_replaced_below_numbers_that_were_all_set_are_told_too(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    _others_save(version_state, **dict.fromkeys(FEATURES, (9.0, 6.25)))
+    _type(editor.run(), {0: {"mean": "7"}})
+    editor.button(key="save").click().run()
+    _trained_anew(version_state, tmp_path)
+    editor.button(key="save_now").click().run()
+    assert version_state.normalizers.get(FAMILY, V).record.revision == 1
+    assert "files of this version were replaced" in editor.warning[0].value
+    editor.button(key="rebase_mine").click().run()
+    assert _grid(editor)["mean in files"].tolist() == [1.5] * 4
+    _save(editor)
+    assert version_state.normalizers.get(FAMILY, V).config.mean_values == (7.0, 9.0, 9.0, 9.0)
+
+
 def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:
     _others_save(version_state, spread=(9.0, 6.25))
     page = open_page("version", version=OF, tab="Normalizer")

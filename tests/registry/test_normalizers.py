@@ -13,7 +13,7 @@ from typing import Any
 import lightgbm
 import pytest
 
-from mm_core.domain.configs import FactorConfigRevision
+from mm_core.domain.configs import FILES_DIGEST, FactorConfigRevision
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import CheckName, Outcome
 from mm_core.errors import (
@@ -145,6 +145,74 @@ def test_a_change_on_another_revision_is_refused_and_nothing_is_stored(registry:
     with pytest.raises(RevisionConflict):
         registry.normalizers.restore(NAME, V, 0, by="api", expected_revision=0)
     assert _said(registry)[0] == 1
+
+
+def _read(registry: Registry, **changed: tuple[float, float]) -> dict[str, Any]:
+    """Return a document that says what it was read from, with some of its numbers changed."""
+    document = _document(**changed)
+    document[V][FILES_DIGEST] = registry.normalizers.get(NAME, V).config.defaults.digest
+    return document
+
+
+def test_a_document_that_was_read_before_the_files_were_replaced_is_refused(registry: Registry, root: Path) -> None:
+    document = _read(registry, spread=(7.0, 4.0))
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict, match=r"its files were replaced since.*'files_digest'.*nothing was stored"):
+        registry.normalizers.save(NAME, V, document, by="cli", expected_revision=0)
+    assert _said(registry) == (0, [], [1.5] * 4, [0.1] * 4)
+
+
+def test_a_change_that_was_made_on_other_files_is_refused_whatever_its_document_says(
+    registry: Registry, root: Path
+) -> None:
+    seen = registry.normalizers.get(NAME, V).config.defaults
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict, match="its files were replaced since"):
+        registry.normalizers.save(NAME, V, _document(), by="dashboard", expected_files=seen.digest)
+    assert registry.normalizers.get(NAME, V).record.revision == 0
+
+
+def test_a_document_that_no_longer_fits_the_features_of_the_files_it_was_read_from_is_a_conflict(
+    registry: Registry, root: Path
+) -> None:
+    document = _read(registry)
+    (root / NAME / V / "model.txt").unlink()
+    _trained_anew(root, without="spread")
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict):
+        registry.normalizers.save(NAME, V, document, by="cli")
+
+
+def test_a_document_is_taken_again_and_again_while_the_files_are_those_it_was_read_from(
+    registry: Registry, root: Path
+) -> None:
+    document = _read(registry, spread=(7.0, 4.0))
+    (root / NAME / V / "normalizer.json").touch()
+    registry.registrations.refresh("models")
+    for mean in (8.0, 9.0):
+        document[V]["mean_values"][2] = mean
+        registry.normalizers.save(NAME, V, document, by="cli")
+    assert _said(registry)[:3] == (2, ["spread"], [0.5, 0.5, 9.0, 0.5])
+
+
+def test_a_document_that_does_not_say_what_it_was_read_from_is_guarded_by_the_revision_alone(
+    registry: Registry, root: Path
+) -> None:
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    assert registry.normalizers.save(NAME, V, _document(), by="cli", expected_revision=0).record.revision == 1
+
+
+def test_what_a_document_was_read_from_is_text_and_symbols_have_no_such_field(
+    registered: Registry, registry: Registry, root: Path
+) -> None:
+    with pytest.raises(InvalidFactorConfig, match="files_digest must be text"):
+        registry.normalizers.save(NAME, V, {V: {**_document()[V], FILES_DIGEST: 7}}, by="cli")
+    with pytest.raises(InvalidFactorConfig, match="'files_digest' is not a known field"):
+        config = {"mean_values": [1, 2, 3], "variance_values": [1, 2, 3], FILES_DIGEST: "x"}
+        registered.configs.save("m", "SOLUSDT", {"SOLUSDT": config}, by="cli")
 
 
 def test_a_document_with_problems_is_refused_with_all_of_them(registry: Registry, root: Path) -> None:
