@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cache
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
@@ -125,40 +126,35 @@ def carry_normalizers(transaction: StoreTransaction, model_name: str, previous: 
     """
     if not transaction.normalizers.names():
         return
-    families: dict[str, Family] = {}
+    family_of = cache(lambda own: find_family(transaction, own) or Family(own))
     for path, version in scan.versions.items():
         before = previous.versions.get(path) if previous is not None else None
-        old = before.normalizer if before is not None else None
-        if version.normalizer is None or version.normalizer == old:
+        if before is not None and before.normalizer is None:
+            before = None
+        if version.normalizer is None or (before is not None and before.normalizer == version.normalizer):
             continue
-        own = version.model_name or model_name
         try:
-            family = families[own] = families.get(own) or find_family(transaction, own) or Family(own)
+            names = _names_of(family_of(version.model_name or model_name), version, model_name)
+            _carry(transaction, names, before, version)
         except StoreCorrupt:
-            if old is None:
-                continue  # bots get what files say all the same, and damage of ours is no reason to refuse a root
-            raise
-        names = _names_of(family, version, model_name)
-        kept_under = _kept_under(transaction, names, version.name)
-        record = transaction.normalizers.record(kept_under, version.name) if kept_under is not None else None
-        if record is not None:
-            known = _as_bots_get_it(old, before) if before is not None and old is not None else None
-            _carry(transaction, record, known, _as_bots_get_it(version.normalizer, version), names)
+            if before is not None:
+                raise
+            # else no root could be registered and no lost scan made anew beside damage of ours; the numbers that bots
+            # are given follow the files all the same, or are refused where they cannot be read
 
 
-def _carry(
-    transaction: StoreTransaction,
-    record: FactorConfigRecord,
-    old: Normalizer | None,
-    new: Normalizer,
-    names: tuple[str, ...],
-) -> None:
-    """Save a record as it stands over ``new``; ``old`` is what the scan before had in its place, if it had any."""
+def _carry(transaction: StoreTransaction, names: tuple[str, ...], before: Version | None, version: Version) -> None:
+    """Save what is set for a version as it stands over its files; ``before`` had others, None where none are known."""
+    kept_under = _kept_under(transaction, names, version.name)
+    record = transaction.normalizers.record(kept_under, version.name) if kept_under is not None else None
+    if record is None:
+        return
+    old = _as_bots_get_it(before) if before is not None else None
     if record.from_files is None:
         if old is None:
             return  # nobody knows which numbers were the files'
         record = replace(record, from_files=from_files_in(record.values, defaults_of(old)))
-    said = defaults_of(new)
+    said = defaults_of(_as_bots_get_it(version))
     moved = over(record, said)
     kept = without_what_files_say(moved, said)
     if kept.values != moved.values and not _is_in_one_directory(transaction, names, record.subject):
@@ -203,11 +199,12 @@ def _effective(view: StoreView, names: tuple[str, ...], version: str, normalizer
     )
 
 
-def _as_bots_get_it(normalizer: Normalizer, version: Version) -> Normalizer:
+def _as_bots_get_it(version: Version) -> Normalizer:
+    assert version.normalizer is not None
     try:
-        return features_in_files(version).normalizer or normalizer
+        return features_in_files(version).normalizer or version.normalizer
     except ModelUnusable:
-        return normalizer
+        return version.normalizer
 
 
 def _names_of(family: Family, version: Version, model_name: str) -> tuple[str, ...]:

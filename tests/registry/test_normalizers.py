@@ -23,6 +23,7 @@ from mm_core.errors import (
     InvalidName,
     RevisionConflict,
     RevisionNotFound,
+    StoreCorrupt,
     VersionNotFound,
 )
 from mm_core.payloads import Coding
@@ -433,16 +434,19 @@ def test_what_was_set_before_it_was_known_what_the_files_said_follows_them_in_on
     assert _said(registry) == (4, ["spread"], [2.5, 2.5, 7.0, 2.5], [0.2] * 4)
 
 
-def test_a_damaged_family_keeps_no_root_from_being_registered(
-    registry: Registry, root: Path, settings: Settings, make: Make
+@pytest.mark.parametrize("damaged", [f"lifecycle/{NAME}/current/index-*", f"normalizers/{NAME}/revisions/*/*"])
+def test_damage_of_what_people_entered_keeps_no_root_from_being_registered(
+    registry: Registry, root: Path, settings: Settings, make: Make, damaged: str
 ) -> None:
     make(V)
     registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
     registry.registrations.delete("models")
-    for path in (settings.data_dir / "lifecycle" / NAME / "current").glob("index-*.json"):
-        path.write_bytes(b"{")
+    (path,) = settings.data_dir.glob(damaged)
+    path.write_bytes(b"{")
     registry = open_registry(settings)
     assert registry.registrations.register("models", str(root)).scan.versions
+    with pytest.raises(StoreCorrupt):
+        registry.version_payloads.handle(NAME, V)
 
 
 def test_a_family_whose_directory_no_file_can_be_called_after_is_shown_and_not_changed(
