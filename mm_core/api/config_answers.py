@@ -40,6 +40,7 @@ def saved_answer(configs: Configs, model_name: str, name: str, group_key: str | 
         by="api",
         group_key=group_key,
         expected_revision=current.record.revision if condition is not None else None,
+        expected_files=current.config.defaults.digest if condition is not None else None,
     )
     headers = {"ETag": entity_tag(_digest(saved.config), Coding.IDENTITY), REVISION: str(saved.record.revision)}
     return result_answer(factor_config_document(saved.config), headers)

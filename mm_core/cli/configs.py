@@ -12,7 +12,7 @@ import typer
 from mm_core import strict_json
 from mm_core.cli.output import print_json, print_table, print_text
 from mm_core.cli.session import AsJson, errors_as_sentences
-from mm_core.domain.configs import FactorConfigRevision
+from mm_core.domain.configs import FILES_DIGEST, FactorConfig, FactorConfigRevision
 from mm_core.errors import BadRequest
 from mm_core.payloads import factor_config_document
 from mm_core.registry import Registry
@@ -57,7 +57,7 @@ def get_config(
         current = configs.get(name, subject)
         config = current.config if revision is None else configs.at_revision(name, subject, revision)
     if as_json:
-        print_json(factor_config_document(config))
+        print_json(_config_document(config))
         return
     names, means, variances = config.factor_names, config.mean_values, config.variance_values
     rows = zip(range(len(names)), names, means, variances, strict=True)
@@ -120,9 +120,17 @@ def _configs(context: typer.Context) -> Configs:
 
 def _print_saved(name: str, saved: CurrentConfig, as_json: bool) -> None:
     if as_json:
-        print_json(factor_config_document(saved.config))
+        print_json(_config_document(saved.config))
     else:
         print_text(f"'{saved.config.subject}' of '{name}' is at revision {saved.record.revision}.")
+
+
+def _config_document(config: FactorConfig) -> dict[str, Any]:
+    """Return a config as `set` reads it back; that of a version says what its files said."""
+    document = factor_config_document(config)
+    if config.defaults.are_in_files:
+        document[config.subject][FILES_DIGEST] = config.defaults.digest
+    return document
 
 
 def _document(file: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ DEFAULT_VARIANCE = 1.0
 AS_IN_FILES = 0
 """The number of the revision before all others, where files say what nobody set."""
 
+FILES_DIGEST = "files_digest"
+"""The field of a version's document that tells what its files said when it was read, as `Defaults.digest`."""
+
 
 class Normalization(NamedTuple):
     """How one factor is normalized: ``(x - mean) / sqrt(variance)``."""
@@ -24,6 +29,13 @@ class Normalization(NamedTuple):
 
 
 DEFAULT_NORMALIZATION = Normalization(DEFAULT_MEAN, DEFAULT_VARIANCE)
+
+
+class FromFiles(NamedTuple):
+    """Which of a factor's two numbers nobody set: such a number is what the files say, whatever that is by now."""
+
+    mean: bool
+    variance: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,12 @@ class Defaults:
     def are_in_files(self) -> bool:
         """Whether files say what nobody set."""
         return bool(self.by_name)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what files say in hex, which is another one when they say something else."""
+        said = [[name, float(each.mean), float(each.variance)] for name, each in self.by_name.items()]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def of(self, name: str) -> Normalization:
         """Return what stands for a factor that nobody set."""
@@ -101,22 +119,25 @@ def parse_factor_config(
     """Return the config that ``{subject: {factor_names, mean_values, variance_values}}`` holds for this model.
 
     ``factor_names`` of the document may be left out; where they are given, they must be the model's in the model's
-    order. Raises `InvalidFactorConfig` with every problem of the document at once.
+    order. Where files say what nobody set, it may have `FILES_DIGEST` too. Raises `InvalidFactorConfig` with every
+    problem of the document at once.
     """
     if not isinstance(document, Mapping):
         raise InvalidFactorConfig([f"the body must be an object with the one key '{subject}'"])
-    keys = [key for key in document if isinstance(key, str) and key.casefold() == subject.casefold()]
+    keys = _keys_of(document, subject)
     strangers = [str(key) for key in document if key not in keys]
     problems = [f"'{key}' is not the key '{subject}'" for key in strangers]
     if len(keys) != 1 or not isinstance(document[keys[0]], Mapping):
         problems.append(f"exactly one object is expected under the key '{subject}'")
         raise InvalidFactorConfig(problems)
     body = document[keys[0]]
-    known = ("factor_names", "mean_values", "variance_values")
+    known = ("factor_names", "mean_values", "variance_values", *((FILES_DIGEST,) if defaults.are_in_files else ()))
     problems += [f"'{key}' is not a known field, use {', '.join(known)}" for key in body if key not in known]
     names = tuple(factor_names)
     if "factor_names" in body:
         problems += _name_problems(body["factor_names"], names)
+    if FILES_DIGEST in known and not isinstance(body.get(FILES_DIGEST, ""), str):
+        problems.append(f"{FILES_DIGEST} must be text, as it was read")
     values: dict[str, tuple[float, ...]] = {}
     for key in ("mean_values", "variance_values"):
         given = body.get(key)
@@ -131,6 +152,18 @@ def parse_factor_config(
     if problems:
         raise InvalidFactorConfig(problems)
     return FactorConfig(subject, names, values["mean_values"], values["variance_values"], defaults)
+
+
+def files_digest_of(document: Any, subject: str) -> str | None:
+    """Return what a document says that files said when it was read, None where it does not say that."""
+    keys = _keys_of(document, subject) if isinstance(document, Mapping) else []
+    body = document[keys[0]] if len(keys) == 1 else None
+    digest = body.get(FILES_DIGEST) if isinstance(body, Mapping) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _keys_of(document: Mapping[Any, Any], subject: str) -> list[str]:
+    return [key for key in document if isinstance(key, str) and key.casefold() == subject.casefold()]
 
 
 def _length_problems(key: str, values: Sequence[Any], names: Sequence[str]) -> list[str]:
@@ -213,6 +246,9 @@ class FactorConfigRecord:
 
     ``model_name`` is a registration's and ``subject`` a symbol, or they are a family's and a version.
 
+    ``from_files`` has the factors of ``values`` of which nobody set both numbers. It is None where that was not noted:
+    for symbols, and for versions of which nothing was saved since it is.
+
     The config that bots get is derived: `config_for` lays these values over the defaults in the model's own order, so
     it can never have another length or order than the model.
     """
@@ -223,6 +259,7 @@ class FactorConfigRecord:
     created_at: str
     updated_at: str
     values: Mapping[str, Normalization] = field(default_factory=dict)
+    from_files: Mapping[str, FromFiles] | None = None
 
     def config_for(self, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> FactorConfig:
         """Return the config of a model with these factors, defaults where nothing was set."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from mm_core.domain.configs import (
     AS_IN_FILES,
+    FILES_DIGEST,
     SAME_FOR_ALL,
     Defaults,
     FactorConfig,
@@ -16,11 +17,13 @@ from mm_core.domain.configs import (
     FactorConfigRevision,
     Normalization,
     changes_between,
+    files_digest_of,
     parse_factor_config,
     values_at,
 )
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
+from mm_core.domain.normalizers import from_files_in, over
 from mm_core.errors import InvalidName, RevisionConflict
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.store import ConfigsTransaction, ConfigsView, RegistryStore, StoreTransaction, StoreView
@@ -56,6 +59,7 @@ class ConfigSubject:
         record = configs.record(self.model_name, self.name)
         if record is None:
             record = FactorConfigRecord(self.model_name, self.name, AS_IN_FILES, self.begun_at, self.begun_at)
+        record = over(record, self.defaults)
         config = record.config_for(self.factor_names, self.defaults)
         values = (config.mean_values, config.variance_values)
         return CurrentConfig(FactorConfig(self.name, config.factor_names, *values, self.defaults), record)
@@ -83,17 +87,27 @@ class Configs(ABC):
         group_key: str | None = None,
         expected_revision: int | None = None,
         expected_created_at: str | None = None,
+        expected_files: str | None = None,
     ) -> CurrentConfig:
         """Store the config in ``document`` as a new revision; one that changes nothing stores nothing.
 
         Raises `InvalidFactorConfig` with every problem, and `RevisionConflict` when ``expected_revision`` is given and
         is not the current one; then nothing is stored. Revisions begin anew when a model is registered again after it
-        was deleted: ``expected_created_at`` tells the two apart.
+        was deleted: ``expected_created_at`` tells the two apart. A revision does not tell of files that are
+        replaced: ``expected_files`` does, the `Defaults.digest` that the change was made on, and so does the one that a
+        document of a version has.
         """
         with self._store.transaction() as transaction:
             subject = self._subject(transaction, model_name, name, group_key)
             current = subject.current(self._of(transaction))
             _check_revision(subject, current.record, expected_revision, expected_created_at)
+            _check_files(subject, expected_files)
+            if subject.defaults.are_in_files:
+                _check_files(
+                    subject,
+                    files_digest_of(document, subject.name),
+                    f", or leave its '{FILES_DIGEST}' out to set all of it",
+                )
             config = parse_factor_config(document, subject.name, subject.factor_names, subject.defaults)
             values = {**current.record.values, **config.normalizations()}
             return self._save_values(transaction, subject, current, values, by, "edit", note)
@@ -173,7 +187,10 @@ class Configs(ABC):
         now = utc_now()
         kept = {name: after for name, after in values.items() if name in changes or name in record.values}
         created_at = record.created_at if record.revision != AS_IN_FILES else now
-        saved = FactorConfigRecord(record.model_name, record.subject, record.revision + 1, created_at, now, kept)
+        from_files = from_files_in(kept, subject.defaults, record) if subject.defaults.are_in_files else None
+        saved = FactorConfigRecord(
+            record.model_name, record.subject, record.revision + 1, created_at, now, kept, from_files
+        )
         revision = FactorConfigRevision(saved.revision, now, by, action, note, changes)
         self._in(transaction).save(saved, revision)
         return subject.current(self._of(transaction))
@@ -252,4 +269,12 @@ def _check_revision(
         raise RevisionConflict(
             f"{subject.title} is at revision {record.revision}, the change was made on "
             f"revision {expected}. Read it again and repeat the change; nothing was stored."
+        )
+
+
+def _check_files(subject: ConfigSubject, expected: str | None, other_way: str = "") -> None:
+    if expected is not None and expected != subject.defaults.digest:
+        raise RevisionConflict(
+            f"{subject.title} is another one: its files were replaced since the change was begun, and numbers of "
+            f"before would be set over theirs. Read it again and repeat the change{other_way}; nothing was stored."
         )

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cache
 
 from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
 from mm_core.domain.moments import utc_now
-from mm_core.domain.normalizers import defaults_of, laid_over, moved_to, overridden_features
+from mm_core.domain.normalizers import (
+    defaults_of,
+    from_files_in,
+    laid_over,
+    over,
+    overridden_features,
+    without_what_files_say,
+)
 from mm_core.domain.version_records import FAMILY_NAME, Family
 from mm_core.domain.versions import Normalizer, Version
-from mm_core.errors import CannotPredict, ModelUnusable, NormalizerNotFound
+from mm_core.errors import CannotPredict, ModelUnusable, NormalizerNotFound, StoreCorrupt
 from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.prediction import Features, features_of
 from mm_core.registry.configs import Configs, ConfigSubject
 from mm_core.registry.lifecycle_lookups import find_family
 from mm_core.registry.version_lookups import HeldVersion, only_held, require_known
 from mm_core.registry.version_refusals import refusal, what_keeps
+from mm_core.registry.version_roots import ScannedRoots
 from mm_core.store import ConfigsTransaction, ConfigsView, StoreTransaction, StoreView
 
 
@@ -110,39 +120,71 @@ def normalizer_revision(view: StoreView, name: str, version: str) -> int:
 
 
 def carry_normalizers(transaction: StoreTransaction, model_name: str, previous: Scan | None, scan: Scan) -> None:
-    """Let what people set follow the files of a version that were replaced, where they left a number as it was.
+    """Let what people set follow files of a version that are other ones by now, where they left a number as it was.
 
     The history of the version says which numbers moved, and which features it got and lost.
     """
+    if not transaction.normalizers.names():
+        return
+    family_of = cache(lambda own: find_family(transaction, own) or Family(own))
     for path, version in scan.versions.items():
         before = previous.versions.get(path) if previous is not None else None
-        if before is None or before.normalizer is None or version.normalizer is None:
+        if before is not None and before.normalizer is None:
+            before = None
+        if version.normalizer is None or (before is not None and before.normalizer == version.normalizer):
             continue
-        if before.normalizer == version.normalizer:
-            continue
-        own = version.model_name or model_name
-        family = find_family(transaction, own) or Family(own)
-        kept_under = _kept_under(transaction, _names_of(family, version, model_name), version.name)
-        record = transaction.normalizers.record(kept_under, version.name) if kept_under is not None else None
-        if record is None:
-            continue
-        old, new = _as_bots_get_it(before.normalizer, before), _as_bots_get_it(version.normalizer, version)
-        values = moved_to(record.values, old, new)
-        added = tuple(name for name in record.values if name in {*new.feature_names} - {*old.feature_names})
-        dropped = tuple(name for name in record.values if name in {*old.feature_names} - {*new.feature_names})
-        changes = {
-            name: CellChange(value, values.get(name))
-            for name, value in record.values.items()
-            if values.get(name) != value
-        }
-        if not changes and not added and not dropped:
-            continue
-        now = utc_now()
-        number = record.revision + 1
+        try:
+            names = _names_of(family_of(version.model_name or model_name), version, model_name)
+            _carry(transaction, names, before, version)
+        except StoreCorrupt:
+            if before is not None:
+                raise
+            # else no root could be registered and no lost scan made anew beside damage of ours; the numbers that bots
+            # are given follow the files all the same, or are refused where they cannot be read
+
+
+def _carry(transaction: StoreTransaction, names: tuple[str, ...], before: Version | None, version: Version) -> None:
+    """Save what is set for a version as it stands over its files; ``before`` had others, None where none are known."""
+    kept_under = _kept_under(transaction, names, version.name)
+    record = transaction.normalizers.record(kept_under, version.name) if kept_under is not None else None
+    if record is None:
+        return
+    old = _as_bots_get_it(before) if before is not None else None
+    if record.from_files is None:
+        if old is None:
+            return  # nobody knows which numbers were the files'
+        record = replace(record, from_files=from_files_in(record.values, defaults_of(old)))
+    said = defaults_of(_as_bots_get_it(version))
+    moved = over(record, said)
+    kept = without_what_files_say(moved, said)
+    if kept.values != moved.values and not _is_in_one_directory(transaction, names, record.subject):
+        kept = moved  # the other directory may be the one that stays, and its files say something else
+    had = frozenset(old.feature_names) if old is not None else _features_then(transaction, record)
+    added = tuple(name for name in record.values if name in said.by_name and name not in had)
+    dropped = tuple(name for name in record.values if name in had and name not in said.by_name)
+    changes = {
+        name: CellChange(value, kept.values.get(name))
+        for name, value in record.values.items()
+        if kept.values.get(name) != value
+    }
+    if changes or added or dropped:
+        now, number = utc_now(), record.revision + 1
         transaction.normalizers.save(
-            FactorConfigRecord(record.model_name, record.subject, number, record.created_at, now, values),
+            replace(kept, revision=number, updated_at=now),
             FactorConfigRevision(number, now, "scan", "carry", "", changes, added, dropped),
         )
+
+
+def _is_in_one_directory(view: StoreView, names: Collection[str], version: str) -> bool:
+    return len(ScannedRoots().paths(view, names).get(version, ())) == 1
+
+
+def _features_then(view: StoreView, record: FactorConfigRecord) -> frozenset[str]:
+    """Return for which features something is set that the version had when a scan last told of its features."""
+    had = set(record.values)
+    for revision in view.normalizers.history(record.model_name, record.subject):
+        had = (had - {*revision.dropped}) | {*revision.added}
+    return frozenset(had)
 
 
 def _effective(view: StoreView, names: tuple[str, ...], version: str, normalizer: Normalizer) -> EffectiveNormalizer:
@@ -150,17 +192,19 @@ def _effective(view: StoreView, names: tuple[str, ...], version: str, normalizer
     record = view.normalizers.record(kept_under, version) if kept_under is not None else None
     if record is None:
         return EffectiveNormalizer(normalizer)
+    record = over(record, defaults_of(normalizer))
     return EffectiveNormalizer(
         laid_over(normalizer, record.values),
         NormalizerOverrides(overridden_features(normalizer, record.values), record.revision, record.updated_at),
     )
 
 
-def _as_bots_get_it(normalizer: Normalizer, version: Version) -> Normalizer:
+def _as_bots_get_it(version: Version) -> Normalizer:
+    assert version.normalizer is not None
     try:
-        return features_in_files(version).normalizer or normalizer
+        return features_in_files(version).normalizer or version.normalizer
     except ModelUnusable:
-        return normalizer
+        return version.normalizer
 
 
 def _names_of(family: Family, version: Version, model_name: str) -> tuple[str, ...]:

@@ -22,7 +22,14 @@ from typing import Any, NamedTuple
 from mm_core.domain.configs import FactorConfigRecord, FactorConfigRevision
 from mm_core.store.chains import EachOnce
 from mm_core.store.copies import Copies
-from mm_core.store.documents import normalizations, revision_document, revision_value, values_document
+from mm_core.store.documents import (
+    from_files_document,
+    from_files_value,
+    normalizations,
+    revision_document,
+    revision_value,
+    values_document,
+)
 from mm_core.store.durable import clear_of
 from mm_core.store.pending_files import PendingFiles
 from mm_core.store.places import file_of_family, file_of_model
@@ -37,7 +44,10 @@ REMEMBERED_OF_A_SHARD = 2
 """Each change writes a shard anew: the one before is what a view that was just taken may still read."""
 
 Standing = dict[str, Any]
-"""Values, the revisions of one commit, and what stood before: a file's name or, where that was in the row, itself."""
+"""Values, the revisions of one commit, and what stood before: a file's name or, where that was in the row, itself.
+
+Of versions it also has ``from_files``, which numbers nobody set; what was written before that was noted has none.
+"""
 
 
 class ConfigRow(NamedTuple):
@@ -115,8 +125,10 @@ class ConfigFiles:
 
     def record(self, model_name: str, row: ConfigRow) -> FactorConfigRecord:
         """Return what is set for a subject."""
-        values = normalizations(self._node(model_name, row.standing)["values"])
-        return FactorConfigRecord(model_name, row.symbol, row.revision, row.created_at, row.updated_at, values)
+        node = self._node(model_name, row.standing)
+        stamps = (row.revision, row.created_at, row.updated_at)
+        values, from_files = normalizations(node["values"]), from_files_value(node.get("from_files"))
+        return FactorConfigRecord(model_name, row.symbol, *stamps, values, from_files)
 
     def history(self, model_name: str, row: ConfigRow) -> tuple[FactorConfigRevision, ...]:
         """Return the revisions of a subject's config, oldest first."""
@@ -262,4 +274,6 @@ def next_row(
         "revisions": [revision_document(revision) for revision in revisions],
         "previous": before.standing if before is not None else None,
     }
+    if record.from_files is not None:
+        standing["from_files"] = from_files_document(record.from_files)
     return ConfigRow(record.subject, record.revision, record.created_at, record.updated_at, standing)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mm_core.domain.configs import CellChange, FactorConfigRevision, Normalization
+from mm_core.domain.configs import CellChange, FactorConfigRevision, FromFiles, Normalization
 from mm_core.domain.factors import FactorTable, IcTable
 from mm_core.domain.files import FileRole, ModelFile
 from mm_core.domain.findings import Finding, Severity
@@ -46,6 +46,18 @@ def values_document(values: Mapping[str, Normalization]) -> Document:
 def normalizations(document: Mapping[str, Any]) -> dict[str, Normalization]:
     """Return mean and variance by factor of a document."""
     return {sys.intern(name): Normalization(*pair) for name, pair in document.items()}
+
+
+def from_files_document(from_files: Mapping[str, FromFiles]) -> Document:
+    """Return which numbers of factors nobody set as a document."""
+    return {name: [each.mean, each.variance] for name, each in from_files.items()}
+
+
+def from_files_value(document: Mapping[str, Any] | None) -> dict[str, FromFiles] | None:
+    """Return which numbers of factors nobody set of a document, None where nobody noted that."""
+    if document is None:
+        return None
+    return {sys.intern(name): FromFiles(*pair) for name, pair in document.items()}
 
 
 def revision_document(revision: FactorConfigRevision) -> Document:

@@ -12,7 +12,9 @@ import pytest
 from werkzeug.test import Client
 
 from mm_core.api import create_app
+from mm_core.api.negotiation import if_match_allows
 from mm_core.client import PayloadClient
+from mm_core.domain.configs import FILES_DIGEST
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from mm_core.wiring import open_registry
@@ -90,6 +92,38 @@ def test_a_put_on_condition_is_412_where_somebody_was_faster(held: Client) -> No
     problem = json_of(held.put(NORMALIZER, json=_document(volume=(8.0, 4.0)), headers={"If-Match": tag}), 412)
     assert "it is at revision 1" in problem["detail"]
     assert json_of(held.get(NORMALIZER))["v1.1.0"]["mean_values"] == [0.5, 0.5, 7.0, 0.5]
+
+
+def _trained_anew(registry: Registry, root: Path) -> None:
+    new = {name: {"mean": 1.5, "std": 0.1} for name in FEATURES}
+    (root / NAME / "v1.1.0" / "normalizer.json").write_text(json.dumps(new))
+    registry.registrations.refresh("models")
+
+
+def test_a_put_on_condition_is_412_where_files_are_replaced_between_the_condition_and_the_change(
+    held: Client, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag = held.get(NORMALIZER, headers={"Accept-Encoding": "identity"}).headers["ETag"]
+
+    def slowly(condition: str | None, digest: str) -> bool:
+        _trained_anew(registry, tmp_path / "root")
+        return if_match_allows(condition, digest)
+
+    monkeypatch.setattr("mm_core.api.config_answers.if_match_allows", slowly)
+    problem = json_of(held.put(NORMALIZER, json=_document(spread=(7.0, 4.0)), headers={"If-Match": tag}), 412)
+    assert "files were replaced" in problem["detail"]
+    assert held.get(NORMALIZER).headers["x-factor-config-revision"] == "0"
+
+
+def test_a_document_of_the_command_line_can_be_put_while_the_files_are_those_it_was_read_from(
+    held: Client, registry: Registry, tmp_path: Path
+) -> None:
+    document = _document(spread=(7.0, 4.0))
+    document["v1.1.0"][FILES_DIGEST] = registry.normalizers.get(NAME, "v1.1.0").config.defaults.digest
+    check_described(document, "FactorConfig")
+    check_described(json_of(held.put(NORMALIZER, json=document)), "FactorConfig")
+    _trained_anew(registry, tmp_path / "root")
+    assert "files were replaced" in json_of(held.put(NORMALIZER, json=document), 412)["detail"]
 
 
 def test_a_put_with_problems_lists_all_of_them_and_stores_nothing(held: Client) -> None:

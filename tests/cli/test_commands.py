@@ -133,6 +133,28 @@ def test_the_normalizer_of_a_version_is_set_listed_and_restored_to_what_its_file
     assert run("config", "get", name, version).exit_code == 1, "a version is no symbol"
 
 
+def test_a_file_that_was_read_before_a_version_was_trained_anew_is_refused(
+    run: Run, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    place = ("sentiment-fusion", "v1.1.0")
+    root = write_version()
+    assert run("register", "models", str(root)).exit_code == 0
+    document = _document(run("normalizer", "get", *place, "--json"))
+    document["v1.1.0"]["mean_values"][1] = 3.0
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    saving = ("normalizer", "set", *place, str(tmp_path / "config.json"), "--expected-revision", "0")
+    new = {name: {"mean": 1.5, "std": 0.1} for name in document["v1.1.0"]["factor_names"]}
+    (root.joinpath(*place) / "normalizer.json").write_text(json.dumps(new))
+    assert run("refresh", "models").exit_code == 0
+    refused = run(*saving)
+    assert (refused.exit_code, "files were replaced" in refused.stderr) == (1, True)
+    document = _document(run("normalizer", "get", *place, "--json"))
+    document["v1.1.0"]["mean_values"][1] = 3.0
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    assert run(*saving).exit_code == 0
+    assert _document(run("normalizer", "get", *place, "--json"))["v1.1.0"]["mean_values"] == [1.5, 3.0, 1.5, 1.5]
+
+
 def test_a_bad_config_lists_every_problem_and_ends_with_one(registered: Run) -> None:
     body = json.dumps({SYMBOL: {"mean_values": [0], "variance_values": [0, 1, -1]}})
     result = registered("config", "set", "m", SYMBOL, "-", "--json", input=body)

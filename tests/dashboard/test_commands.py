@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,14 @@ from pathlib import Path
 import pytest
 
 from mm_core.dashboard.commands import change_by_command_line, change_by_http, pull_by_curl, pull_by_python
+from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.artifacts.versions.conftest import FEATURES
 from tests.dashboard.conftest import PROJECT
+from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
+
+__all__ = ["lightgbm_booster", "version_state", "write_version"]
 
 
 @pytest.fixture
@@ -65,3 +71,20 @@ def test_the_lines_for_a_change_by_command_line_store_it(state: dict[str, str], 
     assert done.returncode == 0, done.stdout + done.stderr
     config = open_registry(load_settings(state)).configs.get("horizon", "SOLUSDT")
     assert (config.config.mean_values[0], config.record.revision) == (1.25, 3)
+
+
+def test_the_lines_for_a_version_refuse_a_file_that_was_read_before_it_was_trained_anew(
+    version_state: Registry, tmp_path: Path
+) -> None:
+    lines = change_by_command_line(FAMILY, "v1.1.0", 0, is_version=True).replace(".venv/bin/python", sys.executable)
+    read, _, write = lines.partition("# edit mean_values and variance_values in config.json, then:\n")
+    assert _run(["bash", "-e", "-c", read + "sed -i '0,/0.5/s//1.25/' config.json\n"], tmp_path).returncode == 0
+    new = {name: {"mean": 1.5, "std": 0.1} for name in FEATURES}
+    (tmp_path / "root" / FAMILY / "v1.1.0" / "normalizer.json").write_text(json.dumps(new))
+    version_state.registrations.refresh("fusion")
+    refused = _run(["bash", "-e", "-c", write], tmp_path)
+    assert (refused.returncode, "files were replaced" in refused.stderr) == (1, True), refused.stdout
+    done = _run(["bash", "-e", "-c", read + "sed -i '0,/1.5/s//1.25/' config.json\n" + write], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    current = version_state.normalizers.get(FAMILY, "v1.1.0")
+    assert (current.config.mean_values, current.record.revision) == ((1.25, 1.5, 1.5, 1.5), 1)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mm_core.dashboard.editor.drafts import Cell
+from mm_core.dashboard.editor.pasting import OTHER_FILES, Pasted, read_json
 from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
@@ -134,6 +136,56 @@ def test_files_that_were_replaced_under_a_draft_are_shown_before_anything_is_sav
     _save(editor)
     config = version_state.normalizers.get(FAMILY, V).config
     assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
+
+
+def _trained_anew(registry: Registry, tmp_path: Path, mean: float = 1.5) -> None:
+    new = {name: {"mean": mean, "std": 1.0} for name in FEATURES}
+    (tmp_path / "root" / FAMILY / V / "normalizer.json").write_text(json.dumps(new))
+    registry.registrations.refresh("fusion")
+
+
+def test_files_that_are_replaced_while_the_dialog_is_open_are_shown_before_anything_is_saved(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    editor.button(key="save").click().run()
+    _trained_anew(version_state, tmp_path)
+    editor.button(key="save_now").click().run()
+    assert version_state.normalizers.get(FAMILY, V).record.revision == 0
+    assert "files of this version were replaced" in editor.warning[0].value
+    editor.button(key="rebase_mine").click().run()
+    _save(editor)
+    config = version_state.normalizers.get(FAMILY, V).config
+    assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
+
+
+def test_files_that_are_replaced_below_numbers_that_were_all_set_are_told_too(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    _others_save(version_state, **dict.fromkeys(FEATURES, (9.0, 6.25)))
+    _type(editor.run(), {0: {"mean": "7"}})
+    editor.button(key="save").click().run()
+    _trained_anew(version_state, tmp_path)
+    editor.button(key="save_now").click().run()
+    assert version_state.normalizers.get(FAMILY, V).record.revision == 1
+    assert "files of this version were replaced" in editor.warning[0].value
+    editor.button(key="rebase_mine").click().run()
+    assert _grid(editor)["mean in files"].tolist() == [1.5] * 4
+    _save(editor)
+    assert version_state.normalizers.get(FAMILY, V).config.mean_values == (7.0, 9.0, 9.0, 9.0)
+
+
+def test_a_download_is_taken_back_while_the_files_are_those_it_was_made_of(
+    editor: AppTest, version_state: Registry, tmp_path: Path
+) -> None:
+    download = json.loads(next(one.value for one in editor.code if one.value.startswith("{")))
+    download[V]["mean_values"][0] = 7.0
+    config = version_state.normalizers.get(FAMILY, V).config
+    pasted = read_json(json.dumps(download).encode(), V, FEATURES, config.defaults)
+    assert (pasted.problems, pasted.cells[Cell("momentum_5d", "mean")]) == ((), "7.0")
+    _trained_anew(version_state, tmp_path)
+    config = version_state.normalizers.get(FAMILY, V).config
+    assert read_json(json.dumps(download).encode(), V, FEATURES, config.defaults) == Pasted({}, (OTHER_FILES,))
 
 
 def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:

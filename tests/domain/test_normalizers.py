@@ -11,8 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_core.domain.configs import FactorConfigRecord, Normalization, parse_factor_config
-from mm_core.domain.normalizers import SMALLEST_VARIANCE, defaults_of, laid_over, moved_to, overridden_features
+from mm_core.domain.configs import FactorConfigRecord, FromFiles, Normalization, parse_factor_config
+from mm_core.domain.normalizers import (
+    SMALLEST_VARIANCE,
+    defaults_of,
+    from_files_in,
+    laid_over,
+    over,
+    overridden_features,
+    without_what_files_say,
+)
 from mm_core.domain.versions import SMALLEST_STD, Normalizer
 from mm_core.errors import InvalidFactorConfig
 from mm_core.prediction.child import normalized
@@ -90,17 +98,52 @@ def test_the_smallest_variance_that_is_taken_is_used_as_it_is() -> None:
     assert normalized(np.array([[0.1 + 1e-6, -2.0, 0.0]]), laid)[0, 0] == pytest.approx(1e6)
 
 
-def test_what_nobody_changed_follows_files_that_were_replaced_and_what_somebody_set_stays() -> None:
-    before = Normalizer(("a", "b", "c", "d"), (1.0, 1.0, 1.0, 1.0), (2.0, 2.0, 2.0, 2.0))
-    after = Normalizer(("a", "b", "c", "e"), (5.0, 5.0, 5.0, 5.0), (3.0, 3.0, 3.0, 3.0))
-    values = {
-        "a": Normalization(7.0, 4.0),  # its mean alone was set
-        "b": Normalization(1.0, 16.0),  # its variance alone
-        "c": Normalization(5.0, 9.0),  # what the new files say by themselves
-        "d": Normalization(7.0, 16.0),
-    }
-    assert moved_to(values, before, after) == {
-        "a": Normalization(7.0, 9.0),
-        "b": Normalization(5.0, 16.0),
-        "d": Normalization(7.0, 16.0),
-    }
+BEFORE = Normalizer(("a", "b", "c", "d"), (1.0, 1.0, 1.0, 1.0), (2.0, 2.0, 2.0, 2.0))
+AFTER = Normalizer(("a", "b", "c", "e"), (5.0, 5.0, 5.0, 5.0), (3.0, 3.0, 3.0, 3.0))
+VALUES = {
+    "a": Normalization(7.0, 4.0),  # its mean alone was set
+    "b": Normalization(1.0, 16.0),  # its variance alone
+    "c": Normalization(5.0, 4.0),  # its mean, and the files after say the same
+    "d": Normalization(7.0, 16.0),
+}
+
+
+def _record(values: dict[str, Normalization], from_files: dict[str, FromFiles] | None) -> FactorConfigRecord:
+    return FactorConfigRecord("m", "v1.0.0", 1, "", "", values, from_files)
+
+
+def test_a_number_that_the_files_say_too_was_set_by_nobody() -> None:
+    assert from_files_in(VALUES, defaults_of(BEFORE)) == {
+        "a": (False, True), "b": (True, False), "c": (False, True)
+    }  # fmt: skip
+
+
+def test_what_nobody_set_follows_files_that_were_replaced_and_what_somebody_set_stays() -> None:
+    record = _record(VALUES, from_files_in(VALUES, defaults_of(BEFORE)))
+    moved = over(record, defaults_of(AFTER))
+    assert moved.values == {**VALUES, "a": (7.0, 9.0), "b": (5.0, 16.0), "c": (5.0, 9.0)}
+    assert over(moved, defaults_of(BEFORE)) == record, "and comes back with them"
+    kept = without_what_files_say(moved, defaults_of(AFTER))
+    assert (kept.values.keys(), kept.from_files) == ({"a", "b", "d"}, {"a": (False, True), "b": (True, False)})
+
+
+def test_where_nobody_noted_what_was_set_every_number_stays() -> None:
+    record = _record(VALUES, None)
+    assert over(record, defaults_of(AFTER)) is record
+    assert without_what_files_say(record, defaults_of(AFTER)) == record
+
+
+def test_a_number_that_somebody_set_stays_one_where_the_files_say_it_by_now() -> None:
+    before = _record({"a": Normalization(5.0, 4.0)}, {"a": FromFiles(False, True)})
+    edited = {"a": Normalization(5.0, 16.0), "b": Normalization(5.0, 16.0)}
+    assert from_files_in(edited, defaults_of(AFTER), before) == {"b": (True, False)}
+
+
+def test_a_number_that_is_put_back_to_what_the_files_say_follows_them_again() -> None:
+    before = _record({"a": Normalization(7.0, 16.0)}, {})
+    assert from_files_in({"a": Normalization(5.0, 16.0)}, defaults_of(AFTER), before) == {"a": (True, False)}
+
+
+def test_what_was_noted_of_a_feature_that_the_files_lost_is_kept() -> None:
+    before = _record({"d": Normalization(7.0, 4.0)}, {"d": FromFiles(False, True)})
+    assert from_files_in(before.values, defaults_of(AFTER), before) == before.from_files

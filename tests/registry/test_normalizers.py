@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import lightgbm
 import pytest
 
+from mm_core.domain.configs import FILES_DIGEST, FactorConfigRevision
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import CheckName, Outcome
 from mm_core.errors import (
@@ -21,10 +23,12 @@ from mm_core.errors import (
     InvalidName,
     RevisionConflict,
     RevisionNotFound,
+    StoreCorrupt,
     VersionNotFound,
 )
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
+from mm_core.registry.lifecycle import Lifecycle
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
@@ -144,6 +148,74 @@ def test_a_change_on_another_revision_is_refused_and_nothing_is_stored(registry:
     assert _said(registry)[0] == 1
 
 
+def _read(registry: Registry, **changed: tuple[float, float]) -> dict[str, Any]:
+    """Return a document that says what it was read from, with some of its numbers changed."""
+    document = _document(**changed)
+    document[V][FILES_DIGEST] = registry.normalizers.get(NAME, V).config.defaults.digest
+    return document
+
+
+def test_a_document_that_was_read_before_the_files_were_replaced_is_refused(registry: Registry, root: Path) -> None:
+    document = _read(registry, spread=(7.0, 4.0))
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict, match=r"its files were replaced since.*'files_digest'.*nothing was stored"):
+        registry.normalizers.save(NAME, V, document, by="cli", expected_revision=0)
+    assert _said(registry) == (0, [], [1.5] * 4, [0.1] * 4)
+
+
+def test_a_change_that_was_made_on_other_files_is_refused_whatever_its_document_says(
+    registry: Registry, root: Path
+) -> None:
+    seen = registry.normalizers.get(NAME, V).config.defaults
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict, match="its files were replaced since"):
+        registry.normalizers.save(NAME, V, _document(), by="dashboard", expected_files=seen.digest)
+    assert registry.normalizers.get(NAME, V).record.revision == 0
+
+
+def test_a_document_that_no_longer_fits_the_features_of_the_files_it_was_read_from_is_a_conflict(
+    registry: Registry, root: Path
+) -> None:
+    document = _read(registry)
+    (root / NAME / V / "model.txt").unlink()
+    _trained_anew(root, without="spread")
+    registry.registrations.refresh("models")
+    with pytest.raises(RevisionConflict):
+        registry.normalizers.save(NAME, V, document, by="cli")
+
+
+def test_a_document_is_taken_again_and_again_while_the_files_are_those_it_was_read_from(
+    registry: Registry, root: Path
+) -> None:
+    document = _read(registry, spread=(7.0, 4.0))
+    (root / NAME / V / "normalizer.json").touch()
+    registry.registrations.refresh("models")
+    for mean in (8.0, 9.0):
+        document[V]["mean_values"][2] = mean
+        registry.normalizers.save(NAME, V, document, by="cli")
+    assert _said(registry)[:3] == (2, ["spread"], [0.5, 0.5, 9.0, 0.5])
+
+
+def test_a_document_that_does_not_say_what_it_was_read_from_is_guarded_by_the_revision_alone(
+    registry: Registry, root: Path
+) -> None:
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    assert registry.normalizers.save(NAME, V, _document(), by="cli", expected_revision=0).record.revision == 1
+
+
+def test_what_a_document_was_read_from_is_text_and_symbols_have_no_such_field(
+    registered: Registry, registry: Registry, root: Path
+) -> None:
+    with pytest.raises(InvalidFactorConfig, match="files_digest must be text"):
+        registry.normalizers.save(NAME, V, {V: {**_document()[V], FILES_DIGEST: 7}}, by="cli")
+    with pytest.raises(InvalidFactorConfig, match="'files_digest' is not a known field"):
+        config = {"mean_values": [1, 2, 3], "variance_values": [1, 2, 3], FILES_DIGEST: "x"}
+        registered.configs.save("m", "SOLUSDT", {"SOLUSDT": config}, by="cli")
+
+
 def test_a_document_with_problems_is_refused_with_all_of_them(registry: Registry, root: Path) -> None:
     with pytest.raises(InvalidFactorConfig) as raised:
         registry.normalizers.save(NAME, V, _document(spread=(float("nan"), 0.0)), by="api")
@@ -214,6 +286,169 @@ def test_files_that_are_replaced_carry_what_nobody_changed_and_history_says_so(r
     assert registry.normalizers.get(NAME, V).record.revision == 2
 
 
+def _trained_anew(root: Path, mean: float = 1.5, std: float = 0.1, without: str = "") -> None:
+    new = {name: {"mean": mean, "std": std} for name in FEATURES if name != without}
+    (root / NAME / V / "normalizer.json").write_text(json.dumps(new))
+
+
+def _normalizer_is_gone_for_a_scan(registry: Registry, root: Path, settings: Settings) -> None:
+    (root / NAME / V / "normalizer.json").unlink()
+    registry.registrations.refresh("models")
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+
+
+def _directory_is_gone_for_a_scan(registry: Registry, root: Path, settings: Settings) -> None:
+    aside = (root / NAME).rename(root.parent / "aside")
+    registry.registrations.refresh("models")
+    aside.rename(root / NAME)
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+
+
+def _registered_again(registry: Registry, root: Path, settings: Settings) -> None:
+    registry.registrations.delete("models")
+    _trained_anew(root)
+    registry.registrations.register("models", str(root))
+
+
+def _registered_under_another_name(registry: Registry, root: Path, settings: Settings) -> None:
+    registry.registrations.delete("models")
+    _trained_anew(root)
+    registry.registrations.register("others", str(root))
+
+
+def _another_root_under_the_name(registry: Registry, root: Path, settings: Settings) -> None:
+    other = shutil.copytree(root, root.parent / "other" / "below")
+    _trained_anew(other)
+    registry.registrations.register("models", str(other.parent))
+
+
+def _scan_is_lost(registry: Registry, root: Path, settings: Settings) -> None:
+    shutil.rmtree(settings.data_dir / "scans")
+    _trained_anew(root)
+    assert open_registry(settings).registrations.restore_missing_scans() == ()
+
+
+GAPS = (
+    _normalizer_is_gone_for_a_scan,
+    _directory_is_gone_for_a_scan,
+    _registered_again,
+    _registered_under_another_name,
+    _another_root_under_the_name,
+    _scan_is_lost,
+)
+
+
+@pytest.mark.parametrize("replace_files", GAPS, ids=lambda each: each.__name__.strip("_"))
+def test_what_nobody_changed_follows_files_that_come_back_as_other_ones(
+    registry: Registry, root: Path, settings: Settings, replace_files: Callable[[Registry, Path, Settings], None]
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0), volume=(0.5, 9.0)), by="api")
+    replace_files(registry, root, settings)
+    assert _said(registry) == (2, ["spread", "volume"], [1.5, 1.5, 7.0, 1.5], [0.1, 0.1, 0.1, 3.0])
+    carried = registry.normalizers.history(NAME, V)[-1]
+    assert (carried.by, carried.action) == ("scan", "carry")
+    variance = 0.1 * 0.1
+    assert {name: tuple(change) for name, change in carried.changes.items()} == {
+        "spread": ((7.0, 4.0), (7.0, variance)), "volume": ((0.5, 9.0), (1.5, 9.0))
+    }  # fmt: skip
+
+
+def test_files_that_come_back_as_they_were_are_no_revision(registry: Registry, root: Path) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    registry.registrations.delete("models")
+    registry.registrations.register("models", str(root))
+    assert _said(registry) == (1, ["spread"], [0.5, 0.5, 7.0, 0.5], [2.0] * 4)
+
+
+def test_what_somebody_set_stays_where_files_say_it_for_a_while(registry: Registry, root: Path) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 9.0)), by="api")
+    for mean in (7.0, 1.5):
+        _trained_anew(root, mean)
+        registry.registrations.refresh("models")
+    assert _said(registry) == (1, ["spread"], [1.5, 1.5, 7.0, 1.5], [0.1, 0.1, 3.0, 0.1])
+
+
+def test_a_number_that_is_saved_again_as_it_is_goes_on_following_the_files(
+    registry: Registry, root: Path, settings: Settings
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0), volume=(8.0, 4.0)), by="api")
+    _directory_is_gone_for_a_scan(registry, root, settings)
+    assert _said(registry) == (3, ["spread", "volume"], [1.5, 1.5, 7.0, 8.0], [0.1] * 4)
+
+
+def test_features_that_a_gap_took_away_or_brought_back_are_in_the_history(registry: Registry, root: Path) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    (root / NAME / V / "model.txt").unlink()  # which would not fit
+    for without in ("spread", ""):
+        (root / NAME / V / "normalizer.json").unlink()
+        registry.registrations.refresh("models")
+        _trained_anew(root, without=without)
+        registry.registrations.refresh("models")
+    _, gone, back = registry.normalizers.history(NAME, V)
+    assert (gone.action, gone.added, gone.dropped, dict(gone.changes)) == ("carry", (), ("spread",), {})
+    assert (back.action, back.added, back.dropped, list(back.changes)) == ("carry", ("spread",), (), ["spread"])
+    assert registry.normalizers.get(NAME, V).config.normalizations()["spread"] == (7.0, 0.1 * 0.1)
+
+
+def test_a_copy_in_another_root_takes_nothing_from_what_is_set(registry: Registry, root: Path, tmp_path: Path) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    shutil.copytree(root, tmp_path / "copy")
+    _trained_anew(tmp_path / "copy", 7.0)
+    registry.registrations.register("copy", str(tmp_path / "copy"))
+    registry.registrations.delete("copy")
+    assert _said(registry)[1:] == (["spread"], [0.5, 0.5, 7.0, 0.5], [2.0] * 4)
+
+
+def test_what_is_set_over_one_name_of_a_family_is_never_of_two_trainings(
+    registry: Registry, root: Path, write_version: WriteVersion, make: Make, lifecycle: Lifecycle
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    registry.registrations.delete("models")
+    make(V)
+    new = {name: {"mean": 1.5, "std": 0.1} for name in FEATURES}
+    other = write_version(V, "renamed", normalizer_json=new)
+    shutil.rmtree(other / NAME)
+    registry.registrations.register("models", str(other))
+    lifecycle.set_alias(NAME, "renamed", ANN)
+    assert _said(registry)[2:] == ([1.5, 1.5, 7.0, 1.5], [0.1] * 4)
+
+
+def test_what_was_set_before_it_was_known_what_the_files_said_follows_them_in_one_step(
+    registry: Registry, root: Path
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    with registry.store.transaction() as transaction:
+        record = transaction.normalizers.record(NAME, V)
+        assert record is not None
+        revision = FactorConfigRevision(2, "2026", "cli", "edit")
+        transaction.normalizers.save(replace(record, revision=2, from_files=None), revision)
+    _trained_anew(root)
+    registry.registrations.refresh("models")
+    assert _said(registry) == (3, ["spread"], [1.5, 1.5, 7.0, 1.5], [0.1] * 4)
+    registry.registrations.delete("models")
+    _trained_anew(root, 2.5, 0.2)
+    registry.registrations.register("models", str(root))
+    assert _said(registry) == (4, ["spread"], [2.5, 2.5, 7.0, 2.5], [0.2] * 4)
+
+
+@pytest.mark.parametrize("damaged", [f"lifecycle/{NAME}/current/index-*", f"normalizers/{NAME}/revisions/*/*"])
+def test_damage_of_what_people_entered_keeps_no_root_from_being_registered(
+    registry: Registry, root: Path, settings: Settings, make: Make, damaged: str
+) -> None:
+    make(V)
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    registry.registrations.delete("models")
+    (path,) = settings.data_dir.glob(damaged)
+    path.write_bytes(b"{")
+    registry = open_registry(settings)
+    assert registry.registrations.register("models", str(root)).scan.versions
+    with pytest.raises(StoreCorrupt):
+        registry.version_payloads.handle(NAME, V)
+
+
 def test_a_family_whose_directory_no_file_can_be_called_after_is_shown_and_not_changed(
     registry: Registry, write_version: WriteVersion
 ) -> None:
@@ -276,6 +511,10 @@ HOSTILE: dict[str, tuple[Callable[[Members, dict[str, Any]], object], str]] = {
     "a variance that none can have": (
         lambda m, _: _swapped(m, _last(m, f"normalizers/{NAME}/revisions/"), b"[7.0,4.0]", b"[7.0,-4.0]"),
         "a value that none can have",
+    ),
+    "numbers that nobody set in no form": (
+        lambda m, _: _swapped(m, _last(m, f"normalizers/{NAME}/revisions/"), b"[false,true]", b"[true]"),
+        "holds no values",
     ),
     "no revision": (lambda m, _: m.pop(_last(m, f"normalizers/{NAME}/revisions/")), "is missing"),
     "a name that leads out": (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, Normalization
+from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision, FromFiles, Normalization
 from mm_core.store import RegistryStore, TinyDBStore
 from tests.store.test_contract import MODEL, make_scan, open_store, record, store
 
@@ -47,6 +48,15 @@ def test_what_was_set_for_versions_comes_back_equal_in_another_process(open_stor
     assert normalizers.history("early-signal", "v1.1.0") == (override(1, 0.5)[1], override(2, 0.75)[1])
     assert normalizers.stamps("early-signal") == {"v1.1.0": ("v1.1.0", 2, "2025"), "v2.0.0": ("v2.0.0", 1, "2025")}
     assert normalizers.stamps("late-signal") == {}
+
+
+def test_which_numbers_nobody_set_is_kept_for_versions(open_store: Open) -> None:
+    for revision, from_files in ((1, {"momentum": FromFiles(False, True)}), (2, {}), (3, None)):
+        record, change = override(revision, 0.5)
+        with open_store().transaction() as transaction:
+            transaction.normalizers.save(replace(record, from_files=from_files), change)
+        found = open_store().view().normalizers.record("early-signal", "v1.1.0")
+        assert found == replace(record, from_files=from_files)
 
 
 def test_two_versions_that_differ_by_case_are_two(open_store: Open) -> None:

@@ -27,8 +27,9 @@ class Editing:
     @property
     def is_behind(self) -> bool:
         """Whether somebody saved, or a scan changed factors or files, since the draft was begun."""
-        saved = (self.saved.record.revision, self.saved.record.created_at, self.saved.config)
-        return saved != (self.draft.revision, self.draft.created_at, self.draft.base)
+        record, config, base = self.saved.record, self.saved.config, self.draft.base
+        saved = (record.revision, record.created_at, config, config.defaults)
+        return saved != (self.draft.revision, self.draft.created_at, base, base.defaults)
 
 
 def begin_editing(subject: EditedSubject) -> Editing:

@@ -15,6 +15,7 @@ from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file
 from mm_core.dashboard.page import say_after_rerun
 from mm_core.dashboard.show import rows_height, show_table
 from mm_core.dashboard.words import counted
+from mm_core.domain.configs import FILES_DIGEST
 
 _PROBLEMS = "_model_manager_paste_problems"
 WHICH: dict[str, tuple[Field, ...]] = {"mean and variance": FIELDS, "mean": ("mean",), "variance": ("variance",)}
@@ -88,6 +89,8 @@ def _scale(editing: Editing, shown: Sequence[str]) -> None:
 def _as_json(editing: Editing) -> None:
     config = editing.saved.config
     document = config_document(config.subject, config.factor_names, config.mean_values, config.variance_values)
+    if config.defaults.are_in_files:
+        document[config.subject][FILES_DIGEST] = config.defaults.digest
     text = strict_json.encode_for_people(document)
     st.markdown(f"What is saved, revision {editing.saved.record.revision}, in the form that bots and `PUT` use.")
     st.download_button(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mm_core import strict_json
 from mm_core.dashboard.editor.drafts import FIELDS, Cell, Cells, cells_of, number_problem, parse_number
-from mm_core.domain.configs import SAME_FOR_ALL, Defaults, parse_factor_config
+from mm_core.domain.configs import FILES_DIGEST, SAME_FOR_ALL, Defaults, files_digest_of, parse_factor_config
 from mm_core.errors import InvalidFactorConfig
 
 NAME_HEADERS = {"factor", "factor_name", "factor_names", "name"}
@@ -23,6 +23,11 @@ HEADERS = {
 }
 DELIMITERS = "\t;,|"
 """Semicolons before commas: where both stand, the commas are decimal ones."""
+
+OTHER_FILES = (
+    "The files of this version were replaced since this was read, and all its old numbers would be set over theirs. "
+    f"Download the present config and edit that, or leave '{FILES_DIGEST}' out to take all of them."
+)
 
 Lines = list[tuple[int, list[str]]]
 
@@ -85,9 +90,14 @@ def read_columns(text: str, factor_names: Sequence[str], defaults: Defaults = SA
 
 
 def read_json(data: bytes, subject: str, factor_names: Sequence[str], defaults: Defaults = SAME_FOR_ALL) -> Pasted:
-    """Read ``{subject: {factor_names, mean_values, variance_values}}`` as every cell of the model."""
+    """Read ``{subject: {factor_names, mean_values, variance_values}}`` as every cell of the model.
+
+    One of a version that says it was read from other files than those of ``defaults`` is a problem.
+    """
     try:
         document = strict_json.decode(data.removeprefix(codecs.BOM_UTF8))
+        if defaults.are_in_files and files_digest_of(document, subject) not in (None, defaults.digest):
+            return Pasted({}, (OTHER_FILES,))
         return Pasted(cells_of(parse_factor_config(document, subject, factor_names, defaults)), ())
     except strict_json.NotJson as error:
         return Pasted({}, (f"This is not JSON: {error}. Download the present config to see its form.",))

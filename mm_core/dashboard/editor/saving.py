@@ -96,8 +96,12 @@ def behind_notice(editing: Editing) -> None:
 
 def _what_happened(editing: Editing, changed: int, both: int) -> list[str]:
     draft, saved = editing.draft, editing.saved
+    revision = saved.record.revision
+    faster = f"Somebody else was faster: revision {revision} is saved, you edit revision {draft.revision}."
+    if revision == draft.revision and saved.config.defaults != draft.base.defaults:
+        faster = "The files of this version were replaced since you began."
     said = [
-        f"Somebody else was faster: revision {saved.record.revision} is saved, you edit revision {draft.revision}.",
+        faster,
         f"{counted(changed, 'number')} changed, {both} of them here too.",
     ]
     before, now = draft.base.factor_names, saved.config.factor_names
@@ -150,6 +154,7 @@ def _save(editing: Editing) -> None:
             group_key=subject.group_key,
             expected_revision=draft.revision,
             expected_created_at=draft.created_at,
+            expected_files=draft.base.defaults.digest,
         )
     except RevisionConflict:
         return  # the page shows both sides by itself
