@@ -156,7 +156,7 @@ class Publisher(BackgroundThread):
             self._withdraw(stamp, marks, everything if takes_over else new, untrue, takes_over)
         self._marks, self._looked_at = marks, view
         self._aligned, self._publishes = stamp, publishes
-        self._changes.note(view.revision, changed)
+        self._changes.note(view.revision, marks.keys(), changed)
 
     def _withdraw(
         self,
