@@ -89,7 +89,7 @@ class NoteDirectory:
     def forget_removed(self) -> None:
         """Keep nothing in memory of folders that are gone, whichever process removed them; costs one listing."""
         try:
-            gone = self._folders_parsed.difference(map(str, self._path.iterdir()))
+            gone = self._folders_parsed.difference(os.path.join(self._path, name) for name in os.listdir(self._path))
         except FileNotFoundError:
             gone = set(self._folders_parsed)
         if gone:
