@@ -51,8 +51,13 @@ class LostReaders:
         resting = self.resting(name, scan)
         return any(key not in resting for key, *_ in _lost(scan))
 
-    def note(self, name: str, scan: Scan, rested: Collection[str]) -> list[tuple[Known, Finding]]:
-        """Note what ended its reader in a new scan, but for what ``rested``, and return it with the finding of it."""
+    def note(
+        self, name: str, scan: Scan, rested: Collection[str], registered: Collection[str]
+    ) -> list[tuple[Known, Finding]]:
+        """Note what ended its reader in a new scan, but for what ``rested``, and return it with the finding of it.
+
+        What other models than these ``registered`` ones had is forgotten, whoever deleted them.
+        """
         now = self._clock()
         before = self._rests.get(name, {})
         rests: dict[str, _Rest] = {}
@@ -68,7 +73,13 @@ class LostReaders:
                 rest = _Rest(files, pause, now + pause)
                 ended.append((known, finding))
             rests[key] = rest
-        self._rests[name] = rests
+        for known_name in list(self._rests):
+            if known_name not in registered:
+                self._rests.pop(known_name, None)
+        if rests:
+            self._rests[name] = rests
+        else:
+            self._rests.pop(name, None)
         return ended
 
 

@@ -36,7 +36,7 @@ class Manifests:
     def __init__(self, store: RegistryStore, published: PublishedPayloads) -> None:
         self._store = store
         self._published = published
-        self._kept: dict[str, tuple[Stamp, Manifest]] = {}
+        self._kept: tuple[Stamp, dict[str, Manifest]] = ((), {})
 
     def get(self, model_name: str) -> Manifest:
         """Return what bots can pull of a model; raise `ModelNotFound`.
@@ -51,20 +51,27 @@ class Manifests:
         deadline = time.monotonic() + ALIGNING_SECONDS
         while True:
             stamp, published = self._stamps()
-            kept = self._kept.get(model_name)
-            if kept is not None and kept[0] == stamp:
-                return kept[1]
-            self._kept.pop(model_name, None)
+            kept = self._kept_at(stamp)
+            if model_name in kept:
+                return kept[model_name]
             view = self._store.view()
             if published == stamp:
                 manifest, is_complete = _made(view, model_name, partial(self._published.note, model_name))
                 if self._stamps() == (stamp, stamp):  # nobody committed since: view and notes are of one revision
                     if is_complete:
-                        self._kept[model_name] = (stamp, manifest)
+                        kept[model_name] = manifest
                     return manifest
             if published is None or time.monotonic() >= deadline:
                 return _made(view, model_name, lambda _: None)[0]
             time.sleep(PAUSE_SECONDS)
+
+    def _kept_at(self, stamp: Stamp) -> dict[str, Manifest]:
+        """Return the manifests that are true at a stamp by model; the first look at a stamp forgets all older ones."""
+        true_at, kept = self._kept
+        if true_at != stamp:
+            kept = {}
+            self._kept = (stamp, kept)
+        return kept
 
     def _stamps(self) -> tuple[Stamp, Stamp | None]:
         """Return the stamps of the store and of what is published."""

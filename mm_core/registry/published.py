@@ -32,6 +32,7 @@ class PublishedPayloads:
         self._notes = notes
         self._static = static
         self._blobs = blobs
+        self._state: _State | None = None
 
     def find(self, model_name: str, symbol: str) -> PayloadHandle | None:
         """Return the payload of a symbol at the newest revision, None where it is not known to be ready."""
@@ -54,6 +55,9 @@ class PublishedPayloads:
             state = self._notes.read(*_STATE, _state)
         except strict_json.NotJson:
             return None
+        if state is not self._state:  # parsed just now, as somebody committed: models may have been deleted
+            self._state = state
+            self._notes.forget_removed()
         return state.stamp if state is not None else None
 
     def handles(self) -> Iterator[PayloadHandle]:

@@ -143,34 +143,45 @@ class Publisher(BackgroundThread):
             before = self._marks.get(model.name, {})
             marks[model.name], looked_at = self._marks_of(view, model, before)
             for group_key in looked_at:
-                mark = marks[model.name].get(group_key)
-                if mark is None:
-                    changed.setdefault(model.name, set()).add(before[group_key][0].symbol)
-                elif group_key not in before or not _are_same(before[group_key], mark):
-                    new.append((model.name, group_key))
-                    changed.setdefault(model.name, set()).add(mark[0].symbol)
-        for model_name in self._marks.keys() - marks.keys():
-            changed[model_name] = {mark[0].symbol for mark in self._marks[model_name].values()}
+                was, now = before.get(group_key), marks[model.name].get(group_key)
+                if was is None or now is None or not _are_same(was, now):
+                    symbols = {mark[0].symbol for mark in (was, now) if mark is not None}
+                    changed.setdefault(model.name, set()).update(symbols)
+                    if now is not None:
+                        new.append((model.name, group_key))
+        changed |= _symbols({name: mark for name, mark in self._marks.items() if name not in marks})
         if publishes:
             everything = [(name, group_key) for name, of in marks.items() for group_key in of]
-            self._withdraw(stamp, marks, everything if takes_over else new, takes_over)
+            untrue = _symbols(marks) if takes_over else changed
+            self._withdraw(stamp, marks, everything if takes_over else new, untrue, takes_over)
         self._marks, self._looked_at = marks, view
         self._aligned, self._publishes = stamp, publishes
-        self._changes.note(view.revision, changed)
+        self._changes.note(view.revision, marks.keys(), changed)
 
-    def _withdraw(self, stamp: Stamp, marks: dict[str, dict[str, Mark]], new: list[Place], takes_over: bool) -> None:
-        """Take away what is not true at ``stamp`` any more, and say that all the rest is."""
-        trusted = self._published.stamp() == stamp
+    def _withdraw(
+        self,
+        stamp: Stamp,
+        marks: dict[str, dict[str, Mark]],
+        new: list[Place],
+        untrue: dict[str, set[str]],
+        takes_over: bool,
+    ) -> None:
+        """Take away what is not true at ``stamp`` any more, and say that all the rest is.
+
+        ``untrue`` are symbols by model, each in every spelling that it had: files keep their names when a symbol
+        changes, and a link of a web server has the case of its symbol.
+        """
+        if self._published.stamp() != stamp:
+            for model_name, symbols in untrue.items():
+                for symbol in symbols:
+                    self._published.withdraw(model_name, symbol)
         for model_name, group_key in new:
-            group = marks[model_name][group_key][0]
-            self._waiting[model_name, group_key] = group
-            if not trusted:
-                self._published.withdraw(model_name, group.symbol)
+            self._waiting[model_name, group_key] = marks[model_name][group_key][0]
         self._waiting = {(name, key): marks[name][key][0] for name, key in self._waiting if key in marks.get(name, ())}
         if takes_over or any(
             marks.get(name, {}).keys() != self._marks.get(name, {}).keys() for name in marks.keys() | self._marks.keys()
         ):
-            self._published.keep_only({name: {mark[0].symbol for mark in of.values()} for name, of in marks.items()})
+            self._published.keep_only(_symbols(marks))
         self._published.declare(stamp)
 
     def _marks_of(
@@ -223,6 +234,11 @@ class Publisher(BackgroundThread):
             self._published.publish(self._payloads.prepared(view, model, group))
         except (AskAgain, PayloadUnavailable) as error:  # bots are told the same
             log.warning("payload_unavailable", model=model_name, group=group.group_key, reason=error.detail)
+
+
+def _symbols(marks: dict[str, dict[str, Mark]]) -> dict[str, set[str]]:
+    """Return the symbols of each model that has marks."""
+    return {model_name: {mark[0].symbol for mark in of.values()} for model_name, of in marks.items()}
 
 
 def _are_same(before: Mark, now: Mark) -> bool:

@@ -222,7 +222,8 @@ class Registrations:
             progress=progress,
             resting=resting,
         )
-        for ended, finding in self._lost_readers.note(name, scan, resting):
+        registered = {model.name for model in self._store.view().models()}
+        for ended, finding in self._lost_readers.note(name, scan, resting, registered):
             which = {"group": ended.group_key} if isinstance(ended, Group) else {"version": ended.path}
             log.warning("reader_ended", model=name, reason=finding.detail, **which)
         if root_identity(root) != before:

@@ -13,7 +13,7 @@ import shutil
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -199,6 +199,12 @@ class ConfigFiles:
             wanted = {path.name for path in named if path.parent == directory}
             clear_of(directory, wanted)
             clear_of(self._copies.of(directory), wanted)
+
+    def remember_only(self, model_names: Container[str]) -> None:
+        """Forget where the subjects of all models but these stand; their files are somebody else's to delete."""
+        with self._remembering:
+            for place in [place for place in self._shards if place[0] not in model_names]:
+                del self._shards[place]
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""

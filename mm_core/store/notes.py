@@ -33,6 +33,7 @@ class NoteDirectory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._parsed: dict[str, tuple[tuple[int, int, int], object]] = {}
+        self._folders_parsed: set[str] = set()
         self._locate = lru_cache(NAMES_KEPT)(self._location)
 
     @property
@@ -57,6 +58,7 @@ class NoteDirectory:
             return None
         value = parse(read[0])
         self._parsed[path] = (read[1], value)
+        self._folders_parsed.add(os.path.dirname(path))  # after it: whoever forgets the folder meanwhile does it again
         return value
 
     def write(self, folder: str, name: str, data: bytes) -> None:
@@ -65,7 +67,9 @@ class NoteDirectory:
 
     def remove(self, folder: str, name: str) -> None:
         """Take a note away; one that is gone already is fine."""
-        Path(self._locate(folder, name)).unlink(missing_ok=True)
+        path = self._locate(folder, name)
+        Path(path).unlink(missing_ok=True)
+        self._parsed.pop(path, None)
 
     def keep_only(self, folders: dict[str, set[str]]) -> None:
         """Remove every folder but these, and in them every note but those named."""
@@ -79,6 +83,20 @@ class NoteDirectory:
             for path in list(folder.iterdir()):
                 if path.name not in wanted[folder.name]:
                     path.unlink(missing_ok=True)
+                    self._parsed.pop(str(path), None)
+        self.forget_removed()
+
+    def forget_removed(self) -> None:
+        """Keep nothing in memory of folders that are gone, whichever process removed them; costs one listing."""
+        try:
+            gone = self._folders_parsed.difference(os.path.join(self._path, name) for name in os.listdir(self._path))
+        except FileNotFoundError:
+            gone = set(self._folders_parsed)
+        if gone:
+            self._folders_parsed -= gone
+            for path in list(self._parsed):
+                if os.path.dirname(path) in gone:
+                    self._parsed.pop(path, None)
 
     def all(self) -> Iterator[bytes]:
         """Yield the content of every note."""

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -153,6 +153,12 @@ class ScanFiles:
             (document,) = table_documents(data, path, "index")
             for name in _names_in(document):
                 read(self._shard_path(model_name, name))
+
+    def remember_only(self, model_names: Container[str]) -> None:
+        """Forget what was read of all models but these; their files are somebody else's to delete."""
+        for model_name in list(self._loaded):
+            if model_name not in model_names:
+                self._loaded.pop(model_name, None)
 
     def delete(self, model_name: str) -> None:
         """Delete all files of a model."""

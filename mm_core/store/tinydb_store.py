@@ -198,8 +198,16 @@ class TinyDBStore:
                 raise StoreCorrupt(lost_sentence(self._path))
             return State({})
         state = checked_state(read[0], self._path)
-        self._seen = (read[1], state)
+        self._take_in(read[1], state)
         return state
+
+    def _take_in(self, identity_of_file: tuple[int, int, int], state: State) -> None:
+        """Keep the newest state in memory, and nothing of models that it has no more, whoever deleted them."""
+        _, before = self._seen
+        self._seen = (identity_of_file, state)
+        if before.models.keys() - state.models.keys():
+            self._scans.remember_only(state.models)
+            self._configs.remember_only(state.models)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -234,7 +242,7 @@ class TinyDBStore:
         finally:
             for written in self._pending:
                 written.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
-        self._seen = (identity(os.stat(self._path)), State(tables))
+        self._take_in(identity(os.stat(self._path)), State(tables))
         with suppress(OSError):  # what is not cleaned up now is with the next commit
             transaction.clean_up()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,3 +107,21 @@ def test_what_was_saved_reaches_the_files_at_once(front: str) -> None:
             assert time.monotonic() < deadline
     while not _is_from_a_file(http.get(front + PAYLOAD, headers={"Accept-Encoding": "gzip"})):
         assert time.monotonic() < deadline
+
+
+def test_a_symbol_that_is_corrected_or_spelled_otherwise_is_handed_out_as_it_is_called_now(
+    front: str, server: RunningServer, model_root: Path
+) -> None:
+    old = "SOLUSDT"
+    for new in ("XRPUSDT", "XrpUsdt", "xrpusdt"):
+        (model_root / "SOLUSDT_mid_chg_1m_info.pkl").write_bytes(pickle.dumps({"symbol": new}))
+        assert http.post(server.url + "/api/models/m/refresh").status_code == 200
+        wait_until_published(server)
+        assert _is_from_a_file(_same(front, server, f"/api/models/m/model/{new}", Accept_Encoding="gzip"))
+        former = http.get(f"{front}/api/models/m/model/{old}", headers={"Accept-Encoding": "gzip"})
+        assert not _is_from_a_file(former)
+        if old.casefold() == new.casefold():
+            assert former.json()["payload"]["metadata"]["symbol"] == new
+        else:
+            assert former.status_code == 404
+        old = new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,6 +111,25 @@ def test_symbols_and_models_that_go_are_withdrawn_for_good(
     assert (synced.stale, synced.unchanged) == (True, ("ADAUSDT", "BTCUSDT"))
     with pytest.raises(ServerAway):
         client.get("m", "SOLUSDT")
+
+
+def test_a_symbol_that_is_corrected_is_withdrawn_and_the_right_one_is_pulled_also_by_a_bot_that_waits(
+    server: RunningServer, client: PayloadClient, model_root: Path
+) -> None:
+    client.sync("m")
+    found: list[Synced] = []
+    waiter = threading.Thread(target=lambda: found.append(client.sync("m", wait=60)))
+    waiter.start()
+    (model_root / "SOLUSDT_mid_chg_1m_info.pkl").write_bytes(pickle.dumps({"symbol": "XRPUSDT"}))
+    assert http.post(server.url + "/api/models/m/refresh").status_code == 200
+    waiter.join(20)
+    assert [(synced.changed, synced.withdrawn) for synced in found] == [(("XRPUSDT",), ("SOLUSDT",))]
+    for number in range(3):
+        save_mean(server, "XRPUSDT", float(number))
+        wait_until_published(server)
+        assert client.get("m", "xrpusdt").mean_values[0] == number
+        with pytest.raises(PayloadNotFound, match="SOLUSDT"):
+            client.get("m", "SOLUSDT")
 
 
 def test_a_model_that_is_deleted_leaves_no_copies(server: RunningServer, client: PayloadClient, tmp_path: Path) -> None:

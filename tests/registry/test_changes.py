@@ -12,10 +12,24 @@ from mm_core.registry.changes import ChangeLog, Changes
 
 def _log() -> ChangeLog:
     log = ChangeLog()
-    log.note(5, {})
-    log.note(6, {"m": {"A", "B"}})
-    log.note(8, {"m": {"A"}, "n": {"Z"}})
+    log.note(5, "m", {})
+    log.note(6, "m", {"m": {"A", "B"}})
+    log.note(8, "mn", {"m": {"A"}, "n": {"Z"}})
     return log
+
+
+def _waiting(log: ChangeLog, model_name: str, since: int) -> tuple[threading.Thread, list[Changes]]:
+    """Return a thread that waits for a change, and where it puts what it is told."""
+    waits, found = threading.Event(), list[Changes]()
+
+    def look() -> bool:
+        waits.set()
+        return False
+
+    waiter = threading.Thread(target=lambda: found.append(log.since(model_name, since, 20, look)))
+    waiter.start()
+    assert waits.wait(20)
+    return waiter, found
 
 
 def test_symbols_are_told_when_they_changed_after_the_revision() -> None:
@@ -34,13 +48,12 @@ def test_what_lies_before_the_memory_or_ahead_of_it_may_be_everything() -> None:
 
 
 def test_a_waiter_is_answered_as_soon_as_its_model_changes() -> None:
-    log, found = _log(), []
-    waiter = threading.Thread(target=lambda: found.append(log.since("m", 8, 20)))
-    waiter.start()
-    log.note(9, {"n": {"Z"}})
+    log = _log()
+    waiter, found = _waiting(log, "m", 8)
+    log.note(9, "mn", {"n": {"Z"}})
     time.sleep(0.05)
     assert found == []
-    log.note(10, {"m": {"C"}})
+    log.note(10, "mn", {"m": {"C"}})
     waiter.join(2)
     assert found == [Changes(10, ("C",))]
 
@@ -51,6 +64,41 @@ def test_a_waiter_gives_up_after_its_time_and_when_it_is_told_to() -> None:
     assert 0.1 <= time.monotonic() - started < 1
     assert log.since("m", 8, 20, lambda: True) == Changes(8, ())
     assert time.monotonic() - started < 2
+
+
+def test_whoever_waits_when_a_model_is_deleted_is_told_at_once_what_went_with_it() -> None:
+    log = _log()
+    waiter, found = _waiting(log, "m", 8)
+    log.note(9, "n", {"m": {"A", "B"}})
+    waiter.join(2)
+    assert found == [Changes(9, ("A", "B"))]
+
+
+def test_of_a_model_that_is_registered_again_everything_may_have_changed_since_it_was_deleted() -> None:
+    log = _log()
+    log.note(9, "n", {"m": {"A", "B"}})
+    log.note(10, "mn", {"m": {"C"}})
+    assert log.since("m", 8) == Changes(10, None), "A and B are forgotten with the model that had them"
+    assert log.since("m", 9) == Changes(10, ("C",))
+    assert log.since("n", 5) == Changes(10, ("Z",)), "models that stay are remembered"
+    assert log.since("n", 8) == Changes(10, ())
+
+
+def test_whoever_waits_while_a_model_is_deleted_and_registered_again_is_told_at_once() -> None:
+    log = _log()
+    waiter, found = _waiting(log, "m", 8)
+    log.note(9, "n", {"m": set()})
+    log.note(10, "mn", {"m": {"C"}})
+    waiter.join(2)
+    assert found == [Changes(10, None)]
+
+
+def test_whoever_waits_for_a_model_that_was_not_noted_yet_is_told_of_its_first_symbols() -> None:
+    log = _log()
+    waiter, found = _waiting(log, "new", 8)
+    log.note(9, ["m", "n", "new"], {"new": {"A"}})
+    waiter.join(2)
+    assert found == [Changes(9, ("A",))]
 
 
 def test_the_publisher_notes_configs_scans_and_symbols_that_went(registry: Registry, model_root: Path) -> None:
@@ -67,6 +115,8 @@ def test_the_publisher_notes_configs_scans_and_symbols_that_went(registry: Regis
     registry.registrations.refresh("m")
     registry.publisher.publish_all()
     assert registry.changes.since("m", 2) == Changes(3, ("BTCUSDT",))
+    waiter, found = _waiting(registry.changes, "m", 3)
     registry.registrations.delete("m")
     registry.publisher.publish_all()
-    assert registry.changes.since("m", 3) == Changes(4, ("SOLUSDT",))
+    waiter.join(20)
+    assert found == [Changes(4, ("SOLUSDT",))]

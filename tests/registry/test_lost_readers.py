@@ -191,6 +191,34 @@ def test_what_rests_is_read_at_once_when_it_changes_when_somebody_asks_and_after
     assert not registrations.has_changed("m")
 
 
+@pytest.mark.parametrize("deleted_by", ["this process", "another process"])
+def test_how_long_the_files_of_a_deleted_model_rested_is_forgotten(
+    registry: Registry,
+    registrations: Registrations,
+    clock: Clock,
+    write_group: Write,
+    tmp_path: Path,
+    readers: Readers,
+    deleted_by: str,
+) -> None:
+    root, other = write_group(), tmp_path / "other"
+    other.mkdir()
+    registrations.register("m", str(root))
+    registrations.register("other", str(other))
+    readers.die = True
+    _change(root)
+    for _ in range(3):
+        registrations.refresh("m")
+    clock.now += 200
+    assert not registrations.has_changed("m"), "the third time, it rests for four minutes"
+    (registrations if deleted_by == "this process" else registry.registrations).delete("m")
+    registrations.refresh("other")
+    registrations.register("m", str(root))
+    assert not registrations.has_changed("m")
+    clock.now += 61
+    assert registrations.has_changed("m"), "the first time, it rests for a minute"
+
+
 def test_a_version_rests_though_a_log_beside_its_files_grows(
     registry: Registry, registrations: Registrations, clock: Clock, write_version: WriteVersion, readers: Readers
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import shutil
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mm_core.errors import ModelManagerError, StoreCorrupt
+from mm_core.errors import DuplicateSymbols, ModelManagerError, StoreCorrupt, SymbolNotFound
 from mm_core.payloads import CODINGS, Coding
 from mm_core.registry import Registry, publishing
 from mm_core.registry import payloads as payloads_module
@@ -96,6 +97,28 @@ def _mean(registry: Registry, symbol: str) -> float | None:
 def _ready_body(registry: Registry, handle: Any, coding: Coding) -> bytes | None:
     body = registry.payloads.ready_body(handle, coding)
     return body[:] if body is not None else None
+
+
+def _info(symbol: str) -> bytes:
+    return pickle.dumps({"symbol": symbol, "return_name": "mid_chg_1m"}, protocol=4)
+
+
+def _handed_out(settings: Settings, model: str = "m") -> dict[str, str]:
+    """Return the digest of the body that a web server hands out for each symbol of a model."""
+    links = (settings.data_dir / "static" / "models" / model).glob("*")
+    return {link.name: link.resolve(strict=True).name for link in links}
+
+
+def _bodies_handed_out(settings: Settings) -> set[str]:
+    return {body.name for body in (settings.data_dir / "static" / "payloads").glob("*")}
+
+
+def _digests(registry: Registry, model: str = "m") -> dict[str, str]:
+    """Return the digest of the payload of each symbol that the store has now, as it is spelled there."""
+    if registry.view().model(model) is None:
+        return {}
+    groups = registry.model(model)[1].groups.values()
+    return {group.symbol: registry.payloads.handle(model, group.symbol).digest for group in groups if group.model}
 
 
 def _notes(settings: Settings) -> list[Path]:
@@ -237,6 +260,127 @@ def test_a_group_that_gets_its_model_back_is_published_again(
         published.publisher.publish_all()
         assert ("SOLUSDT" in _ready(published)) is (content == booster_json)
     assert published.published.find("m", "SOLUSDT") == published.payloads.handle("m", "SOLUSDT")
+
+
+RENAMINGS: dict[str, dict[str, str]] = {
+    "corrected": {"SOLUSDT": "XRPUSDT"},
+    "spelled in another case": {"SOLUSDT": "SolUsdt"},
+    "exchanged with another group's": {"SOLUSDT": "ETHUSDT", "ETHUSDT": "SOLUSDT"},
+    "handed round": {"SOLUSDT": "ETHUSDT", "ETHUSDT": "BTCUSDT", "BTCUSDT": "SOLUSDT"},
+    "handed on": {"SOLUSDT": "ETHUSDT", "ETHUSDT": "XRPUSDT"},
+}
+"""How symbols of groups change, whose files keep their names: after by before."""
+
+
+@pytest.mark.parametrize("renaming", RENAMINGS.values(), ids=list(RENAMINGS))
+def test_a_symbol_that_left_the_model_is_withdrawn_though_its_files_keep_their_names(
+    published: Registry, settings: Settings, root: Path, renaming: dict[str, str]
+) -> None:
+    other, before, revision = open_registry(settings), _digests(published), published.view().revision
+    for symbol, after in renaming.items():
+        (root / f"{KEYS[symbol]}_info.pkl").write_bytes(_info(after))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    now = _digests(published)
+    assert set(now) == {renaming.get(symbol, symbol) for symbol in KEYS}
+    for mean in (7.0, 8.0):
+        for registry in (published, other, open_registry(settings)):
+            assert {symbol: registry.published.find("m", symbol) for symbol in now} == {
+                symbol: registry.payloads.handle("m", symbol) for symbol in now
+            }
+            for symbol in before:
+                if symbol.casefold() not in map(str.casefold, now):
+                    assert registry.published.note("m", symbol) is None
+                    with pytest.raises(SymbolNotFound):
+                        registry.payload("m", symbol)
+        assert _handed_out(settings) == _digests(published)
+        assert _bodies_handed_out(settings) == set(_digests(published).values())
+        assert len(_notes(settings)) == len(KEYS) + 1, "those of the symbols, and the state"
+        _save(published, "BTCUSDT", mean)  # what was left behind became true again with each commit
+        published.publisher.publish_all()
+    told = published.changes.since("m", revision).symbols
+    assert told == tuple(sorted({*renaming, *renaming.values(), "BTCUSDT"}))
+
+
+def test_whoever_waits_for_changes_is_told_of_the_symbol_that_went_and_of_the_one_that_came(
+    published: Registry, root: Path
+) -> None:
+    revision, told = published.view().revision, []
+    waiter = threading.Thread(target=lambda: told.append(published.changes.since("m", revision, 20).symbols))
+    waiter.start()
+    (root / f"{KEYS['SOLUSDT']}_info.pkl").write_bytes(_info("XRPUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    waiter.join(20)
+    assert told == [("SOLUSDT", "XRPUSDT")]
+
+
+def test_a_manifest_and_its_tag_follow_a_symbol_that_changes(published: Registry, root: Path) -> None:
+    before = published.manifests.get("m")
+    (root / f"{KEYS['SOLUSDT']}_info.pkl").write_bytes(_info("XRPUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    after = published.manifests.get("m")
+    assert after.sha256 != before.sha256
+    items = {item["symbol"]: item["sha256"] for item in json.loads(after.data)["items"]}
+    assert items == _digests(published)
+
+
+def test_mean_and_variance_belong_to_the_symbol_not_to_the_files(published: Registry, root: Path) -> None:
+    _save(published, "SOLUSDT", 7.0)
+    _save(published, "ETHUSDT", 8.0)
+    info = root / f"{KEYS['SOLUSDT']}_info.pkl"
+    (root / f"{KEYS['ETHUSDT']}_info.pkl").write_bytes(_info("SOLUSDT"))
+    info.write_bytes(_info("XRPUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    assert (_mean(published, "XRPUSDT"), _mean(published, "SOLUSDT")) == (0.2, 7.0)
+    assert {handle.symbol: handle.group_key for handle in published.published.handles()}["SOLUSDT"] == KEYS["ETHUSDT"]
+
+
+def test_a_symbol_that_moves_to_another_group_is_that_groups_alone(
+    published: Registry, settings: Settings, root: Path, write_group: Write
+) -> None:
+    for path in root.glob(f"{KEYS['SOLUSDT']}_*"):
+        path.unlink()
+    write_group("retrained_sol", info_pkl=_info("SOLUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    handle = published.published.find("m", "SOLUSDT")
+    assert handle is not None
+    assert (handle.group_key, handle) == ("retrained_sol", published.payloads.handle("m", "SOLUSDT"))
+    assert _handed_out(settings) == _digests(published)
+
+
+def test_a_symbol_that_two_groups_claim_stays_that_of_the_last_good_scan_until_one_lets_go(
+    published: Registry, settings: Settings, root: Path
+) -> None:
+    before = _digests(published)
+    (root / f"{KEYS['SOLUSDT']}_info.pkl").write_bytes(_info("EthUsdt"))
+    with pytest.raises(DuplicateSymbols):
+        published.registrations.refresh("m")
+    published.publisher.publish_all()
+    assert (_digests(published), _handed_out(settings), _ready(published)) == (before, before, set(KEYS))
+    (root / f"{KEYS['ETHUSDT']}_info.pkl").write_bytes(_info("XRPUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    assert set(_digests(published)) == {"BTCUSDT", "EthUsdt", "XRPUSDT"}
+    assert _handed_out(settings) == _digests(published)
+    assert published.published.note("m", "SOLUSDT") is None
+
+
+def test_what_an_older_version_left_behind_goes_when_a_publisher_takes_over(
+    published: Registry, settings: Settings, root: Path
+) -> None:
+    left = published.published.find("m", "SOLUSDT")
+    assert left is not None
+    (root / f"{KEYS['SOLUSDT']}_info.pkl").write_bytes(_info("XRPUSDT"))
+    published.registrations.refresh("m")
+    published.publisher.publish_all()
+    published.published.publish(left)
+    open_registry(settings).publisher.publish_all()
+    assert published.published.note("m", "SOLUSDT") is None
+    assert _handed_out(settings) == _digests(published)
 
 
 def test_a_deleted_models_notes_are_removed_and_come_back_with_it(
@@ -608,8 +752,9 @@ def test_after_any_changes_what_is_published_is_what_asking_the_store_gives(
 ) -> None:
     chance = random.Random(seed)
     symbols = [*KEYS, "Ünïcode"]
+    called = {KEYS.get(symbol, f"{symbol}_r"): symbol for symbol in symbols}
     registries = [open_registry(settings) for _ in range(2)]
-    publisher = registries[0].publisher
+    owner = registries[0]
     root = write_group(KEYS["BTCUSDT"])
 
     def save(registry: Registry) -> None:
@@ -617,32 +762,53 @@ def test_after_any_changes_what_is_published_is_what_asking_the_store_gives(
 
     def rewrite(registry: Registry) -> None:
         model = chance.choice([booster_json, booster_json, b"{", None])
-        key = KEYS.get(symbol := chance.choice(symbols), f"{symbol}_r")
+        key = chance.choice(list(called))
         for path in root.glob(f"{key}_*"):
             path.unlink()
         if chance.random() < 0.8:
-            write_group(key, model_json=model, factors_txt="\n".join(chance.sample("abcdef", 3)).encode())
+            factors = "\n".join(chance.sample("abcdef", 3)).encode()
+            write_group(key, model_json=model, factors_txt=factors, info_pkl=_info(called[key]))
+        registry.registrations.refresh(chance.choice("mn"))
+
+    def rename(registry: Registry) -> None:
+        one, other = chance.sample(list(called), 2)
+        called[one], called[other] = called[other], chance.choice([called[one], called[one], *symbols])
+        called[one] = chance.choice([str, str, str.lower, str.title])(called[one])
+        for key in (one, other):
+            if (root / f"{key}_info.pkl").exists():
+                (root / f"{key}_info.pkl").write_bytes(_info(called[key]))
         registry.registrations.refresh(chance.choice("mn"))
 
     changes: list[Callable[[Registry], Any]] = [
-        save, save, save, rewrite, rewrite,
+        save, save, save, rewrite, rewrite, rename, rename,
         lambda registry: registry.registrations.refresh(chance.choice("mn")),
         lambda registry: registry.registrations.register(chance.choice("mn"), str(root)),
         lambda registry: registry.registrations.delete(chance.choice("mn")),
     ]  # fmt: skip
     registries[0].registrations.register("m", str(root))
+    known: dict[str, dict[str, str]] = {"m": {}, "n": {}}
+    revision = 0
     for step in range(40):
         for _ in range(chance.randint(1, 3)):
             try:
                 chance.choice(changes)(chance.choice(registries))
             except ModelManagerError:
-                continue  # no such model or symbol just now
+                continue  # no such model or symbol just now, or two groups of one symbol
             if chance.random() < 0.2:
-                publisher = open_registry(settings).publisher
+                owner = open_registry(settings)
             if chance.random() < 0.5:
                 _agree(settings, registries, symbols, f"{seed}/{step} before")
-        publisher.publish_all()
+        owner.publisher.publish_all()
         assert _agree(settings, registries, symbols, f"{seed}/{step}") == 0
+        fresh = open_registry(settings)
+        for name, before in known.items():
+            now = known[name] = _digests(fresh, name)
+            assert _handed_out(settings, name) == now, f"{seed}/{step}"
+            told = owner.changes.since(name, revision).symbols
+            differing = {symbol for symbol in before.keys() | now.keys() if before.get(symbol) != now.get(symbol)}
+            assert told is None or not now or differing <= set(told), f"{seed}/{step}"
+        assert _bodies_handed_out(settings) == {digest for of in known.values() for digest in of.values()}
+        revision = fresh.view().revision
 
 
 def _agree(settings: Settings, registries: list[Registry], symbols: list[str], at: str) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mm_core.errors import VersionNotFound
+from mm_core.payloads import Coding
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory
@@ -135,3 +137,37 @@ def test_metadata_that_could_not_be_stored_is_a_finding(
 ) -> None:
     scan = registry.registrations.register("m", str(write_version(metadata_json=text))).scan
     assert [finding.code for finding in scan.versions[PATH].findings] == ["bad-json"]
+
+
+def test_a_version_is_pulled_by_the_name_that_it_has_now_and_by_no_former_one(
+    registry: Registry, settings: Settings, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    root, others = write_version(), tmp_path / "others"
+    others.mkdir()
+    registry.registrations.register("m", str(root))
+    former = registry.version_payloads.handle("sentiment-fusion", "v1.1.0")
+    (root / "sentiment-fusion").rename(root / "news-fusion")
+    registry.registrations.refresh("m")
+    for commits in range(2):
+        for each in (registry, open_registry(settings)):
+            with pytest.raises(VersionNotFound, match="sentiment-fusion"):
+                each.version_payloads.handle("sentiment-fusion", "v1.1.0")
+            handle = each.version_payloads.handle("news-fusion", "v1.1.0")
+            payload = json.loads(each.version_payloads.body(handle, Coding.IDENTITY))["payload"]
+            assert payload["metadata"]["model_name"] == "news-fusion"
+            assert handle.digest != former.digest
+        registry.registrations.register(f"others-{commits}", str(others))
+
+
+def test_a_version_of_a_root_without_a_name_goes_with_the_registration_that_named_it(
+    registry: Registry, settings: Settings, write_version: WriteVersion
+) -> None:
+    root = write_version() / "sentiment-fusion"
+    registry.registrations.register("former", str(root))
+    registry.version_payloads.handle("former", "v1.1.0")
+    registry.registrations.delete("former")
+    registry.registrations.register("latter", str(root))
+    for each in (registry, open_registry(settings)):
+        with pytest.raises(VersionNotFound, match="former"):
+            each.version_payloads.handle("former", "v1.1.0")
+        assert each.version_payloads.handle("latter", "v1.1.0").model_name == "latter"

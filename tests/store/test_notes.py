@@ -163,6 +163,32 @@ def test_only_the_named_notes_are_kept(notes: NoteDirectory, path: Path) -> None
     assert notes.read("gone", "a", _text) == "back"
 
 
+def test_notes_of_folders_that_are_gone_are_forgotten_and_others_are_not_parsed_again(
+    notes: NoteDirectory, path: Path, tmp_path: Path
+) -> None:
+    parsed: list[bytes] = []
+
+    def parse(data: bytes) -> bytes:
+        parsed.append(data)
+        return data
+
+    notes.forget_removed()
+    for folder in ("gone", "kept"):
+        notes.write(folder, "S", folder.encode())
+        notes.read(folder, "S", parse)
+    (gone,) = [file for file in _files(path) if file.read_bytes() == b"gone"]
+    gone.parent.rename(tmp_path / "aside")
+    notes.forget_removed()
+    (tmp_path / "aside").rename(gone.parent)
+    assert notes.read("kept", "S", parse) == b"kept"
+    assert parsed == [b"gone", b"kept"]
+    assert notes.read("gone", "S", parse) == b"gone"
+    assert parsed == [b"gone", b"kept", b"gone"], "the same file, which would not be parsed again if it were known"
+    path.rename(tmp_path / "lost")
+    notes.forget_removed()
+    assert notes.read("kept", "S", parse) is None
+
+
 def test_a_write_that_never_ended_is_no_note_and_is_cleared_away(notes: NoteDirectory, path: Path) -> None:
     notes.write("m", "S", b"whole")
     (note,) = _files(path)
