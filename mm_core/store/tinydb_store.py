@@ -15,7 +15,7 @@ from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import configs_below, normalizers_below
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
-from mm_core.store.durable import TEMPORARY, make_directory, not_written, write_durably
+from mm_core.store.durable import make_directory, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
@@ -29,6 +29,7 @@ from mm_core.store.snapshots import (
 )
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
+from mm_core.store.unfinished import left_over
 from mm_core.store.views import Files, TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
@@ -93,8 +94,8 @@ class TinyDBStore:
             found.append(f"Only {free:,} bytes are free below '{directory}'. Free some space.")
         places = ["", "scans/*/", "lifecycle/*/*/"]
         places += [f"{name}/*/{place}" for name in ("configs", "normalizers") for place in ("shards/", "revisions/*/")]
-        leftovers = [path for place in places for path in directory.glob(f"{place}{TEMPORARY}*")]
-        found += [f"'{path}' is left over from a write that never ended. Delete it." for path in sorted(leftovers)]
+        leftovers = left_over(directory, places)
+        found += [f"'{path}' is left over from a write that never ended. Delete it." for path in leftovers]
         found += [repair.problem for repair in self._repairs.plan()]
         try:
             view = self.view()
