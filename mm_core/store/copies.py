@@ -45,8 +45,11 @@ class Copies:
         write_durably(self._note, _boot().encode(), sync=False)
 
     def note_incomplete(self) -> None:
-        """Note that some are about to be missing: of files that a restore puts there."""
-        self._note.unlink(missing_ok=True)
+        """Note that some are about to be missing: of files that a restore puts there; raises `StoreError`."""
+        try:
+            self._note.unlink(missing_ok=True)
+        except OSError as error:
+            raise not_written(self._note, error) from error
 
     def is_being_replaced(self, path: Path) -> bool:
         """Return whether a writer took the older copy of a file away just now, to put the newer one in its place."""
