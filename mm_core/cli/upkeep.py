@@ -40,6 +40,8 @@ def doctor(
             if plan.orphans and (yes or typer.confirm(f"Remove {size} that nothing refers to?", err=True)):
                 freed = housekeeping.execute(plan)
     problems = [*found.store_problems, *found.root_problems]
+    if clean and found.store_problems:
+        typer.echo("No blob was removed: mend the store first, as it may name blobs that cannot be told now.", err=True)
     if as_json:
         print_json(
             {

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mm_core.domain.moments import utc_now
 from mm_core.errors import BackupRefused, StoreError
-from mm_core.store import BackupManifest, StateMoved, TinyDBStore, unpacked_backup, written_backup
+from mm_core.store import (
+    BackupManifest,
+    StateMoved,
+    TinyDBStore,
+    unfinished_directory,
+    unpacked_backup,
+    written_backup,
+)
 
 __all__ = ["BackupManifest", "Backups", "Restored"]
 
@@ -67,23 +72,11 @@ class Backups:
         `BackupRefused` and `StoreError`; then the state is as it was.
         """
         self.check(path)
-        with self._place_for_files() as staged:
+        with unfinished_directory(self._data_dir, "restore") as staged:
             manifest = _staged(path, staged)
             kept = self._data_dir / KEPT_BEFORE / f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
             before, revision, file = self._store.put_back(staged, kept, self._keep)
         return Restored(manifest, before, revision, file)
-
-    @contextmanager
-    def _place_for_files(self) -> Iterator[Path]:
-        try:
-            self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            place = tempfile.TemporaryDirectory(prefix=".tmp-restore-", dir=self._data_dir)
-        except OSError as error:
-            raise StoreError(
-                f"'{self._data_dir}' cannot be written ({error.strerror}). Nothing was changed."
-            ) from error
-        with place:
-            yield Path(place.name)
 
     def _keep(self, path: Path) -> Path:
         file = path.with_name(path.name + ".zip")

@@ -18,6 +18,7 @@ from mm_core.store.notes import NoteDirectory
 from mm_core.store.snapshots import StateMoved
 from mm_core.store.static_tree import StaticTree
 from mm_core.store.tinydb_store import TinyDBStore
+from mm_core.store.unfinished import unfinished_directory
 
 __all__ = [
     "BackupManifest",
@@ -36,6 +37,7 @@ __all__ = [
     "StoreTransaction",
     "StoreView",
     "TinyDBStore",
+    "unfinished_directory",
     "unpacked_backup",
     "written_backup",
 ]

@@ -20,6 +20,7 @@ from mm_core.domain.version_records import FAMILY_NAME
 from mm_core.errors import BackupRefused
 from mm_core.store.durable import FILE_MODE, TEMPORARY, linked, not_written, open_new, sync_directory
 from mm_core.store.places import FILE_NAME
+from mm_core.store.unfinished import hold
 
 FORMAT = 3
 """Format number of backups; newer ones are refused."""
@@ -114,14 +115,15 @@ def written_backup(path: Path, *, replace: bool) -> Iterator[BackupWriter]:
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with os.fdopen(open_new(temporary), "wb") as file:
+            hold(file.fileno())
             with zipfile.ZipFile(file, "w") as archive:
                 yield BackupWriter(archive)
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            os.replace(temporary, path)
-        else:
-            _put_if_free(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                _put_if_free(temporary, path)
         sync_directory(path.parent)
     except FileExistsError as error:
         raise BackupRefused(f"'{path}' exists. Name another file, or replace it with --force.") from error

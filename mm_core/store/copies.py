@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mm_core.store.durable import TEMPORARY, not_written, open_new, write_durably
+from mm_core.store.unfinished import is_being_written
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -43,6 +44,18 @@ class Copies:
         """Note that they are all whole now."""
         write_durably(self._note, _boot().encode(), sync=False)
 
+    def note_incomplete(self) -> None:
+        """Note that some are about to be missing: of files that a restore puts there; raises `StoreError`."""
+        try:
+            self._note.unlink(missing_ok=True)
+        except OSError as error:
+            raise not_written(self._note, error) from error
+
+    def is_being_replaced(self, path: Path) -> bool:
+        """Return whether a writer took the older copy of a file away just now, to put the newer one in its place."""
+        copy = self.of(path)
+        return not copy.exists() and is_being_written(_beside(copy))
+
     def write(self, path: Path, data: bytes) -> None:
         """Put or replace the copy of a file; raises `StoreError`, and then an older copy is as it was.
 
@@ -51,7 +64,7 @@ class Copies:
         wait for that too.
         """
         copy = self.of(path)
-        written = copy.with_name(f"{TEMPORARY}{copy.name}") if copy.exists() else copy
+        written = _beside(copy) if copy.exists() else copy
         try:
             with suppress(FileNotFoundError):
                 os.unlink(written)
@@ -69,6 +82,11 @@ class Copies:
         """Delete the copies of some files of a directory."""
         for name in names:
             (self.of(directory) / name).unlink(missing_ok=True)
+
+
+def _beside(copy: Path) -> Path:
+    """Return where what is going to replace a copy is written."""
+    return copy.with_name(f"{TEMPORARY}{copy.name}")
 
 
 def _boot() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -101,8 +102,8 @@ class NoteDirectory:
     def all(self) -> Iterator[bytes]:
         """Yield the content of every note."""
         for folder in self._folders():
-            for path in sorted(folder.glob("*" + SUFFIX)):
-                read = read_file(path)
+            for name in sorted(glob.glob("*" + SUFFIX, root_dir=folder)):  # pathlib's fails where its folder goes
+                read = read_file(folder / name)
                 if read is not None:
                     yield read[0]
 

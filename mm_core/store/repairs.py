@@ -25,7 +25,7 @@ SET_ASIDE = "set-aside"
 
 LOOKS_AT_A_COPY = 3
 SECONDS_BETWEEN_LOOKS = 0.02
-"""A writer takes the older copy of `registry.json` away just before the newer one stands in its place."""
+"""A copy that was lost is written anew in its place, and is damaged until it is whole."""
 
 _REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
 
@@ -52,7 +52,16 @@ class Repairs:
         self._copies = copies
 
     def plan(self) -> tuple[Repair, ...]:
-        """Return a repair for each file that is missing, damaged or of a newer version; every file is read."""
+        """Return a repair for each file that is missing, damaged or of a newer version; every file is read.
+
+        Newer commits may take files away before these are read. Their names are not used again, so what the next look
+        finds too was taken by none of them.
+        """
+        found = {repair.path for repair in self._look()}
+        return tuple(repair for repair in self._look() if repair.path in found) if found else ()
+
+    def _look(self) -> tuple[Repair, ...]:
+        """Return a repair for each file of the newest state that was not as it should be when it was read."""
         try:
             state, found = self._state()
         except StoreError as error:
@@ -74,7 +83,7 @@ class Repairs:
         wanted = {repair.path for repair in plan}
         folder = self._data_dir / SET_ASIDE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         done = []
-        for repair in self.plan():
+        for repair in self._look():
             if repair.path in wanted and repair.can_be_made:
                 set_aside(repair.path, folder / repair.path.relative_to(self._data_dir))
                 if repair.data is not None:
@@ -180,7 +189,7 @@ class Repairs:
         """Return what is wrong with a copy that no writer is just replacing."""
         problem = self._copy_problem(path, data)
         for _ in range(LOOKS_AT_A_COPY):
-            if problem is None:
+            if problem is None or self._copies.is_being_replaced(path):
                 return None
             time.sleep(SECONDS_BETWEEN_LOOKS)
             problem = self._copy_problem(path, data)

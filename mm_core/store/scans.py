@@ -105,9 +105,14 @@ class ScanFiles:
             return None
         return summary_value(document["summary"])
 
-    def digests(self, model_name: str, scan_id: str) -> frozenset[str]:
-        """Return the SHA-256 of every model and ONNX file that the groups and versions of a stored scan have."""
+    def digests(self, model_name: str, scan_id: str) -> frozenset[str] | None:
+        """Return the SHA-256 of every model and ONNX file that the groups and versions of a stored scan have.
+
+        None where its index is gone.
+        """
         names = self._shard_names(model_name, scan_id)
+        if names is None:
+            return None
         return frozenset[str]().union(*(self._digests_of(self._shard_path(model_name, name)) for name in names))
 
     def save(self, model_name: str, scan: Scan, previous_id: str | None) -> str:
@@ -142,7 +147,7 @@ class ScanFiles:
         wanted: set[str] = set()
         for scan_id in keep:
             wanted.add(self._index_path(model_name, scan_id).name)
-            wanted |= self._shard_names(model_name, scan_id)
+            wanted |= self._shard_names(model_name, scan_id) or set()
         clear_of(self.path / model_name, wanted)
 
     def walk(self, model_name: str, scan_id: str, read: Callable[[Path], bytes | None]) -> None:
@@ -203,13 +208,13 @@ class ScanFiles:
             found.update((getattr(value, kind.key), value) for value in values)
         return {key: found[key] for key in sorted(found)}
 
-    def _shard_names(self, model_name: str, scan_id: str) -> set[str]:
-        """Return the shard files of a scan without parsing them."""
+    def _shard_names(self, model_name: str, scan_id: str) -> set[str] | None:
+        """Return the shard files of a scan without parsing them, None where its index is gone."""
         known = self._loaded.get(model_name, {}).get(scan_id)
         if known is not None:
             return known.names()
         document = self._index(model_name, scan_id)
-        return set(_names_in(document)) if document is not None else set()
+        return set(_names_in(document)) if document is not None else None
 
     def _remember(self, model_name: str, index: ScanIndex, is_newest: bool = True) -> None:
         known = list(self._loaded.get(model_name, {}).values())

@@ -15,7 +15,7 @@ from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import configs_below, normalizers_below
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
-from mm_core.store.durable import TEMPORARY, make_directory, not_written, write_durably
+from mm_core.store.durable import make_directory, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
@@ -29,6 +29,7 @@ from mm_core.store.snapshots import (
 )
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
+from mm_core.store.unfinished import left_over
 from mm_core.store.views import Files, TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
@@ -93,15 +94,15 @@ class TinyDBStore:
             found.append(f"Only {free:,} bytes are free below '{directory}'. Free some space.")
         places = ["", "scans/*/", "lifecycle/*/*/"]
         places += [f"{name}/*/{place}" for name in ("configs", "normalizers") for place in ("shards/", "revisions/*/")]
-        leftovers = [path for place in places for path in directory.glob(f"{place}{TEMPORARY}*")]
-        found += [f"'{path}' is left over from a write that never ended. Delete it." for path in sorted(leftovers)]
+        leftovers = left_over(directory, places)
+        found += [f"'{path}' is left over from a write that never ended. Delete it." for path in leftovers]
         found += [repair.problem for repair in self._repairs.plan()]
         try:
-            view = self.view()
+            unread = self._unread_scans()
+            if unread:  # newer commits may have taken these away meanwhile, and then the next look does not miss them
+                unread &= self._unread_scans()
             found += [
-                f"The parsed groups of model '{model.name}' are not on disk. Refresh the model."
-                for model in view.models()
-                if view.scan_summary(model.name) is None
+                f"The parsed groups of model '{name}' are not on disk. Refresh the model." for name, _ in sorted(unread)
             ]
         except StoreError as error:
             found += [error.detail] if error.detail not in found else []
@@ -176,13 +177,20 @@ class TinyDBStore:
             except (StoreCorrupt, StoreTooNew):
                 set_all_aside(self._path.parent, kept)
             put_files(staged, self._path.parent)
+            self._copies.note_incomplete()
             is_next = before is not None and before >= state.revision
             revision = before + 1 if is_next and before is not None else state.revision + REVISIONS_UNSEEN
             self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
             for path in self._repairs.poor_copies(self._state())[0]:
                 self._repairs.renew_copy(path)
+            self._copies.note_complete()
             remove_what_is_not_of(state, self._path.parent)
             return before, revision, place
+
+    def _unread_scans(self) -> set[tuple[str, str]]:
+        """Return the models whose scans are not on disk, each with its scan's id."""
+        view = self.view()
+        return {(each.name, each.scan_id or "") for each in view.models() if view.scan_summary(each.name) is None}
 
     def _state_files(self) -> StateFiles:
         return StateFiles(self._path.parent, self._configs, self._normalizers, self._families, self._scans)

@@ -99,7 +99,7 @@ class TinyDBView:
         """Return the SHA-256 of every model and ONNX file of a model's scan and its earlier ones."""
         model = self.model(name)
         scan_ids = [kept.scan_id for kept in model.earlier_scans] if model is not None else []
-        earlier = [self._scans.digests(name, scan_id) for scan_id in scan_ids]
+        earlier = [self._scans.digests(name, scan_id) or () for scan_id in scan_ids]
         return frozenset[str]().union(self._of_scan(name, self._scans.digests) or (), *earlier)
 
     def _of_scan(self, name: str, read: Callable[[str, str], Found | None]) -> Found | None:

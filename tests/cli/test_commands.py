@@ -294,6 +294,13 @@ def test_doctor_names_damage_and_repairs_it_after_asking(registered: Run, tmp_pa
     assert _document(registered("doctor", "--repair", "--json"))["repaired"] == []
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "JSON"])
+def test_doctor_says_that_it_cleans_nothing_beside_damage(registered: Run, tmp_path: Path, form: list[str]) -> None:
+    next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
+    result = registered("doctor", "--clean", "--yes", *form)
+    assert (result.exit_code, "No blob was removed: mend the store first" in result.stderr) == (1, True)
+
+
 def test_doctor_reads_groups_again_whose_scan_was_damaged(registered: Run, tmp_path: Path) -> None:
     next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
     assert registered("doctor").exit_code == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mm_core.dashboard.editor.drafts import FIELDS, Cell, Cells, Draft, number_problem
-from mm_core.dashboard.editor.pasting import Pasted, read_columns, read_file, read_json
+from mm_core.dashboard.editor.pasting import DELIMITERS, Pasted, read_columns, read_file, read_json
 from mm_core.dashboard.show import csv_bytes
 from mm_core.dashboard.tables.configs import editor_table
 from mm_core.domain.configs import FactorConfig
@@ -112,6 +113,116 @@ def test_a_decimal_comma_is_a_problem_and_never_another_number(text: str) -> Non
 def test_decimal_commas_between_semicolons_are_each_a_problem(text: str) -> None:
     line = 1 if text[0] == "1" else 2
     assert _problems(text) == (f"Line {line}: mean '1,5' {NOT_A_NUMBER}", f"Line {line}: variance '2,5' {NOT_A_NUMBER}")
+
+
+PAIR = NAMES[:2]
+ONE_OR_TWO = "may be one number or two, and so may every line"
+
+
+def _in_two(numbers: Iterable[str]) -> Pasted:
+    """Return what lines of means and variances give that are each meant as two numbers."""
+    cells = [cell for name in PAIR for cell in (Cell(name, "mean"), Cell(name, "variance"))]
+    return Pasted(dict(zip(cells, numbers, strict=True)), ())
+
+
+@pytest.mark.parametrize("end", ["\n", "\t\n", "\t \r\n", " \r", ",\n"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("0,5", "0,7"),
+        ("0,05", "1,25"),
+        ("-0,5", "+12,7"),
+        ("1,5e-7", "2,5E+3"),
+        ("0,5", "3"),
+        ("0,5", "0.7"),
+        ("1,000", "2,500"),
+        ("1,234.5", "12,000.25"),
+        ("1.234,5", "1.234.567,5"),
+        ("1,5", "12,345,678"),
+    ],
+)
+def test_one_column_of_decimal_commas_or_thousands_is_never_two_columns(lines: tuple[str, str], end: str) -> None:
+    found = read_columns("".join(line + end for line in lines), PAIR)
+    assert found.cells == {}
+    (problem,) = found.problems
+    assert problem.startswith(f"Line 1: '{lines[0]}' {ONE_OR_TWO}.")
+    assert "Write numbers with a point" in problem
+    assert "tabs or semicolons" in problem
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("0.5,0.25", "1.5,2"),
+        ("0,5", "1.5,2"),
+        ("0,5", "1,-2"),
+        ("0, 5", "1, 7"),
+        ("0,5", "0.125,7"),
+        ("1e3,5", "2,7"),
+        ("1,23.5", "2,7"),
+        ("0,123.5", "2,7"),
+    ],
+)
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_line_that_is_two_numbers_for_certain_tells_what_commas_are(lines: tuple[str, str], mark: str) -> None:
+    numbers = [number.strip() for line in lines for number in line.split(",")]
+    found = read_columns("\n".join(line.replace(",", mark) for line in lines), PAIR)
+    if any(number.startswith("-") for number in numbers):
+        assert found.problems == ("Line 2: variance -2 is not above 0, and a variance must be.",)
+    else:
+        assert found == _in_two(numbers)
+
+
+@pytest.mark.parametrize("header", ["mean,variance", "Mean,Var,,", "mean_values,variance_values"])
+def test_a_header_with_commas_tells_what_commas_are(header: str) -> None:
+    assert read_columns(f"{header}\n0,5\n0,7\n", PAIR) == _in_two(["0", "5", "0", "7"])
+
+
+@pytest.mark.parametrize("text", ["mean\n0,5\n0,7", "mean,\n0,5\n0,7", "factor,mean,,\nmom_5,0,5\nvol_20,0,7"])
+def test_a_column_without_a_name_takes_no_part_of_a_number(text: str) -> None:
+    problems = read_columns(text, PAIR).problems
+    assert [problem.partition(" columns, the first line ")[1] for problem in problems] == [
+        " columns, the first line "
+    ] * 2
+
+
+WHOLES = st.integers(-(10**6), 10**6).map(str) | st.integers(1000, 10**9).flatmap(
+    lambda number: st.sampled_from([f"{number:,}".replace(",", "."), str(number)])
+)
+WITH_COMMAS = st.tuples(WHOLES, st.from_regex(r"[0-9]{1,8}([eE][+-]?[0-9]{1,2})?", fullmatch=True)).map(",".join)
+WITH_THOUSANDS = st.integers(1000, 10**12).map(lambda number: f"{number:,}") | st.floats(1000, 10**12).map(
+    lambda number: f"{number:,.3f}"
+)
+COLUMNS = st.lists(WITH_COMMAS, min_size=1, max_size=6) | st.lists(WITH_THOUSANDS, min_size=1, max_size=6)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\t\n", "\t\t\n", ";\n", " |\n", ",\n", "\n\n"])
+
+
+@given(
+    COLUMNS, ENDS, st.sampled_from(["", "\ufeff", "mean\n", "variance\n", "Mean;\n", "mean\t\n", "var|\n", "mean,\n"])
+)
+def test_no_number_with_a_comma_is_ever_parted(numbers: list[str], end: str, before: str) -> None:
+    names = [f"factor_{at}" for at in range(len(numbers))]
+    found = read_columns(before + "".join(number + end for number in numbers), names)
+    assert found.problems
+    assert found.cells == {}
+
+
+NUMBERS = st.integers(1, 10**6).map(str) | st.floats(1e-9, 1e9).map(repr)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), st.sampled_from(DELIMITERS), st.booleans())
+def test_two_columns_are_filled_in_as_they_stand_or_not_at_all(
+    pairs: list[tuple[str, str]], mark: str, has_header: bool
+) -> None:
+    names = [f"factor_{at}" for at in range(len(pairs))]
+    lines = [mark.join(pair) for pair in ([("mean", "variance"), *pairs] if has_header else pairs)]
+    found = read_columns("\n".join(lines), names)
+    as_it_stands = {Cell(name, which): text for name, pair in zip(names, pairs, strict=True)
+                    for which, text in zip(FIELDS, pair, strict=True)}  # fmt: skip
+    if has_header or mark != ",":
+        assert found == Pasted(as_it_stands, ())
+    else:
+        assert found == Pasted(as_it_stands, ()) or ONE_OR_TWO in found.problems[0]
 
 
 @pytest.mark.parametrize(

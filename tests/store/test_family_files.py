@@ -20,6 +20,7 @@ from mm_core.registry.lifecycle import Lifecycle
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.version_roots import ScannedRoots
 from mm_core.store import TinyDBStore, family_files
+from mm_core.store.durable import KEPT_SECONDS
 from tests.store.test_contract import MODEL, make_scan, record
 from tests.store.test_lifecycle_contract import event_of, put, version
 from tests.store.test_repairs import HARMS
@@ -196,8 +197,11 @@ def test_upkeep_beside_a_damaged_file_takes_nothing_that_the_file_names(state: P
     assert (lifecycle.records("m"), lifecycle.events("m")) == wanted
 
 
-def test_a_write_that_never_ended_is_a_problem_that_doctor_tells(state: Path) -> None:
+def test_a_write_that_never_ended_is_a_problem_that_doctor_tells(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (state / CURRENT / ".tmp-1").touch()
+    assert TinyDBStore(state).problems() == (), "it may be going on"
+    in_a_while = time.time() + KEPT_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: in_a_while)
     (problem,) = TinyDBStore(state).problems()
     assert "left over" in problem
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mm_core import strict_json
 from mm_core.dashboard.editor.drafts import FIELDS, Cell, Cells, cells_of, number_problem, parse_number
@@ -31,6 +33,33 @@ OTHER_FILES = (
 
 Lines = list[tuple[int, list[str]]]
 
+_ONE_NUMBER = re.compile(
+    r"""
+    [+-]?
+    (?: (?: \d* | [1-9]\d{0,2} (?:\.\d{3})+ ) (?: ,\d+ )?   # 0,5 and 1.234,5
+      | [1-9]\d{0,2} (?:,\d{3})+ (?: \.\d* )?               # 1,234 and 1,234.5
+      | \d+ \.\d* | \.\d+
+    )
+    (?: [eE][+-]?\d+ )?
+    """,
+    re.VERBOSE,
+)
+"""Whatever people somewhere write as one number, with commas before decimals or between thousands."""
+
+
+class _Layout(NamedTuple):
+    """What lines are: which column holds what, or why that cannot be told.
+
+    No line may be wider than ``width``; ``lines`` are those without a header. ``doubt`` is why they may be something
+    else as well.
+    """
+
+    width: int
+    columns: dict[str, int]
+    lines: Lines
+    problem: str | None = None
+    doubt: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Pasted:
@@ -45,15 +74,17 @@ def read_columns(text: str, factor_names: Sequence[str], defaults: Defaults = SA
 
     Columns are parted by tabs, commas, semicolons or bars. A header may name them (``factor``, ``mean``, ``variance``
     in any order, others are ignored); then one of the two numbers may be left out. Named factors may be some of the
-    model's, bare numbers must be as many as its dimensions. No line may be wider than the first, so a decimal comma
-    never parts a number in two. Every problem is returned, with its line.
+    model's, bare numbers must be as many as its dimensions. A decimal comma never parts a number in two: no line may be
+    wider than the first, and commas part bare numbers only where one line at least cannot be a single number; behind
+    factors' names and below a header they part columns. Every problem is returned, with its line.
     """
     try:
-        width, columns, lines, problem = _layout(text.removeprefix("\ufeff"))
+        layout = _layout(text.removeprefix("\ufeff"))
     except csv.Error as error:
         return Pasted({}, (f"This cannot be read as columns: {error}. Check its quotes.",))
-    if problem is not None:
-        return Pasted({}, (problem,))
+    if layout.problem is not None:
+        return Pasted({}, (layout.problem,))
+    width, columns, lines = layout.width, layout.columns, layout.lines
     named = "factor" in columns
     if not named and len(lines) != len(factor_names):
         return Pasted(
@@ -63,6 +94,8 @@ def read_columns(text: str, factor_names: Sequence[str], defaults: Defaults = SA
                 "Give every dimension a line, or name the factors in the first column.",
             ),
         )
+    if layout.doubt is not None:
+        return Pasted({}, (layout.doubt,))
     cells: Cells = {}
     problems: list[str] = []
     known, seen = set(factor_names), dict[str, int]()
@@ -115,15 +148,12 @@ def read_file(data: bytes, subject: str, factor_names: Sequence[str], defaults: 
         return Pasted({}, ("The file is not UTF-8 text. Save it as CSV (UTF-8) or JSON.",))
 
 
-def _layout(text: str) -> tuple[int, dict[str, int], Lines, str | None]:
-    """Return the first line's width, which column holds what, the lines without a header, or why it cannot be told.
-
-    The first delimiter that makes sense of the first line is taken.
-    """
+def _layout(text: str) -> _Layout:
+    """Return what the lines of a text are, by the first delimiter that makes sense of the first line."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     marks = [mark for mark in DELIMITERS if mark in first] or [","]
-    layouts = (_columns(_rows(text, mark)) for mark in marks)
-    return next((layout for layout in layouts if layout[-1] is None), _columns(_rows(text, marks[0])))
+    layouts = (_columns(_rows(text, mark), mark) for mark in marks)
+    return next((layout for layout in layouts if layout.problem is None), _columns(_rows(text, marks[0]), marks[0]))
 
 
 def _rows(text: str, delimiter: str) -> Lines:
@@ -136,9 +166,9 @@ def _rows(text: str, delimiter: str) -> Lines:
     return rows
 
 
-def _columns(lines: Lines) -> tuple[int, dict[str, int], Lines, str | None]:
+def _columns(lines: Lines, mark: str) -> _Layout:
     if not lines:
-        return 0, {}, [], "There is no line with a value. Paste factor, mean and variance."
+        return _Layout(0, {}, [], "There is no line with a value. Paste factor, mean and variance.")
     (number, row), rest = lines[0], lines[1:]
     width, header = _width(row), [cell.strip().lower() for cell in row]
     found = [(HEADERS[name], at) for at, name in enumerate(header) if name in HEADERS]
@@ -147,22 +177,35 @@ def _columns(lines: Lines) -> tuple[int, dict[str, int], Lines, str | None]:
     if (found or names) and numbers != [False, True, True]:  # that would be a factor of such a name
         columns = dict(found)
         if not found:
-            return width, {}, [], f"Line {number}: the header names neither mean nor variance."
+            return _Layout(width, {}, [], f"Line {number}: the header names neither mean nor variance.")
         if len(columns) < len(found):
-            return width, {}, [], f"Line {number}: the header names mean or variance twice."
+            return _Layout(width, {}, [], f"Line {number}: the header names mean or variance twice.")
         if not rest:
-            return width, {}, [], f"Line {number} is a header, and no line follows it."
-        return len(row), columns | ({"factor": names[0]} if names else {}), rest, None
+            return _Layout(width, {}, [], f"Line {number} is a header, and no line follows it.")
+        widest = width if mark == "," else len(row)  # between commas, a column without a name would take decimals
+        return _Layout(widest, columns | ({"factor": names[0]} if names else {}), rest)
     if numbers == [True, True]:
-        return width, {"mean": 0, "variance": 1}, lines, None
+        return _Layout(width, {"mean": 0, "variance": 1}, lines, doubt=_doubt(lines) if mark == "," else None)
     if width == 3 and not numbers[0]:
-        return width, {"factor": 0, "mean": 1, "variance": 2}, lines, None
-    return (
+        return _Layout(width, {"factor": 0, "mean": 1, "variance": 2}, lines)
+    return _Layout(
         width,
         {},
         [],
         f"Line {number} has {width} column(s). Paste factor, mean and variance, or mean and variance for every "
         "dimension, or begin with a header that names the columns.",
+    )
+
+
+def _doubt(lines: Lines) -> str | None:
+    """Return what to ask where commas may be in numbers as well as between them, None where one line tells."""
+    texts = [",".join(row[: _width(row)]).strip() for _, row in lines]
+    if not all(_ONE_NUMBER.fullmatch(text) for text in texts):
+        return None
+    return (
+        f"Line {lines[0][0]}: '{texts[0][:40]}' may be one number or two, and so may every line. Write numbers with a "
+        "point and nothing between thousands; part two columns by tabs or semicolons, or begin with a header: "
+        "mean,variance."
     )
 
 
