@@ -27,9 +27,10 @@ from .versions import DeployedVersion, VersionPayload, WantedDeployment, WantedV
 class PayloadClient:
     """Pulls payloads from one Model Manager server and keeps the last good copy of each in ``cache_dir``.
 
-    It may be shared by threads, and ``cache_dir`` by processes. ``attempts`` bounds the requests of one `get`, and
-    ``max_wait`` each wait in seconds: a server that asks for more patience counts as away. A copy that the server
-    last confirmed longer than ``max_age`` ago does not stand in. A body above ``max_bytes`` is refused.
+    It may be shared by threads, and ``cache_dir`` by processes on one machine: no late answer of one replaces a newer
+    copy of another; it asks again then, twice at most. ``attempts`` bounds the requests each time, and ``max_wait``
+    each wait in seconds: a server that asks for more patience counts as away. A copy that the server last confirmed
+    longer than ``max_age`` ago does not stand in. A body above ``max_bytes`` is refused.
     """
 
     def __init__(

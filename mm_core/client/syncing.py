@@ -76,6 +76,7 @@ class Syncing:
 
     def _ask_manifest(self, known: Manifest | None) -> Manifest:
         path = manifest_path(self._model)
+        seen = self._copies.seen_manifest(self._model)
         answer = self._server.ask(path, known.etag if known is not None else None, _LARGEST_MANIFEST)
         revision = answer.headers.get("x-store-revision", "")
         if answer.body is None:
@@ -83,7 +84,7 @@ class Syncing:
             number = parse_revision(revision)
             return known if number is None else replace(known, revision=number)
         manifest = parse_manifest(answer.body, answer.etag, revision, self._model)
-        self._copies.keep_manifest(manifest, answer.body)
+        self._copies.keep_manifest(manifest, answer.body, seen)
         return manifest
 
     def _pull_all(self, manifest: Manifest, names: Mapping[str, str] | None, workers: int) -> Synced:
@@ -122,7 +123,7 @@ class Syncing:
             entry = manifest.entries.get(wanted.symbol.casefold())
             if entry is None or not entry.is_ready:
                 with self._pulls.turn(wanted):
-                    self._copies.withdraw(wanted)
+                    self._copies.withdraw(wanted, self._copies.seen(wanted))
                 withdrawn.add(wanted.symbol)
         return withdrawn
 
@@ -141,12 +142,11 @@ class Syncing:
         """Return whether the copy is another one now; ``before`` is its digest, None where there is none."""
         if not entry.is_ready:
             raise _not_served(wanted)
-        if before is not None and before == entry.digest:
-            self._pulls.confirm(wanted)
+        if before is not None and before == entry.digest and self._pulls.confirm(wanted, before):
             return False
         losses.require_server()
         try:
-            payload = self._pulls.pull(wanted, self._copies.read(wanted))
+            payload = self._pulls.pull(wanted)
         except PayloadError as error:
             self._late.add(entry.symbol)
             losses.note(error)
@@ -160,7 +160,7 @@ class Syncing:
                 f"{wanted.path} was fetched, but no local copy could be kept in '{self._copies.directory}'. "
                 "Make room there, or make it writable."
             )
-        return pulled != before
+        return kept.digest != before
 
     def _stand_in(self, names: Mapping[str, str] | None, away: ServerAway) -> Synced:
         standing: dict[str, datetime] = {}
