@@ -117,7 +117,9 @@ class PayloadClient:
         `Synced.failed` and keeps no other back.
 
         With ``wait``, in seconds, it returns as soon as there is news, or then: the first sync of a client, and one
-        without ``wait``, ask at once. It never asks more than once a second, and heeds ``Retry-After``.
+        without ``wait``, ask at once. Meanwhile it tries again what failed, and a server that was away: first after two
+        seconds at most, then ever more rarely, up to ten. It never asks more than once a second, and heeds
+        ``Retry-After``.
 
         When the server is away, `Synced.stale` is true and the copies stand; `ServerAway` is raised where there are
         none. `PayloadNotFound` means that the server has no such model: its copies are removed. `RequestRefused` and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from .asking import Server, digest_of
 from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
 from .listening import SHORTEST_PAUSE_SECONDS, wait_for_change
+from .looks import Looks
 from .manifests import Entry, Manifest, manifest_path, parse_manifest, parse_revision
 from .payloads import Wanted
 from .pulling import LOSSES_IN_A_ROW, Losses, Pulls
@@ -30,54 +32,75 @@ class Syncing:
         self._copies = pulls.copies
         self._turn = threading.Lock()
         self._manifest: Manifest | None = None
-        self._saw_all = self._was_stale = False
-        self._failed: dict[str, bool] = {}
+        self._looks = Looks()
         self._late: set[str] = (
             set()
         )  # failed when asked for last: first again, they could have the server count as lost
 
     def sync(self, names: Mapping[str, str] | None, workers: int, wait: float) -> Synced:
         """Bring copies up to date; see `PayloadClient.sync`. ``names`` are symbols as given, by casefolded symbol."""
-        is_first = not self._saw_all if names is None else bool(names.keys() - self._failed.keys())
-        failed, was_stale = dict(self._failed), self._was_stale
-        may_listen = not is_first and not was_stale
+        failed, was_stale = self._looks.failed(), self._looks.are_stale(names)
+        may_wait = wait > 0 and self._looks.have_seen(names)
         while True:
-            if may_listen:
-                revision = self._manifest.revision if self._manifest is not None else 0
-                wait = wait_for_change(self._server, self._model, revision, wait)
-            synced = self._look(names, workers)
-            if is_first or wait <= 0 or synced.is_news(was_stale, failed):
+            if may_wait:
+                wait = self._rest(names, wait)
+            began = time.monotonic()
+            synced = self._look(names, workers, is_patient=not (may_wait and self._looks.are_stale(names)))
+            wait -= time.monotonic() - began
+            if not may_wait or wait <= 0 or synced.is_news(was_stale, failed):
                 return synced
-            may_listen = True
             pause = min(wait, SHORTEST_PAUSE_SECONDS)
             self._server.pause(pause)
             wait -= pause
 
-    def _look(self, names: Mapping[str, str] | None, workers: int) -> Synced:
+    def _rest(self, names: Mapping[str, str] | None, wait: float) -> float:
+        """Return what is left of ``wait`` when there may be news, or when it is time to try again what is open."""
+        if self._lacks_copy(names):
+            return wait
+        due_in = self._looks.due_in(names)
+        if not self._looks.are_stale(names):
+            return wait_for_change(self._server, self._model, self._looks.revision(names), wait, due_in)
+        pause = min(wait, max(due_in, 0.0))
+        if pause > 0:
+            self._server.pause(pause)
+        return wait - pause
+
+    def _lacks_copy(self, names: Mapping[str, str] | None) -> bool:
+        """Return whether somebody removed or damaged a copy since the last look."""
+        failed = self._looks.failed()
+        ready = [entry for entry in self._entries(self._manifest, names) if entry.is_ready]
+        well = [Wanted(self._model, entry.symbol) for entry in ready if not failed.get(entry.symbol.casefold())]
+        return any(self._copies.whole(wanted) is None for wanted in well)
+
+    def _look(self, names: Mapping[str, str] | None, workers: int, *, is_patient: bool) -> Synced:
         with self._turn:
-            self._manifest = self._manifest or self._copies.read_manifest(self._model)
             try:
-                manifest = self._ask_manifest(self._manifest)
-            except ServerAway as away:
-                synced = self._stand_in(names, away)
-            except PayloadNotFound as error:
-                if error.is_withdrawal:
-                    self._copies.withdraw_model(self._model)
-                    self._manifest = None
+                synced = self._bring_all_up_to_date(names, workers, is_patient)
+            except PayloadError as error:
+                self._looks.note_error(names, error)
                 raise
-            else:
-                self._manifest = manifest
-                synced = self._pull_all(manifest, names, workers)
-            self._saw_all |= names is None
-            self._was_stale = synced.stale
-            self._failed |= {symbol.casefold(): False for symbol in (*synced.changed, *synced.unchanged)}
-            self._failed |= {symbol.casefold(): True for symbol in synced.failed}
+            self._looks.note(synced, of_all=names is None)
             return synced
 
-    def _ask_manifest(self, known: Manifest | None) -> Manifest:
+    def _bring_all_up_to_date(self, names: Mapping[str, str] | None, workers: int, is_patient: bool) -> Synced:
+        self._manifest = self._manifest or self._copies.read_manifest(self._model)
+        try:
+            self._manifest = self._ask_manifest(self._manifest, is_patient)
+        except ServerAway as away:
+            return self._stand_in(names, away)
+        except PayloadNotFound as error:
+            if error.is_withdrawal:
+                self._copies.withdraw_model(self._model)
+                self._manifest = None
+                self._looks.forget()
+            raise
+        return self._pull_all(self._manifest, names, workers)
+
+    def _ask_manifest(self, known: Manifest | None, is_patient: bool) -> Manifest:
         path = manifest_path(self._model)
         seen = self._copies.seen_manifest(self._model)
-        answer = self._server.ask(path, known.etag if known is not None else None, _LARGEST_MANIFEST)
+        etag = known.etag if known is not None else None
+        answer = self._server.ask(path, etag, _LARGEST_MANIFEST, is_patient=is_patient)
         revision = answer.headers.get("x-store-revision", "")
         if answer.body is None:
             assert known is not None
@@ -178,11 +201,14 @@ class Syncing:
                 failed[entry.symbol] = ServerAway(f"{away} {wanted.path}: {problem}")
         if not standing:
             first = str(next(iter(failed.values()), away))
-            raise ServerAway(f"{first} None of '{self._model}' stands in, of {len(failed)} that should.") from away
+            raise ServerAway(
+                f"{first} None of '{self._model}' stands in, of {len(failed)} that should.", retry_in=away.retry_in
+            ) from away
         age = datetime.now(UTC) - min(standing.values())
         _LOG.warning("%s %d local copies of '%s', up to %s old, stand in.", away, len(standing), self._model, age)
         revision = self._manifest.revision if self._manifest is not None else 0
-        return Synced(self._model, revision, (), tuple(standing), (), failed, ServerAway(str(away)))
+        told = ServerAway(str(away), retry_in=away.retry_in)
+        return Synced(self._model, revision, (), tuple(standing), (), failed, told)
 
 
 class _Outcome(NamedTuple):
