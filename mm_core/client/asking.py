@@ -92,8 +92,9 @@ class Server:
             try:
                 return self._ask_once(path, etag, max_bytes)
             except PayloadError as error:
-                is_too_long = error.retry_in is None or error.retry_in > self._max_wait
-                if is_too_long or (not is_patient and isinstance(error, ServerAway)):
+                if error.retry_in is None or error.retry_in > self._max_wait:
+                    raise
+                if isinstance(error, ServerAway) and not is_patient:
                     raise
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - keeps bots from asking in step; guards nothing
                 self._sleep(max(error.retry_in, min(_FIRST_WAIT_SECONDS * 2.0**attempt, self._max_wait) * jitter))

@@ -33,9 +33,9 @@ class Syncing:
         self._turn = threading.Lock()
         self._manifest: Manifest | None = None
         self._looks = Looks()
-        self._late: set[str] = (
-            set()
-        )  # failed when asked for last: first again, they could have the server count as lost
+        self._told: dict[str, str] = {}  # digests of the copies as the last sync left them: others may replace them
+        # failed when asked for last: first again, they could have the server count as lost
+        self._late: set[str] = set()
 
     def sync(self, names: Mapping[str, str] | None, workers: int, wait: float) -> Synced:
         """Bring copies up to date; see `PayloadClient.sync`. ``names`` are symbols as given, by casefolded symbol."""
@@ -93,6 +93,7 @@ class Syncing:
                 self._copies.withdraw_model(self._model)
                 self._manifest = None
                 self._looks.forget()
+                self._told.clear()
             raise
         return self._pull_all(self._manifest, names, workers)
 
@@ -141,32 +142,41 @@ class Syncing:
     def _withdraw_others(self, manifest: Manifest) -> set[str]:
         """Remove the copies of symbols that bots cannot be given any more, and return these."""
         ready = [Wanted(self._model, entry.symbol) for entry in manifest.entries.values() if entry.is_ready]
-        withdrawn = set()
+        here = {wanted.symbol.casefold() for wanted in ready}
+        withdrawn = {}
         for wanted in self._copies.of_model(self._model, {self._copies.file(wanted) for wanted in ready}):
-            entry = manifest.entries.get(wanted.symbol.casefold())
-            if entry is None or not entry.is_ready:
+            if wanted.symbol.casefold() not in here:
                 with self._pulls.turn(wanted):
                     self._copies.withdraw(wanted, self._copies.seen(wanted))
-                withdrawn.add(wanted.symbol)
-        return withdrawn
+                withdrawn[wanted.symbol.casefold()] = wanted.symbol
+        for symbol in [symbol for symbol in self._told if symbol.casefold() not in here]:
+            del self._told[symbol]
+            withdrawn[symbol.casefold()] = symbol  # also where another process removed the copy
+        return set(withdrawn.values())
 
     def _tend(self, entry: Entry, losses: Losses) -> _Outcome:
         wanted = Wanted(self._model, entry.symbol)
         with self._pulls.turn(wanted):
             whole = self._copies.whole(wanted)
+            before = whole.digest if whole is not None else None
             try:
-                return _Outcome(self._bring_up_to_date(wanted, entry, whole.digest if whole else None, losses))
+                now = self._bring_up_to_date(wanted, entry, before, losses)
+                told = self._told.get(wanted.symbol, before)
+                self._told[wanted.symbol] = now
+                return _Outcome(now != before or now != told)
             except PayloadError as error:
                 self._pulls.doubt(wanted, str(error))
                 has_lost_copy = whole is not None and self._copies.whole(wanted) is None
+                if has_lost_copy:
+                    self._told.pop(wanted.symbol, None)
                 return _Outcome(False, _without_frames(error), has_lost_copy)
 
-    def _bring_up_to_date(self, wanted: Wanted, entry: Entry, before: str | None, losses: Losses) -> bool:
-        """Return whether the copy is another one now; ``before`` is its digest, None where there is none."""
+    def _bring_up_to_date(self, wanted: Wanted, entry: Entry, before: str | None, losses: Losses) -> str:
+        """Return the digest of the copy now; ``before`` is what it was, None where there is none."""
         if not entry.is_ready:
             raise _not_served(wanted)
         if before is not None and before == entry.digest and self._pulls.confirm(wanted, before):
-            return False
+            return before
         losses.require_server()
         try:
             payload = self._pulls.pull(wanted)
@@ -183,7 +193,7 @@ class Syncing:
                 f"{wanted.path} was fetched, but no local copy could be kept in '{self._copies.directory}'. "
                 "Make room there, or make it writable."
             )
-        return kept.digest != before
+        return kept.digest
 
     def _stand_in(self, names: Mapping[str, str] | None, away: ServerAway) -> Synced:
         standing: dict[str, datetime] = {}

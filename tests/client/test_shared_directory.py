@@ -17,7 +17,7 @@ import pytest
 
 from mm_core.client import NoLocalCopy, Payload, PayloadClient, PayloadNotFound, locking, pulling
 from tests.client.model_serving import MANIFEST, ModelServer
-from tests.client.serving import Answer, copies_in
+from tests.client.serving import Answer, body_of, copies_in
 
 Serve = Callable[..., ModelServer]
 ConnectTo = Callable[..., PayloadClient]
@@ -242,6 +242,53 @@ def test_a_disk_that_takes_no_newer_copy_leaves_one_that_is_stale(
         assert slow.get("m", "SOL").mean_values[0] == 2.0
     assert server.asked_for() == ["SOL"]
     assert _mean(slow) == (0.2, True)
+
+
+@pytest.mark.parametrize("wait", [0, 600])
+def test_each_process_is_told_of_a_change_that_another_one_pulled(
+    server: ModelServer, slow: PayloadClient, quick: PayloadClient, waits: list[float], wait: float
+) -> None:
+    for client in (quick, slow):
+        client.sync("m")
+    server.change("SOL", 2.0)
+    server.asked_for()
+    assert [client.sync("m", wait=wait).changed for client in (quick, slow)] == [("SOL",)] * 2
+    assert server.asked_for().count("SOL") == 1
+    assert [client.sync("m").unchanged for client in (quick, slow)] == [("SOL",)] * 2
+    assert waits == []
+
+
+def test_a_process_that_finds_the_copies_of_another_one_has_no_change_to_tell(
+    server: ModelServer, slow: PayloadClient, quick: PayloadClient
+) -> None:
+    quick.sync("m")
+    assert slow.sync("m").unchanged == ("SOL",)
+
+
+def test_a_change_that_another_process_pulled_before_an_outage_is_told_after_it(
+    server: ModelServer, slow: PayloadClient, quick: PayloadClient
+) -> None:
+    slow.sync("m")
+    server.change("SOL", 2.0)
+    quick.sync("m")
+    server.always[MANIFEST] = Answer(500)
+    assert slow.sync("m").stale
+    server.always.clear()
+    assert slow.sync("m").changed == ("SOL",)
+
+
+@pytest.mark.parametrize("wait", [0, 600])
+def test_each_process_is_told_of_a_symbol_that_left_though_another_one_removed_the_copy(
+    server: ModelServer, slow: PayloadClient, quick: PayloadClient, waits: list[float], wait: float
+) -> None:
+    server.bodies["BTC"] = body_of(symbol="BTC")
+    for client in (quick, slow):
+        client.sync("m")
+    del server.bodies["SOL"]
+    server.revision += 1
+    assert [client.sync("m", wait=wait).withdrawn for client in (quick, slow)] == [("SOL",)] * 2
+    assert [client.sync("m").withdrawn for client in (quick, slow)] == [()] * 2
+    assert waits == []
 
 
 STOPPED = """
