@@ -82,9 +82,10 @@ class Server:
         """Wait before the next question."""
         self._sleep(seconds)
 
-    def ask(self, path: str, etag: str | None, max_bytes: int) -> Answer:
+    def ask(self, path: str, etag: str | None, max_bytes: int, *, is_patient: bool = True) -> Answer:
         """Return what is at ``path`` unless that is still what ``etag`` names.
 
+        Without patience a server that is away is asked once: for callers that ask again later by themselves.
         Raises `ServerAway`, `PayloadNotFound`, `RequestRefused` or `BadAnswer`.
         """
         for attempt in range(self._attempts - 1):
@@ -92,6 +93,8 @@ class Server:
                 return self._ask_once(path, etag, max_bytes)
             except PayloadError as error:
                 if error.retry_in is None or error.retry_in > self._max_wait:
+                    raise
+                if isinstance(error, ServerAway) and not is_patient:
                     raise
                 jitter = random.uniform(0.5, 1.0)  # noqa: S311 - keeps bots from asking in step; guards nothing
                 self._sleep(max(error.retry_in, min(_FIRST_WAIT_SECONDS * 2.0**attempt, self._max_wait) * jitter))

@@ -27,9 +27,10 @@ from .versions import DeployedVersion, VersionPayload, WantedDeployment, WantedV
 class PayloadClient:
     """Pulls payloads from one Model Manager server and keeps the last good copy of each in ``cache_dir``.
 
-    It may be shared by threads, and ``cache_dir`` by processes. ``attempts`` bounds the requests of one `get`, and
-    ``max_wait`` each wait in seconds: a server that asks for more patience counts as away. A copy that the server
-    last confirmed longer than ``max_age`` ago does not stand in. A body above ``max_bytes`` is refused.
+    It may be shared by threads, and ``cache_dir`` by processes on one machine: no late answer of one replaces a newer
+    copy of another; it asks again then, twice at most. ``attempts`` bounds the requests each time, and ``max_wait``
+    each wait in seconds: a server that asks for more patience counts as away. A copy that the server last confirmed
+    longer than ``max_age`` ago does not stand in. A body above ``max_bytes`` is refused.
     """
 
     def __init__(
@@ -116,7 +117,9 @@ class PayloadClient:
         `Synced.failed` and keeps no other back.
 
         With ``wait``, in seconds, it returns as soon as there is news, or then: the first sync of a client, and one
-        without ``wait``, ask at once. It never asks more than once a second, and heeds ``Retry-After``.
+        without ``wait``, ask at once. Meanwhile it tries again what failed, and a server that was away: first after two
+        seconds at most, then ever more rarely, up to ten. It never asks more than once a second, and heeds
+        ``Retry-After``.
 
         When the server is away, `Synced.stale` is true and the copies stand; `ServerAway` is raised where there are
         none. `PayloadNotFound` means that the server has no such model: its copies are removed. `RequestRefused` and

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from .asking import digest_of
 from .errors import BadAnswer
+from .locking import held
 from .manifests import Manifest, parse_manifest
 from .payloads import Asked, CopiedT, Place, Wanted
 
@@ -35,8 +36,8 @@ class WholeCopy(NamedTuple):
     fetched_at: datetime
 
 
-class _Mark(NamedTuple):
-    """What tells whether a file is still the one that was checked."""
+class Mark(NamedTuple):
+    """What tells whether a file is still the one that was seen, and nobody confirmed it since."""
 
     inode: int
     size_bytes: int
@@ -47,13 +48,14 @@ class Copies:
     """The copies of what one server has in a directory that other servers and processes may share.
 
     A copy is a JSON header line and the body; the file's time is when the server last sent or confirmed it. The last
-    manifest of a model is kept in the same way.
+    manifest of a model is kept in the same way. An answer replaces what was there when its question was asked, and
+    nothing else: of two processes that ask at once, the slow one may have the older answer.
     """
 
     def __init__(self, directory: Path, server: str) -> None:
         self.directory = directory
         self._server = server
-        self._checked: dict[Path, tuple[_Mark, str]] = {}
+        self._checked: dict[Path, tuple[Mark, str]] = {}
 
     def file(self, wanted: Place) -> Path:
         """Return where the copy of a payload is, or would be."""
@@ -89,28 +91,45 @@ class Copies:
             self._checked.pop(path, None)
             return None
 
-    def keep(self, wanted: Asked[CopiedT], payload: CopiedT, body: bytearray) -> None:
-        """Replace the copy of a payload; warn where the disk takes none."""
+    def seen(self, wanted: Place) -> Mark | None:
+        """Return what tells whether the copy of a payload is still the one of now; None where there is none."""
+        return _seen(self.file(wanted))
+
+    def keep(self, wanted: Asked[CopiedT], payload: CopiedT, body: bytearray, seen: Mark | None) -> bool:
+        """Replace the copy that was ``seen`` before the server was asked; return whether it holds these bytes now.
+
+        It does not where it became another one meanwhile, or where the disk takes none, which is warned of.
+        """
+        path = self.file(wanted)
         header = {"format": _FORMAT, "etag": payload.etag, **wanted.header(payload)}
         try:
-            _write(self.file(wanted), header, body, payload.fetched_at)
+            if _write(path, header, body, payload.fetched_at, seen):
+                return True
         except OSError as error:  # a full disk is no reason to withhold a good payload
             _LOG.warning("%s was fetched, but no local copy could be kept: %s", wanted.path, error)
+            return False
+        return self.confirm(wanted, digest_of(payload.etag), payload.fetched_at)
 
-    def confirm(self, wanted: Place, at: datetime) -> None:
-        """Note that the server still has these bytes."""
+    def confirm(self, wanted: Place, digest: str | None, at: datetime) -> bool:
+        """Note that the server still has the bytes of this digest; return whether they are those of the copy."""
         path = self.file(wanted)
-        with contextlib.suppress(OSError):  # the copy then counts as older than it is
-            os.utime(path, (at.timestamp(), at.timestamp()))
-            if (checked := self._checked.get(path)) is not None:
-                self._checked[path] = (checked[0]._replace(modified_ns=path.stat().st_mtime_ns), checked[1])
+        with held(self.directory):
+            if _named_digest(path) != digest:
+                return False
+            with contextlib.suppress(OSError):  # the copy then counts as older than it is
+                os.utime(path, (at.timestamp(), at.timestamp()))
+                if (checked := self._checked.get(path)) is not None:
+                    self._checked[path] = (checked[0]._replace(modified_ns=path.stat().st_mtime_ns), checked[1])
+        return True
 
-    def withdraw(self, wanted: Place) -> None:
-        """Remove the copy of a payload that the server has no more, so that an outage cannot bring it back."""
+    def withdraw(self, wanted: Place, seen: Mark | None) -> None:
+        """Remove the copy that was ``seen``: the server has it no more, and an outage must not bring it back."""
         path = self.file(wanted)
-        self._checked.pop(path, None)
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        with held(self.directory):
+            if _seen(path) == seen:
+                self._checked.pop(path, None)
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def of_model(self, model: str, but: Set[Path] = frozenset()) -> list[Wanted]:
         """Return the payloads of a model that have a copy, whole or not, in a file other than these."""
@@ -136,18 +155,22 @@ class Copies:
             _LOG.warning("The local manifest '%s' cannot be used and is fetched anew: %s", path, error)
             return None
 
-    def keep_manifest(self, manifest: Manifest, body: bytearray) -> None:
-        """Replace the manifest of a model; warn where the disk takes none."""
+    def seen_manifest(self, model: str) -> Mark | None:
+        """Return what tells whether the manifest that was kept last is still the one of now."""
+        return _seen(self._manifest_file(model))
+
+    def keep_manifest(self, manifest: Manifest, body: bytearray, seen: Mark | None) -> None:
+        """Replace the manifest that was ``seen`` before the server was asked; warn where the disk takes none."""
         header = {"format": _FORMAT, "etag": manifest.etag, "revision": str(manifest.revision)}
         try:
-            _write(self._manifest_file(manifest.model), header, body, datetime.now(UTC))
+            _write(self._manifest_file(manifest.model), header, body, datetime.now(UTC), seen)
         except OSError as error:
             _LOG.warning("The manifest of model '%s' could not be kept: %s", manifest.model, error)
 
     def withdraw_model(self, model: str) -> None:
         """Remove everything of a model that the server has no more."""
         for wanted in self.of_model(model):
-            self.withdraw(wanted)
+            self.withdraw(wanted, self.seen(wanted))
         with contextlib.suppress(OSError):
             self._manifest_file(model).unlink(missing_ok=True)
 
@@ -163,8 +186,15 @@ def _readable(name: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "_", name.casefold())[:80]
 
 
-def _mark(status: os.stat_result) -> _Mark:
-    return _Mark(status.st_ino, status.st_size, status.st_mtime_ns)
+def _mark(status: os.stat_result) -> Mark:
+    return Mark(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _seen(path: Path) -> Mark | None:
+    try:
+        return _mark(path.stat())
+    except OSError:
+        return None
 
 
 def _read(file: BufferedReader) -> tuple[dict[str, str], bytes]:
@@ -187,11 +217,22 @@ def _require_whole(header: dict[str, object], digest: str) -> None:
         raise BadAnswer("it is of another format, or its bytes are not those that its ETag names.")
 
 
-def _write(path: Path, header: Mapping[str, object], body: bytearray, at: datetime) -> None:
+def _named_digest(path: Path) -> str | None:
+    """Return the digest that the header of a file names, None where there is none; the body is not looked at."""
+    try:
+        with path.open("rb") as file:
+            return digest_of(json.loads(file.readline(_LONGEST_HEADER))["etag"])
+    except _UNUSABLE:
+        return None
+
+
+def _write(path: Path, header: Mapping[str, object], body: bytearray, at: datetime, seen: Mark | None) -> bool:
+    """Replace a file unless it is another one than was ``seen``; return whether it was replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for orphan in path.parent.glob(f"{path.stem}.*.tmp"):  # left by a process that was killed
-        if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
-            orphan.unlink(missing_ok=True)
+    for orphan in path.parent.glob(f"{path.stem}.*.tmp"):  # left by a process that was killed, or by one at work
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
+                orphan.unlink()
     handle, temporary = tempfile.mkstemp(".tmp", f"{path.stem}.", path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -199,6 +240,9 @@ def _write(path: Path, header: Mapping[str, object], body: bytearray, at: dateti
             file.flush()
             os.fsync(file.fileno())
         os.utime(temporary, (at.timestamp(), at.timestamp()))
-        os.replace(temporary, path)
+        with held(path.parent):
+            if is_that := _seen(path) == seen:
+                os.replace(temporary, path)
+        return is_that
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -17,13 +17,14 @@ _LONGEST_HELD_SECONDS = 25  # what the server allows
 _LARGEST_ANSWER = 8 << 20
 
 
-def wait_for_change(server: Server, model: str, revision: int, seconds: float) -> float:
-    """Return what is left of ``seconds`` when a model may have changed after ``revision``, 0 where it did not.
+def wait_for_change(server: Server, model: str, revision: int, seconds: float, look_after: float = math.inf) -> float:
+    """Return what is left of ``seconds`` when a model may have changed after ``revision``, or after ``look_after``.
 
-    While the server is away it is waited for. Raises `BadAnswer` and `RequestRefused`.
+    It is 0 where neither came. While the server is away it is waited for. Raises `BadAnswer` and `RequestRefused`.
     """
-    while seconds > 0:
-        longest = min(math.ceil(seconds), _LONGEST_HELD_SECONDS)
+    left = seconds
+    while (patience := min(left, look_after - (seconds - left))) > 0:
+        longest = min(math.ceil(patience), _LONGEST_HELD_SECONDS)
         path = changes_path(model, revision, longest)
         began = time.monotonic()
         try:
@@ -34,11 +35,11 @@ def wait_for_change(server: Server, model: str, revision: int, seconds: float) -
         except ServerAway as away:
             may_have, pause = False, max(away.retry_in or 0.0, _AWAY_PAUSE_SECONDS)
         spent = time.monotonic() - began
-        seconds -= spent
+        left -= spent
         if may_have:
-            return max(seconds, 0.0)
-        pause = min(max(pause, SHORTEST_PAUSE_SECONDS - spent), seconds)
+            break
+        pause = min(max(pause, SHORTEST_PAUSE_SECONDS - spent), patience - spent)
         if pause > 0:
             server.pause(pause)
-            seconds -= pause
-    return 0.0
+            left -= pause
+    return max(left, 0.0)

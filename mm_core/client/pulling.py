@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .asking import Server
-from .copies import Copies
+from .asking import Server, digest_of
+from .copies import Copies, Mark
 from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
 from .payloads import Asked, CopiedT, Place, StaleCopy
 
@@ -18,6 +18,9 @@ _LOG = logging.getLogger("mm_core.client")
 
 LOSSES_IN_A_ROW = 8
 """Pulls in a row that find no server, after which it counts as lost."""
+
+MOST_ROUNDS = 3
+"""Of questions for one payload whose copy other processes replace while the answer is on its way."""
 
 
 class Pulls:
@@ -31,33 +34,45 @@ class Pulls:
         self._unconfirmed: dict[Path, str] = {}
 
     def turn(self, wanted: Place) -> threading.Lock:
-        """Return the lock to hold while the copy of a payload is replaced: an older answer must not follow a newer."""
+        """Return the lock to hold while a payload is asked for and its copy replaced: threads do so in turn."""
         with self._lock:
             return self._turns.setdefault(self.copies.file(wanted), threading.Lock())
 
     def get(self, wanted: Asked[CopiedT]) -> CopiedT:
         """Return the payload as the server has it now or, when the server is away, the last good copy."""
         with self.turn(wanted):
-            copy = self.copies.read(wanted)
             try:
-                return self.pull(wanted, copy)
+                return self.pull(wanted)
             except ServerAway as away:
-                return self._stand_in(wanted, copy, away)
+                return self._stand_in(wanted, away)
 
-    def pull(self, wanted: Asked[CopiedT], copy: CopiedT | None) -> CopiedT:
-        """Return the payload as the server has it now, and keep it; the caller holds its `turn`."""
+    def pull(self, wanted: Asked[CopiedT]) -> CopiedT:
+        """Return the payload as the server has it now, and keep it; the caller holds its `turn`.
+
+        What another process put in place of the copy while the answer was on its way may be newer or older than that:
+        then the server is asked again.
+        """
         try:
-            payload = self._pull(wanted, copy)
+            for _ in range(MOST_ROUNDS):
+                seen = self.copies.seen(wanted)
+                payload, is_kept = self._ask(wanted, seen)
+                if is_kept or self.copies.seen(wanted) == seen:  # the latter where the disk took none
+                    break
         except PayloadError as error:
             self.doubt(wanted, str(error))
             raise
-        self._unconfirmed.pop(self.copies.file(wanted), None)
+        if is_kept:
+            self._unconfirmed.pop(self.copies.file(wanted), None)
+        else:
+            self.doubt(wanted, f"{wanted.path} was fetched, and is not in the local copy.")
         return payload
 
-    def confirm(self, wanted: Place) -> None:
-        """Note that the server just named the bytes of this copy."""
-        self.copies.confirm(wanted, datetime.now(UTC))
+    def confirm(self, wanted: Place, digest: str) -> bool:
+        """Note that the server just named the bytes of this digest; return whether they are those of the copy."""
+        if not self.copies.confirm(wanted, digest, datetime.now(UTC)):
+            return False
         self._unconfirmed.pop(self.copies.file(wanted), None)
+        return True
 
     def doubt(self, wanted: Place, reason: str) -> None:
         """Note that the server did not confirm this copy when it was asked last, and why."""
@@ -79,23 +94,24 @@ class Pulls:
             return ""
         return f"The local copy is {age} old, above max_age, which is {self._max_age}."
 
-    def _pull(self, wanted: Asked[CopiedT], copy: CopiedT | None) -> CopiedT:
+    def _ask(self, wanted: Asked[CopiedT], seen: Mark | None) -> tuple[CopiedT, bool]:
+        """Return the payload as the server has it now, and whether that is in the copy, which was ``seen`` before."""
+        copy = self.copies.read(wanted)
         try:
             answer = self._server.ask(wanted.path, copy.etag if copy is not None else None, self._max_bytes)
         except PayloadNotFound as error:
             if error.is_withdrawal:
-                self.copies.withdraw(wanted)
+                self.copies.withdraw(wanted, seen)
             raise
         now = datetime.now(UTC)
         if answer.body is None:
             assert copy is not None
-            self.copies.confirm(wanted, now)
-            return replace(copy, fetched_at=now)
+            return replace(copy, fetched_at=now), self.copies.confirm(wanted, digest_of(copy.etag), now)
         payload = wanted.parse(answer.body, answer.etag, now)
-        self.copies.keep(wanted, payload, answer.body)
-        return payload
+        return payload, self.copies.keep(wanted, payload, answer.body, seen)
 
-    def _stand_in(self, wanted: Asked[CopiedT], copy: CopiedT | None, away: ServerAway) -> CopiedT:
+    def _stand_in(self, wanted: Asked[CopiedT], away: ServerAway) -> CopiedT:
+        copy = self.copies.read(wanted)
         if copy is None:
             raise ServerAway(f"{away} No local copy stands in: there is none in '{self.copies.directory}'.") from away
         if problem := self.too_old(copy.fetched_at):

@@ -12,11 +12,11 @@ from .errors import PayloadError, ServerAway
 class Synced:
     """What became of each symbol in one `PayloadClient.sync`; the payloads are in the local copies.
 
-    Every symbol that was asked for is in one of three: ``changed``, whose copy is another one now, or is one at last;
-    ``unchanged``; and ``failed``, with what kept it from being pulled. A failed symbol keeps the copy it had unless
-    the error is `PayloadNotFound`. ``withdrawn`` are those whose copy was removed, since the model has them no more.
-    ``revision`` is the store's that this is true for, 0 where the server never told one. ``away`` says why the server
-    could not be asked: then ``unchanged`` are the last good copies.
+    Every symbol that was asked for is in one of three: ``changed``, whose copy is another one than this client's last
+    sync left, or is one at last; ``unchanged``; and ``failed``, with what kept it from being pulled. A failed symbol
+    keeps the copy it had unless the error is `PayloadNotFound`. ``withdrawn`` are those whose copy was removed, since
+    the model has them no more. ``revision`` is the store's that this is true for, 0 where the server never told one.
+    ``away`` says why the server could not be asked: then ``unchanged`` are the last good copies.
     """
 
     model: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from .asking import Server, digest_of
 from .errors import NoLocalCopy, PayloadError, PayloadNotFound, ServerAway
 from .listening import SHORTEST_PAUSE_SECONDS, wait_for_change
+from .looks import Looks
 from .manifests import Entry, Manifest, manifest_path, parse_manifest, parse_revision
 from .payloads import Wanted
 from .pulling import LOSSES_IN_A_ROW, Losses, Pulls
@@ -30,60 +32,83 @@ class Syncing:
         self._copies = pulls.copies
         self._turn = threading.Lock()
         self._manifest: Manifest | None = None
-        self._saw_all = self._was_stale = False
-        self._failed: dict[str, bool] = {}
-        self._late: set[str] = (
-            set()
-        )  # failed when asked for last: first again, they could have the server count as lost
+        self._looks = Looks()
+        self._told: dict[str, str] = {}  # digests of the copies as the last sync left them: others may replace them
+        # failed when asked for last: first again, they could have the server count as lost
+        self._late: set[str] = set()
 
     def sync(self, names: Mapping[str, str] | None, workers: int, wait: float) -> Synced:
         """Bring copies up to date; see `PayloadClient.sync`. ``names`` are symbols as given, by casefolded symbol."""
-        is_first = not self._saw_all if names is None else bool(names.keys() - self._failed.keys())
-        failed, was_stale = dict(self._failed), self._was_stale
-        may_listen = not is_first and not was_stale
+        failed, was_stale = self._looks.failed(), self._looks.are_stale(names)
+        may_wait = wait > 0 and self._looks.have_seen(names)
         while True:
-            if may_listen:
-                revision = self._manifest.revision if self._manifest is not None else 0
-                wait = wait_for_change(self._server, self._model, revision, wait)
-            synced = self._look(names, workers)
-            if is_first or wait <= 0 or synced.is_news(was_stale, failed):
+            if may_wait:
+                wait = self._rest(names, wait)
+            began = time.monotonic()
+            synced = self._look(names, workers, is_patient=not (may_wait and self._looks.are_stale(names)))
+            wait -= time.monotonic() - began
+            if not may_wait or wait <= 0 or synced.is_news(was_stale, failed):
                 return synced
-            may_listen = True
             pause = min(wait, SHORTEST_PAUSE_SECONDS)
             self._server.pause(pause)
             wait -= pause
 
-    def _look(self, names: Mapping[str, str] | None, workers: int) -> Synced:
+    def _rest(self, names: Mapping[str, str] | None, wait: float) -> float:
+        """Return what is left of ``wait`` when there may be news, or when it is time to try again what is open."""
+        if self._lacks_copy(names):
+            return wait
+        due_in = self._looks.due_in(names)
+        if not self._looks.are_stale(names):
+            return wait_for_change(self._server, self._model, self._looks.revision(names), wait, due_in)
+        pause = min(wait, max(due_in, 0.0))
+        if pause > 0:
+            self._server.pause(pause)
+        return wait - pause
+
+    def _lacks_copy(self, names: Mapping[str, str] | None) -> bool:
+        """Return whether somebody removed or damaged a copy since the last look."""
+        failed = self._looks.failed()
+        ready = [entry for entry in self._entries(self._manifest, names) if entry.is_ready]
+        well = [Wanted(self._model, entry.symbol) for entry in ready if not failed.get(entry.symbol.casefold())]
+        return any(self._copies.whole(wanted) is None for wanted in well)
+
+    def _look(self, names: Mapping[str, str] | None, workers: int, *, is_patient: bool) -> Synced:
         with self._turn:
-            self._manifest = self._manifest or self._copies.read_manifest(self._model)
             try:
-                manifest = self._ask_manifest(self._manifest)
-            except ServerAway as away:
-                synced = self._stand_in(names, away)
-            except PayloadNotFound as error:
-                if error.is_withdrawal:
-                    self._copies.withdraw_model(self._model)
-                    self._manifest = None
+                synced = self._bring_all_up_to_date(names, workers, is_patient)
+            except PayloadError as error:
+                self._looks.note_error(names, error)
                 raise
-            else:
-                self._manifest = manifest
-                synced = self._pull_all(manifest, names, workers)
-            self._saw_all |= names is None
-            self._was_stale = synced.stale
-            self._failed |= {symbol.casefold(): False for symbol in (*synced.changed, *synced.unchanged)}
-            self._failed |= {symbol.casefold(): True for symbol in synced.failed}
+            self._looks.note(synced, of_all=names is None)
             return synced
 
-    def _ask_manifest(self, known: Manifest | None) -> Manifest:
+    def _bring_all_up_to_date(self, names: Mapping[str, str] | None, workers: int, is_patient: bool) -> Synced:
+        self._manifest = self._manifest or self._copies.read_manifest(self._model)
+        try:
+            self._manifest = self._ask_manifest(self._manifest, is_patient)
+        except ServerAway as away:
+            return self._stand_in(names, away)
+        except PayloadNotFound as error:
+            if error.is_withdrawal:
+                self._copies.withdraw_model(self._model)
+                self._manifest = None
+                self._looks.forget()
+                self._told.clear()
+            raise
+        return self._pull_all(self._manifest, names, workers)
+
+    def _ask_manifest(self, known: Manifest | None, is_patient: bool) -> Manifest:
         path = manifest_path(self._model)
-        answer = self._server.ask(path, known.etag if known is not None else None, _LARGEST_MANIFEST)
+        seen = self._copies.seen_manifest(self._model)
+        etag = known.etag if known is not None else None
+        answer = self._server.ask(path, etag, _LARGEST_MANIFEST, is_patient=is_patient)
         revision = answer.headers.get("x-store-revision", "")
         if answer.body is None:
             assert known is not None
             number = parse_revision(revision)
             return known if number is None else replace(known, revision=number)
         manifest = parse_manifest(answer.body, answer.etag, revision, self._model)
-        self._copies.keep_manifest(manifest, answer.body)
+        self._copies.keep_manifest(manifest, answer.body, seen)
         return manifest
 
     def _pull_all(self, manifest: Manifest, names: Mapping[str, str] | None, workers: int) -> Synced:
@@ -117,36 +142,44 @@ class Syncing:
     def _withdraw_others(self, manifest: Manifest) -> set[str]:
         """Remove the copies of symbols that bots cannot be given any more, and return these."""
         ready = [Wanted(self._model, entry.symbol) for entry in manifest.entries.values() if entry.is_ready]
-        withdrawn = set()
+        here = {wanted.symbol.casefold() for wanted in ready}
+        withdrawn = {}
         for wanted in self._copies.of_model(self._model, {self._copies.file(wanted) for wanted in ready}):
-            entry = manifest.entries.get(wanted.symbol.casefold())
-            if entry is None or not entry.is_ready:
+            if wanted.symbol.casefold() not in here:
                 with self._pulls.turn(wanted):
-                    self._copies.withdraw(wanted)
-                withdrawn.add(wanted.symbol)
-        return withdrawn
+                    self._copies.withdraw(wanted, self._copies.seen(wanted))
+                withdrawn[wanted.symbol.casefold()] = wanted.symbol
+        for symbol in [symbol for symbol in self._told if symbol.casefold() not in here]:
+            del self._told[symbol]
+            withdrawn[symbol.casefold()] = symbol  # also where another process removed the copy
+        return set(withdrawn.values())
 
     def _tend(self, entry: Entry, losses: Losses) -> _Outcome:
         wanted = Wanted(self._model, entry.symbol)
         with self._pulls.turn(wanted):
             whole = self._copies.whole(wanted)
+            before = whole.digest if whole is not None else None
             try:
-                return _Outcome(self._bring_up_to_date(wanted, entry, whole.digest if whole else None, losses))
+                now = self._bring_up_to_date(wanted, entry, before, losses)
+                told = self._told.get(wanted.symbol, before)
+                self._told[wanted.symbol] = now
+                return _Outcome(now != before or now != told)
             except PayloadError as error:
                 self._pulls.doubt(wanted, str(error))
                 has_lost_copy = whole is not None and self._copies.whole(wanted) is None
+                if has_lost_copy:
+                    self._told.pop(wanted.symbol, None)
                 return _Outcome(False, _without_frames(error), has_lost_copy)
 
-    def _bring_up_to_date(self, wanted: Wanted, entry: Entry, before: str | None, losses: Losses) -> bool:
-        """Return whether the copy is another one now; ``before`` is its digest, None where there is none."""
+    def _bring_up_to_date(self, wanted: Wanted, entry: Entry, before: str | None, losses: Losses) -> str:
+        """Return the digest of the copy now; ``before`` is what it was, None where there is none."""
         if not entry.is_ready:
             raise _not_served(wanted)
-        if before is not None and before == entry.digest:
-            self._pulls.confirm(wanted)
-            return False
+        if before is not None and before == entry.digest and self._pulls.confirm(wanted, before):
+            return before
         losses.require_server()
         try:
-            payload = self._pulls.pull(wanted, self._copies.read(wanted))
+            payload = self._pulls.pull(wanted)
         except PayloadError as error:
             self._late.add(entry.symbol)
             losses.note(error)
@@ -160,7 +193,7 @@ class Syncing:
                 f"{wanted.path} was fetched, but no local copy could be kept in '{self._copies.directory}'. "
                 "Make room there, or make it writable."
             )
-        return pulled != before
+        return kept.digest
 
     def _stand_in(self, names: Mapping[str, str] | None, away: ServerAway) -> Synced:
         standing: dict[str, datetime] = {}
@@ -178,11 +211,14 @@ class Syncing:
                 failed[entry.symbol] = ServerAway(f"{away} {wanted.path}: {problem}")
         if not standing:
             first = str(next(iter(failed.values()), away))
-            raise ServerAway(f"{first} None of '{self._model}' stands in, of {len(failed)} that should.") from away
+            raise ServerAway(
+                f"{first} None of '{self._model}' stands in, of {len(failed)} that should.", retry_in=away.retry_in
+            ) from away
         age = datetime.now(UTC) - min(standing.values())
         _LOG.warning("%s %d local copies of '%s', up to %s old, stand in.", away, len(standing), self._model, age)
         revision = self._manifest.revision if self._manifest is not None else 0
-        return Synced(self._model, revision, (), tuple(standing), (), failed, ServerAway(str(away)))
+        told = ServerAway(str(away), retry_in=away.retry_in)
+        return Synced(self._model, revision, (), tuple(standing), (), failed, told)
 
 
 class _Outcome(NamedTuple):
