@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import httpx
+import pandas as pd
 import pytest
 from playwright.sync_api import BrowserContext
 from typer.testing import CliRunner
@@ -28,6 +29,7 @@ from mm_core.spelling import is_visible
 from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
 from tests.asking import http
+from tests.conftest import FACTORS as FACTORS_OF_A_GROUP
 from tests.dashboard.browsing import errors_of, go_to, open_tab
 from tests.dashboard.conftest import (
     asked_outside,
@@ -75,7 +77,11 @@ CONTROLS = re.compile(r"\x1b\[[0-9;]*m")
 def _named(write_group: Write, symbols: Iterable[str]) -> Path:
     for number, symbol in enumerate(symbols):
         info = pickle.dumps({"symbol": symbol, "return_name": "r"})
-        root = write_group(f"G{number}_r", info_pkl=info, model_onnx=b"onnx")
+        table = pd.DataFrame(
+            {"symbol": symbol, "factor_name": FACTORS_OF_A_GROUP, "return_name": "r", "Kendall_tau": 0.5}
+        )
+        ic = table.to_csv(index=False).encode()
+        root = write_group(f"G{number}_r", info_pkl=info, ic_csv=ic, model_onnx=b"onnx")
     return root
 
 
