@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mm_core.errors import InvalidRoot
+from mm_core.errors import InvalidRoot, PayloadChanged
 
 
 def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
@@ -37,6 +37,19 @@ def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
     if not os.access(root, os.R_OK | os.X_OK):
         raise InvalidRoot(f"Root '{root}' is not readable. Grant read and execute to the user of this service.")
     return root
+
+
+def root_to_read_again(root_path: str, allowed: tuple[Path, ...] | None, lost: str) -> Path:
+    """Return where a registered root leads now, as a refresh takes it, to read there what is ``lost``.
+
+    Raises `PayloadChanged` where a refresh would be refused.
+    """
+    try:
+        return checked_root(root_path, allowed)
+    except InvalidRoot as error:
+        raise PayloadChanged(
+            f"The {lost} is no longer kept, and its file cannot be read. {error.detail} Ask again after that."
+        ) from error
 
 
 def root_identity(root: Path) -> tuple[int, int]:
