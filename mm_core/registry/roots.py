@@ -7,11 +7,18 @@ from pathlib import Path
 
 from mm_core.errors import InvalidRoot, PayloadChanged
 
+LONGEST_PATH = 4095
+"""Bytes of a path that the system takes; to resolve a longer one takes time by the square of its parts."""
+
 
 def checked_root(root_path: str, allowed: tuple[Path, ...] | None) -> Path:
     """Return the absolute path of a directory that may be registered, links resolved; raise `InvalidRoot`."""
     if not root_path.strip() or "\0" in root_path:
         raise InvalidRoot("The root path is empty or has a NUL character. Give the path of a directory.")
+    if len(root_path.encode("utf-8", "surrogatepass")) > LONGEST_PATH:
+        raise InvalidRoot(
+            f"Root '{root_path[:500]}…' is longer than a path can be ({LONGEST_PATH:,} bytes). Give a shorter one."
+        )
     try:
         root = Path(os.path.realpath(Path(root_path).expanduser()))
     except (OSError, RuntimeError) as error:
