@@ -196,7 +196,7 @@ def _assert_last_good(server: RunningServer, body: bytes, said: str) -> None:
 def _assert_recovered(server: RunningServer, body: bytes) -> None:
     wait_until(lambda: _model(server)["warnings"] == [])
     assert _health(server)["models_with_older_scan"] == []
-    assert _health(server)["watcher"]["last_error"] is None
+    wait_until(lambda: _health(server)["watcher"]["last_error"] is None)  # a moment after the store knows
     wait_until_published(server)
     assert http.get(server.url + PAYLOAD).content == body
 
