@@ -35,18 +35,19 @@ def open_registry(settings: Settings) -> Registry:
     model_blobs = BlobDirectory(data_dir / "blobs" / "models")
     payload_blobs = BlobDirectory(data_dir / "blobs" / "payloads")
     limits = ReadingLimits(model_bytes=settings.max_model_bytes, file_bytes=settings.max_file_bytes)
-    registrations = Registrations(store, model_blobs, limits, settings.artifact_roots)
+    allowed = settings.artifact_roots
+    registrations = Registrations(store, model_blobs, limits, allowed)
     bodies = PreparedBodies(payload_blobs)
-    payloads = Payloads(store, model_blobs, payload_blobs, bodies, OnnxConverter(), limits, settings.cache_bytes)
-    version_payloads = VersionPayloads(store, model_blobs, bodies, limits)
+    payloads = Payloads(
+        store, model_blobs, payload_blobs, bodies, OnnxConverter(), limits, allowed, settings.cache_bytes
+    )
+    version_payloads = VersionPayloads(store, model_blobs, bodies, limits, allowed)
     roots = ScannedRoots()
     most = PredictionLimits(model_bytes=limits.model_bytes)
     notes = NoteDirectory(data_dir / "published")
     published = PublishedPayloads(store, notes, StaticTree(data_dir / "static"), payload_blobs)
     changes = ChangeLog()
-    housekeeping = Housekeeping(
-        store, registrations, model_blobs, payload_blobs, published, version_payloads, settings.artifact_roots
-    )
+    housekeeping = Housekeeping(store, registrations, model_blobs, payload_blobs, published, version_payloads, allowed)
     lifecycle = Lifecycle(store, roots)
     return Registry(
         store=store,
@@ -55,7 +56,7 @@ def open_registry(settings: Settings) -> Registry:
         normalizers=Normalizers(store),
         lifecycle=lifecycle,
         run_roots=RunRoots(store, lifecycle, registrations),
-        verifier=Verifier(store, limits, settings.artifact_roots, Predictor(most)),
+        verifier=Verifier(store, limits, allowed, Predictor(most)),
         payloads=payloads,
         version_payloads=version_payloads,
         predictions=Predictions(store, roots, version_payloads, most),

@@ -33,6 +33,9 @@ from mm_core.registry.lifecycle_lookups import VersionFilter, parse_moment
 ACTOR = "api"
 """Who makes a change where the body does not say."""
 
+MOST_NAMED = 20
+"""Fields that are none which a refusal names."""
+
 Fields = TypeVar("Fields")
 
 
@@ -157,7 +160,10 @@ def _status_change() -> StatusChange:
     known = StatusChange.__dataclass_fields__
     unknown = [repr(name[:80]) for name in body if name not in known]
     if unknown:
-        raise BadRequest(f"{', '.join(unknown)} is no field of a move, use {', '.join(known)}. Nothing was changed.")
+        named = ", ".join(unknown[:MOST_NAMED])
+        if len(unknown) > MOST_NAMED:
+            named += f" and {len(unknown) - MOST_NAMED:,} more"
+        raise BadRequest(f"{named} is no field of a move, use {', '.join(known)}. Nothing was changed.")
     return _typed(body, StatusChange)
 
 

@@ -23,6 +23,9 @@ from mm_core.errors import InvalidRoot
 
 Known = Group | Version
 
+NO_GROUPS = "no-groups"
+"""The finding about a root below which nothing is of a known kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -36,6 +39,11 @@ class Listing:
     findings: tuple[Finding, ...]
     versions: tuple[VersionFiles, ...] = ()
     latest: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing below the root is of a known kind."""
+        return any(finding.code == NO_GROUPS for finding in self.findings)
 
     def by_key(self) -> dict[str, Listed]:
         """Return all groups, then all versions."""
@@ -149,7 +157,7 @@ def list_groups(root: Path, limits: ReadingLimits) -> Listing:
         findings.append(
             Finding(
                 Severity.WARNING,
-                "no-groups",
+                NO_GROUPS,
                 ".",
                 "No file below the root has a known suffix, and no directory is a version or a run.",
                 "Register the directory that holds files such as BTCUSDT_mid_chg_1m_model.json.",

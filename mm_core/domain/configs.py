@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mm_core.errors import InvalidFactorConfig, RevisionNotFound
+from mm_core.errors import MOST_SHOWN, InvalidFactorConfig, Problems, RevisionNotFound, in_short
 
 DEFAULT_MEAN = 0.2
 DEFAULT_VARIANCE = 1.0
@@ -93,12 +93,10 @@ class FactorConfig:
     defaults: Defaults = field(default=SAME_FOR_ALL, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        problems = [
-            *_length_problems("mean_values", self.mean_values, self.factor_names),
-            *_length_problems("variance_values", self.variance_values, self.factor_names),
-            *_number_problems("mean_values", self.mean_values, self.factor_names),
-            *_number_problems("variance_values", self.variance_values, self.factor_names, self.defaults),
-        ]
+        problems = Problems(_length_problems("mean_values", self.mean_values, self.factor_names))
+        problems.add(_length_problems("variance_values", self.variance_values, self.factor_names))
+        problems.add(_number_problems("mean_values", self.mean_values, self.factor_names))
+        problems.add(_number_problems("variance_values", self.variance_values, self.factor_names, self.defaults))
         if problems:
             raise InvalidFactorConfig(problems)
 
@@ -120,34 +118,38 @@ def parse_factor_config(
 
     ``factor_names`` of the document may be left out; where they are given, they must be the model's in the model's
     order. Where files say what nobody set, it may have `FILES_DIGEST` too. Raises `InvalidFactorConfig` with every
-    problem of the document at once.
+    problem of the document at once; values beyond the model's factors are counted and not looked at.
     """
+    problems = Problems()
     if not isinstance(document, Mapping):
-        raise InvalidFactorConfig([f"the body must be an object with the one key '{subject}'"])
+        problems.add([f"the body must be an object with the one key '{subject}'"])
+        raise InvalidFactorConfig(problems)
     keys = _keys_of(document, subject)
-    strangers = [str(key) for key in document if key not in keys]
-    problems = [f"'{key}' is not the key '{subject}'" for key in strangers]
+    problems.add(
+        f"'{_key_in_short(key)}' is not the key '{subject}'" for key in document if not _names_subject(key, subject)
+    )
     if len(keys) != 1 or not isinstance(document[keys[0]], Mapping):
-        problems.append(f"exactly one object is expected under the key '{subject}'")
+        problems.add([f"exactly one object is expected under the key '{subject}'"])
         raise InvalidFactorConfig(problems)
     body = document[keys[0]]
     known = ("factor_names", "mean_values", "variance_values", *((FILES_DIGEST,) if defaults.are_in_files else ()))
-    problems += [f"'{key}' is not a known field, use {', '.join(known)}" for key in body if key not in known]
+    problems.add(
+        f"'{_key_in_short(key)}' is not a known field, use {', '.join(known)}" for key in body if key not in known
+    )
     names = tuple(factor_names)
     if "factor_names" in body:
-        problems += _name_problems(body["factor_names"], names)
+        problems.add(_name_problems(body["factor_names"], names))
     if FILES_DIGEST in known and not isinstance(body.get(FILES_DIGEST, ""), str):
-        problems.append(f"{FILES_DIGEST} must be text, as it was read")
+        problems.add([f"{FILES_DIGEST} must be text, as it was read"])
     values: dict[str, tuple[float, ...]] = {}
     for key in ("mean_values", "variance_values"):
         given = body.get(key)
         if not isinstance(given, Sequence) or isinstance(given, str):
-            problems.append(f"{key} is missing" if key not in body else f"{key} must be a list of numbers")
+            problems.add([f"{key} is missing" if key not in body else f"{key} must be a list of numbers"])
             continue
-        problems += _length_problems(key, given, names)
-        found = _number_problems(key, given, names, defaults if key == "variance_values" else None)
-        problems += found
-        if not found:
+        problems.add(_length_problems(key, given, names))
+        problems.add(_number_problems(key, given, names, defaults if key == "variance_values" else None))
+        if not problems:
             values[key] = tuple(float(value) for value in given)
     if problems:
         raise InvalidFactorConfig(problems)
@@ -163,7 +165,15 @@ def files_digest_of(document: Any, subject: str) -> str | None:
 
 
 def _keys_of(document: Mapping[Any, Any], subject: str) -> list[str]:
-    return [key for key in document if isinstance(key, str) and key.casefold() == subject.casefold()]
+    return [key for key in document if _names_subject(key, subject)]
+
+
+def _names_subject(key: object, subject: str) -> bool:
+    return isinstance(key, str) and key.casefold() == subject.casefold()
+
+
+def _key_in_short(key: object) -> str:
+    return str(key)[:MOST_SHOWN]
 
 
 def _length_problems(key: str, values: Sequence[Any], names: Sequence[str]) -> list[str]:
@@ -172,33 +182,30 @@ def _length_problems(key: str, values: Sequence[Any], names: Sequence[str]) -> l
     return [f"{key} has {len(values)} entries, the model has {len(names)} factors"]
 
 
-def _name_problems(given: Any, names: tuple[str, ...]) -> list[str]:
+def _name_problems(given: Any, names: tuple[str, ...]) -> Iterator[str]:
     if not isinstance(given, Sequence) or isinstance(given, str):
-        return ["factor_names must be a list of names"]
-    problems = []
-    if len(given) != len(names):
-        problems.append(f"factor_names has {len(given)} entries, the model has {len(names)} factors")
+        yield "factor_names must be a list of names"
+        return
+    yield from _length_problems("factor_names", given, names)
     for index, (mine, theirs) in enumerate(zip(names, given, strict=False)):
         if mine != theirs:
-            problems.append(f"factor_names[{index}] is {theirs!r}, the model's dimension {index} is '{mine}'")
-    return problems
+            yield f"factor_names[{index}] is {in_short(theirs)}, the model's dimension {index} is '{mine}'"
 
 
 def _number_problems(
     key: str, values: Sequence[Any], names: Sequence[str], defaults: Defaults | None = None
-) -> list[str]:
-    """Return what is wrong with numbers; those are variances where ``defaults`` are given."""
-    problems = []
-    for index, value in enumerate(values):
-        place = f"{key}[{index}]" + (f" ({names[index]})" if index < len(names) else "")
+) -> Iterator[str]:
+    """Yield what is wrong with the numbers of factors; those are variances where ``defaults`` are given."""
+    for index, (name, value) in enumerate(zip(names, values, strict=False)):
+        wrong: str | None = None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            problems.append(f"{place} is {value!r}, not a number")
+            wrong = "not a number"
         elif not _is_finite(value):
-            problems.append(f"{place} is {value}, not a finite number")
+            wrong = "not a finite number"
         elif defaults is not None:
-            rule = defaults.variance_rule(names[index] if index < len(names) else "", value)
-            problems += [f"{place} is {value}, {rule}"] if rule is not None else []
-    return problems
+            wrong = defaults.variance_rule(name, value)
+        if wrong is not None:
+            yield f"{key}[{index}] ({name}) is {in_short(value)}, {wrong}"
 
 
 def _is_finite(value: float) -> bool:

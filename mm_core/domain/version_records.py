@@ -142,7 +142,7 @@ def parse_new_version(document: Mapping[str, Any]) -> NewVersion:
     """Return what a document registers; raise `InvalidVersion` with every problem of it at once."""
     problems: list[str] = []
     known = (*REQUIRED, *SCORES, "tier_requirement", "status")
-    problems += [f"'{key}' is not a known field, use {', '.join(known)}" for key in document if key not in known]
+    problems += [f"'{key[:80]}' is not a known field, use {', '.join(known)}" for key in document if key not in known]
     problems += [f"{name} is missing" for name in REQUIRED if document.get(name) is None]
     texts = {name: _text(document, name, problems) for name in REQUIRED if name not in _KINDS}
     name, version = texts["model_name"], texts["model_version"]
@@ -172,7 +172,7 @@ def parse_new_version(document: Mapping[str, Any]) -> NewVersion:
 def parse_update(document: Mapping[str, Any]) -> dict[str, float | Status | None]:
     """Return the fields that a document changes: scores and status; raise `InvalidVersion` with every problem."""
     problems = [
-        f"'{key}' cannot be updated, only {', '.join(UPDATABLE)}: register another version for the rest"
+        f"'{key[:80]}' cannot be updated, only {', '.join(UPDATABLE)}: register another version for the rest"
         for key in document
         if key not in UPDATABLE
     ]

@@ -93,6 +93,7 @@ from mm_core.errors.models import (
     SymbolNotFound,
     UnreadableArtifact,
 )
+from mm_core.errors.problems import MOST_SHOWN, Problems, in_short
 from mm_core.errors.services import (
     BackupRefused,
     ConversionFailed,
@@ -129,6 +130,7 @@ from mm_core.errors.versions import (
 )
 
 __all__ = [
+    "MOST_SHOWN",
     "AlreadyExists",
     "AmbiguousModel",
     "AmbiguousSymbol",
@@ -162,6 +164,7 @@ __all__ = [
     "PayloadUnavailable",
     "PredictionFailed",
     "PredictorBusy",
+    "Problems",
     "ReaderNotStarted",
     "RevisionConflict",
     "RevisionNotFound",
@@ -185,4 +188,5 @@ __all__ = [
     "UnsupportedMediaType",
     "VersionNotFound",
     "VersionUnusable",
+    "in_short",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from mm_core.errors.kinds import BadRequest, ModelManagerError, NotFound
-from mm_core.spelling import visible
+from mm_core.errors.problems import Problems
 
 
 class InvalidName(BadRequest):
@@ -35,14 +33,14 @@ class DuplicateSymbols(BadRequest):
 
 
 class InvalidFactorConfig(BadRequest):
-    """A factor config breaks at least one rule; ``problems`` has all of them."""
+    """A factor config breaks at least one rule; ``problems`` has all of them, as `Problems.told` tells them."""
 
     title = "Invalid factor config"
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(map(visible, problems))
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems.told()
         super().__init__(
-            f"The factor config has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
+            f"The factor config has {len(problems):,} problem(s), nothing was stored: {'; '.join(self.problems)}."
         )
 
     @property

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mm_core.errors.kinds import BadRequest, Conflict, ModelManagerError, NotFound, WithReasons
+from mm_core.errors.problems import Problems
 from mm_core.spelling import visible
 
 
 class InvalidVersion(BadRequest):
-    """What is said of a version breaks at least one rule; ``problems`` has all of them."""
+    """What is said of a version breaks at least one rule; ``problems`` has all of them, as `Problems.told` tells."""
 
     title = "Invalid version"
     code = "INVALID_VERSION"
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(map(visible, problems))
-        super().__init__(
-            f"The version has {len(self.problems)} problem(s), nothing was stored: {'; '.join(self.problems)}."
-        )
+    def __init__(self, problems: Iterable[str]) -> None:
+        found = Problems(problems)
+        self.problems = found.told()
+        super().__init__(f"The version has {len(found):,} problem(s), nothing was stored: {'; '.join(self.problems)}.")
 
     @property
     def members(self) -> dict[str, object]:
@@ -33,16 +33,15 @@ class NothingToUpdate(BadRequest):
 
 
 class InvalidRows(BadRequest):
-    """Rows that cannot be predicted for; ``problems`` has all that is wrong, ``missing`` the features that are."""
+    """Rows that cannot be predicted for; ``problems`` tells what is wrong, ``missing`` names the features that are."""
 
     title = "Invalid rows"
 
     def __init__(self, problems: Sequence[str], missing: Sequence[str] = ()) -> None:
-        self.problems = tuple(map(visible, problems))
+        found = Problems(problems)
+        self.problems = found.told()
         self.missing = tuple(map(visible, missing))
-        super().__init__(
-            f"The rows have {len(self.problems)} problem(s), nothing was predicted: {'; '.join(problems)}."
-        )
+        super().__init__(f"The rows have {len(found):,} problem(s), nothing was predicted: {'; '.join(self.problems)}.")
 
     @property
     def members(self) -> dict[str, object]:

@@ -24,7 +24,7 @@ from mm_core.domain.configs import (
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.moments import utc_now
 from mm_core.domain.normalizers import from_files_in, over
-from mm_core.errors import InvalidName, RevisionConflict
+from mm_core.errors import InvalidFactorConfig, InvalidName, RevisionConflict
 from mm_core.registry.lookups import find_group, require_scan
 from mm_core.store import ConfigsTransaction, ConfigsView, RegistryStore, StoreTransaction, StoreView
 
@@ -97,18 +97,20 @@ class Configs(ABC):
         replaced: ``expected_files`` does, the `Defaults.digest` that the change was made on, and so does the one that a
         document of a version has.
         """
+        seen = self._subject(self._store.view(), model_name, name, group_key)
+        # before the transaction, so that a large document keeps no other writer waiting
+        config, made_on = _parsed(document, seen), files_digest_of(document, seen.name)
         with self._store.transaction() as transaction:
             subject = self._subject(transaction, model_name, name, group_key)
             current = subject.current(self._of(transaction))
             _check_revision(subject, current.record, expected_revision, expected_created_at)
             _check_files(subject, expected_files)
             if subject.defaults.are_in_files:
-                _check_files(
-                    subject,
-                    files_digest_of(document, subject.name),
-                    f", or leave its '{FILES_DIGEST}' out to set all of it",
-                )
-            config = parse_factor_config(document, subject.name, subject.factor_names, subject.defaults)
+                _check_files(subject, made_on, f", or leave its '{FILES_DIGEST}' out to set all of it")
+            if subject != seen:
+                config = _parsed(document, subject)
+            if isinstance(config, InvalidFactorConfig):
+                raise config
             values = {**current.record.values, **config.normalizations()}
             return self._save_values(transaction, subject, current, values, by, "edit", note)
 
@@ -249,6 +251,14 @@ def carry_factor_configs(transaction: StoreTransaction, model_name: str, previou
 def _symbol_of(model_name: str, group: Group) -> ConfigSubject:
     title = f"The factor config of '{group.symbol}'"
     return ConfigSubject(title, model_name, group.symbol, group.factors.names, group.read_at)
+
+
+def _parsed(document: Any, subject: ConfigSubject) -> FactorConfig | InvalidFactorConfig:
+    """Return the config in a document, or why it is none."""
+    try:
+        return parse_factor_config(document, subject.name, subject.factor_names, subject.defaults)
+    except InvalidFactorConfig as error:
+        return error
 
 
 def _values_at(subject: ConfigSubject, configs: ConfigsView, number: int) -> Mapping[str, Normalization]:

@@ -19,6 +19,7 @@ from mm_core.payloads import CacheState, Coding, PayloadParts, build_payload
 from mm_core.registry.configs import current_config
 from mm_core.registry.lookups import find_only_group, require_scan
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
+from mm_core.registry.roots import root_to_read_again
 from mm_core.store import BlobDirectory, MappedBlobs, OpenBlob, RegistryStore, StoreView
 
 ONNX_CHECK = 2
@@ -50,6 +51,7 @@ class Payloads:
         bodies: PreparedBodies,
         converter: OnnxConverter,
         limits: ReadingLimits,
+        allowed_roots: tuple[Path, ...] | None,
         mapped_bytes: int,
     ) -> None:
         self._store = store
@@ -57,6 +59,7 @@ class Payloads:
         self._payloads = payload_blobs
         self._converter = converter
         self._limits = limits
+        self._allowed_roots = allowed_roots
         self._bodies = bodies
         self._mapped = MappedBlobs(payload_blobs, mapped_bytes)
         self._resolved: tuple[int, dict[tuple[str, str, str | None], PayloadHandle]] = (-1, {})
@@ -148,7 +151,7 @@ class Payloads:
         data = self._models.get(sha256, ".json")
         if data is not None:
             return data
-        reading = self._read_again(parts)
+        reading = self._read_again(parts, "model")
         if reading.model_json is None or reading.group.model is None or reading.group.model.sha256 != sha256:
             raise _not_kept("model", parts)
         self._models.put(reading.model_json, ".json")
@@ -159,15 +162,16 @@ class Payloads:
         data = self._models.get(sha256, ".onnx")
         if data is not None:
             return data
-        reading = self._read_again(parts)
+        reading = self._read_again(parts, "ONNX file")
         if reading.onnx is None or reading.group.onnx_sha256 != sha256:
             raise _not_kept("ONNX file", parts)
         self._models.put(reading.onnx, ".onnx")
         return reading.onnx
 
-    def _read_again(self, parts: PayloadParts) -> GroupReading:
-        files = GroupFiles(parts.group.group_key, parts.group.files)
-        return read_group(Path(parts.root_path), files, self._limits)
+    def _read_again(self, parts: PayloadParts, lost: str) -> GroupReading:
+        key = parts.group.group_key
+        root = root_to_read_again(parts.root_path, self._allowed_roots, f"{lost} of group '{key}'")
+        return read_group(root, GroupFiles(key, parts.group.files), self._limits)
 
     def _converted(self, parts: PayloadParts) -> bytes:
         sha256 = _require_model(parts)

@@ -91,7 +91,7 @@ class Registrations:
                     return self._put_into_service(transaction, model, scan)
 
     def refresh(self, name: str, progress: Progress | None = None) -> Registered:
-        """Look at a registered root again and put what changed into service.
+        """Look at a registered root again, as somebody asked for, and put what changed into service.
 
         When the root cannot be read or a symbol has several groups, the last good scan stays in service, the reason is
         kept with the registration, and `InvalidRoot` or `DuplicateSymbols` is raised.
@@ -119,7 +119,8 @@ class Registrations:
 
         ``paths`` are the absolute ones that changed, None where that is not known. What had a file change in the last
         ``quiet_seconds`` stays as it is, unless ``impatient_of`` names it: who replaces files one after the other may
-        be between two of them. What ended its reader is read again when it has rested. Raises like `refresh`.
+        be between two of them. What ended its reader is read again when it has rested. Raises like `refresh`, and
+        `InvalidRoot` where nothing is left of what was read: that may be a disk that is not mounted.
         """
         while True:
             view = self._store.view()
@@ -132,6 +133,7 @@ class Registrations:
                 if trusted is not None and paths is not None:
                     listing = look_again(root, trusted, paths, self._limits)
                 listing = listing or list_groups(root, self._limits)
+                _check_not_emptied(model, previous, listing)
                 restless: tuple[Listed, ...] = ()
                 if previous is not None:
                     now = time.time_ns()  # after the listing, or what changed meanwhile would seem to be of the future
@@ -195,7 +197,7 @@ class Registrations:
         for model in self._store.view().models():
             try:
                 if self._store.view().scan(model.name) is None:
-                    self.refresh(model.name)
+                    self.refresh_changed(model.name)
             except ModelNotFound:
                 continue  # deleted meanwhile
             except ModelManagerError as error:
@@ -265,6 +267,19 @@ class Registrations:
             current = transaction.model(model.name)
             if current is not None and _served(current) == _served(model):
                 transaction.save_model(replace(current, updated_at=utc_now(), refresh_error=reason))
+
+
+def _check_not_emptied(model: RegisteredModel, previous: Scan | None, listing: Listing) -> None:
+    """Raise `InvalidRoot` where nothing is left of what a scan found; one that is lost may have found something."""
+    if not listing.is_empty or (previous is not None and listing.hidden_of(previous)):
+        return
+    had_something = model.scan_id is not None if previous is None else bool(previous.groups or previous.versions)
+    if had_something:
+        raise InvalidRoot(
+            f"Root '{model.root_path}' has nothing of what model '{model.name}' was read from: no file below it has a "
+            "known suffix, and no directory is a version or a run. Mount its disk or put the files back; if it is "
+            f"meant to be empty, refresh the model: `python -m mm_core refresh {model.name}`."
+        )
 
 
 def _served(model: RegisteredModel | None) -> tuple[str | None, str] | None:

@@ -26,6 +26,7 @@ from mm_core.payloads import NOTHING_SET, Coding, VersionPayloadParts, build_ver
 from mm_core.registry.lifecycle_lookups import checked_version, readable_records
 from mm_core.registry.normalizers import effective_normalizer, features_in_files
 from mm_core.registry.prepared_bodies import BodyName, PayloadHandle, PreparedBodies
+from mm_core.registry.roots import root_to_read_again
 from mm_core.registry.version_lookups import HeldVersion, all_held, held_versions, only_held, require_known
 from mm_core.registry.version_refusals import refusal, what_keeps
 from mm_core.store import BlobDirectory, RegistryStore, StoreView
@@ -40,12 +41,18 @@ class VersionPayloads:
     """Gives bots the model, the feature order and the normalizer of a version that belong together."""
 
     def __init__(
-        self, store: RegistryStore, model_blobs: BlobDirectory, bodies: PreparedBodies, limits: ReadingLimits
+        self,
+        store: RegistryStore,
+        model_blobs: BlobDirectory,
+        bodies: PreparedBodies,
+        limits: ReadingLimits,
+        allowed_roots: tuple[Path, ...] | None,
     ) -> None:
         self._store = store
         self._models = model_blobs
         self._bodies = bodies
         self._limits = limits
+        self._allowed_roots = allowed_roots
         self._resolved: tuple[int, dict[Asked, PayloadHandle]] = (-1, {})
 
     def handle(self, name: str, version: str, caller_tier: Tier | None = None) -> PayloadHandle:
@@ -140,7 +147,7 @@ class VersionPayloads:
             raise _not_kept(held)
         limit = self._limits.bytes_for(file.role)
         try:
-            with open_stable(Path(held.model.root_path), file.path, limit, identity_of(file)) as content:
+            with open_stable(self._root_of(held), file.path, limit, identity_of(file)) as content:
                 is_kept = self._models.put_file(content, model.sha256, model.suffix)
         except UnreadableArtifact as error:
             raise _not_kept(held) from error
@@ -150,10 +157,13 @@ class VersionPayloads:
     def _keep_run_again(self, held: HeldVersion, model: ModelContent) -> None:
         known = held.version
         files = VersionFiles(known.layout, known.model_name, known.version_id, known.path, known.files)
-        reading = read_version(Path(held.model.root_path), files, self._limits)
+        reading = read_version(self._root_of(held), files, self._limits)
         if reading.model_json is None or reading.version.model != model:
             raise _not_kept(held)
         self._models.put(reading.model_json, model.suffix)
+
+    def _root_of(self, held: HeldVersion) -> Path:
+        return root_to_read_again(held.model.root_path, self._allowed_roots, f"model of {held.title}")
 
 
 def parts_of(view: StoreView, held: HeldVersion) -> VersionPayloadParts:

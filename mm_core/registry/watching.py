@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 import watchfiles
 
@@ -27,6 +28,11 @@ SAFETY_POLL_INTERVALS = 12
 
 MOST_PATHS = 2000
 """Of changed paths that are looked at one by one; beyond that the root is listed."""
+
+Directories = dict[str, tuple[int, int]]
+"""Device and inode of each directory, by the path of a root."""
+
+Changes = set[tuple[watchfiles.Change, str]]
 
 log = get_logger("mm_core.watch")
 
@@ -72,6 +78,7 @@ class Watcher(BackgroundThread):
         self._paths: dict[str, set[str] | None] = {}
         self._restless: dict[str, dict[str, float]] = {}
         self._last_poll = 0.0
+        self._last_look = 0.0
 
     def start(self) -> None:
         """Begin to watch; the first thing it does is to list every root once."""
@@ -91,17 +98,22 @@ class Watcher(BackgroundThread):
         """Follow the roots until they are others."""
         roots = self._roots()
         self._troubles = {key: trouble for key, trouble in self._troubles.items() if key[1] in roots}
-        existing = sorted({root for root in roots.values() if Path(root).is_dir()})
+        existing = _directories(roots.values())
         if not existing or not self._follow_events(existing, roots):
             self._follow_polls(roots, until_a_root_exists=not existing)
 
-    def _follow_events(self, existing: list[str], roots: dict[str, str]) -> bool:
-        """Refresh what events tell until the roots are others; return False where there are no events."""
+    def _follow_events(self, existing: Directories, roots: dict[str, str]) -> bool:
+        """Refresh what events tell until the roots are others; return False where there are no events.
+
+        A watch is on a directory and not on its path, so another one that takes the path is watched anew.
+        """
         self._mode = "events"
         self._last_poll = float("-inf")  # what changed before the events began is found by listing once
         pause = max(1, min(int(self._debounce * 250), 500))
+        places = {name: os.path.realpath(root) for name, root in roots.items() if root in existing}
+        watched = sorted(set(places.values()))
         events = watchfiles.watch(
-            *existing,
+            *watched,
             watch_filter=None,
             debounce=EVENT_PAUSE_MS,
             step=EVENT_PAUSE_MS // 2,
@@ -121,14 +133,15 @@ class Watcher(BackgroundThread):
                 if changes is None:
                     return True
                 now = self._clock()
-                for name, paths in _touched(changes, roots).items():
+                for name, paths in _touched(changes, places).items():
                     self._note_change(name, now, paths)
                 if now - self._last_poll >= self._interval * SAFETY_POLL_INTERVALS:
                     self._poll(roots)
-                elif len(existing) < len(set(roots.values())) and now - self._last_poll >= self._interval:
-                    self._poll({name: root for name, root in roots.items() if root not in existing})
+                elif now - self._last_look >= self._interval:
+                    self._last_look = now
+                    self._poll_each(name for name in roots if name not in places)
                 self._refresh_quiet()
-                if self._roots() != roots or not all(Path(root).is_dir() for root in existing):
+                if self._roots() != roots or _directories(roots.values()) != existing or _was_removed(changes, watched):
                     return True
                 self._trouble.end()
 
@@ -138,7 +151,7 @@ class Watcher(BackgroundThread):
             if self._clock() - self._last_poll >= self._interval:
                 self._poll(roots)
             self._refresh_quiet()
-            if self._roots() != roots or (until_a_root_exists and any(Path(root).is_dir() for root in roots.values())):
+            if self._roots() != roots or (until_a_root_exists and _directories(roots.values())):
                 return
             self._trouble.end()
 
@@ -146,8 +159,11 @@ class Watcher(BackgroundThread):
         return {model.name: model.root_path for model in self._store.view().models()}
 
     def _poll(self, roots: dict[str, str]) -> None:
-        self._last_poll = self._clock()
-        for name in roots:
+        self._last_poll = self._last_look = self._clock()
+        self._poll_each(roots)
+
+    def _poll_each(self, names: Iterable[str]) -> None:
+        for name in names:
             if self._stop.is_set():
                 return
             self._trouble_of("watch_poll_failed", name).attempt(partial(self._poll_one, name), model=name)
@@ -209,10 +225,28 @@ class Watcher(BackgroundThread):
             log.info("watch_refreshed", model=name, ms=round((self._clock() - started) * 1000, 1))
 
 
-def _touched(changes: set[tuple[watchfiles.Change, str]], roots: dict[str, str]) -> dict[str, set[str]]:
+def _directories(roots: Iterable[str]) -> Directories:
+    """Return device and inode of each root that is a directory, or a link to one."""
+    found = {}
+    for root in set(roots):
+        try:
+            status = os.stat(root)
+        except OSError:
+            continue  # the refresh says why
+        if stat.S_ISDIR(status.st_mode):
+            found[root] = (status.st_dev, status.st_ino)
+    return found
+
+
+def _touched(changes: Changes, places: dict[str, str]) -> dict[str, set[str]]:
     """Return the changed paths of each model that has some; the root itself counts as one."""
     paths = [path for _, path in changes]
     found = {
-        name: {path for path in paths if path == root or path.startswith(root + "/")} for name, root in roots.items()
+        name: {path for path in paths if path == root or path.startswith(root + "/")} for name, root in places.items()
     }
     return {name: touched for name, touched in found.items() if touched}
+
+
+def _was_removed(changes: Changes, watched: Collection[str]) -> bool:
+    """Return whether a watched directory went: one that has its path by now may have its inode, too."""
+    return any(change is watchfiles.Change.deleted and path in watched for change, path in changes)

@@ -160,6 +160,19 @@ def test_roots_outside_the_allowed_ones_are_refused(settings: Settings, model_ro
         assert (answer.status_code, "outside the allowed roots" in answer.text) == (400, True)
 
 
+@pytest.mark.parametrize("root", ["/a" * 20_000, "~/" + "é/" * 1500], ids=["parts", "bytes"])
+def test_a_root_longer_than_any_path_is_refused_before_it_is_resolved(
+    client: Client, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved: list[object] = []
+    monkeypatch.setattr("mm_core.registry.roots.os.path.realpath", resolved.append)
+    data = json.dumps({"model_name": "m", "root_path": root})
+    answer = client.post("/api/models", data=data, content_type="application/json")
+    assert (answer.status_code, answer.json["title"], resolved) == (400, "Invalid root", [])
+    assert "longer than a path can be" in answer.json["detail"]
+    assert len(answer.json["detail"]) < 700
+
+
 def test_the_request_id_is_taken_over_or_made(served: Client) -> None:
     assert served.get("/api/health", headers={"X-Request-Id": "abc-1.2_3"}).headers["X-Request-Id"] == "abc-1.2_3"
     made = served.get("/api/nothing", headers={"X-Request-Id": "bad\tid"})

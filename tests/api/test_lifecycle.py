@@ -149,6 +149,9 @@ def test_moves_that_are_none_are_refused_with_what_is_possible(three: Client) ->
     assert json_of(_move(three, "v1.0.0", "active"), 400)["title"] == "Bad request"
     problem = json_of(_move(three, "v1.0.0", "deployed", demoteTo="x"), 400)
     assert "'demoteTo' is no field of a move" in problem["detail"]
+    problem = json_of(_move(three, "v1.0.0", "validated", **{f"unknown_{at}": at for at in range(5000)}), 400)
+    assert "4,980 more" in problem["detail"]
+    assert len(problem["detail"]) < 1000
     assert json_of(three.get(f"/api/models/{NAME}/deployed"))["model_version"] == "v1.1.0"
 
 

@@ -130,6 +130,11 @@ def test_a_run_is_pulled_on_condition_compressed_and_kept_as_every_payload_is(
     again = Client(create_app(open_registry(settings), settings))
     assert again.get(PULL, headers={"Accept-Encoding": "identity"}).data == plain.data
     shutil.rmtree(settings.data_dir / "blobs")
+    directory.parent.rename(directory.parent.with_name("real"))
+    directory.parent.symlink_to("real")
+    behind_a_link = Client(create_app(open_registry(settings), settings))
+    assert behind_a_link.get(PULL, headers={"Accept-Encoding": "identity"}).data == plain.data
+    shutil.rmtree(settings.data_dir / "blobs")
     (directory / "xgboost_model.pkl").write_bytes(pickle.dumps(trained(False).classifier))
     changed = json_of(Client(create_app(open_registry(settings), settings)).get(PULL), 503)
     assert "no longer kept" in changed["detail"]

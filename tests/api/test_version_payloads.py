@@ -319,6 +319,18 @@ def test_a_new_training_is_another_payload_and_a_lost_blob_is_made_again_from_th
     assert again.get(PULL).data == after.data
 
 
+def test_a_lost_blob_is_made_again_where_the_root_became_a_link(
+    held: Client, settings: Settings, tmp_path: Path
+) -> None:
+    before = held.get(PULL)
+    (tmp_path / "root").rename(tmp_path / "real")
+    shutil.rmtree(settings.data_dir / "blobs")
+    again = Client(create_app(open_registry(settings), settings))
+    assert "does not exist" in json_of(again.get(PULL), 503)["detail"]
+    (tmp_path / "root").symlink_to(tmp_path / "real")
+    assert again.get(PULL).data == before.data
+
+
 def test_lost_bytes_of_a_model_that_changed_since_are_never_replaced_by_others(
     held: Client, settings: Settings, tmp_path: Path
 ) -> None:

@@ -196,7 +196,7 @@ def _assert_last_good(server: RunningServer, body: bytes, said: str) -> None:
 def _assert_recovered(server: RunningServer, body: bytes) -> None:
     wait_until(lambda: _model(server)["warnings"] == [])
     assert _health(server)["models_with_older_scan"] == []
-    assert _health(server)["watcher"]["last_error"] is None
+    wait_until(lambda: _health(server)["watcher"]["last_error"] is None)  # a moment after the store knows
     wait_until_published(server)
     assert http.get(server.url + PAYLOAD).content == body
 
@@ -249,6 +249,25 @@ def test_a_disk_that_is_unmounted_while_it_is_watched_and_mounted_again_is_read_
     shutil.copytree(write_group(factors_txt=b"x\ny\nz\n"), copied)
     wait_until(lambda: http.get(server.url + PAYLOAD).json()["payload"]["dim_factors"][0]["factor_name"] == "x")
     assert _model(server)["warnings"] == []
+
+
+def test_a_root_that_is_a_disk_of_its_own_is_served_as_it_was_while_the_disk_is_not_mounted(
+    start_server: Callable[..., RunningServer], write_group: Write, small_disk: Path
+) -> None:
+    shutil.copytree(write_group(), small_disk, dirs_exist_ok=True)
+    server = start_server()
+    body = _registered(server, small_disk)
+    subprocess.run(["umount", "-l", str(small_disk)], check=True)
+    assert list(small_disk.iterdir()) == []
+    _assert_last_good(server, body, "has nothing of what model 'm' was read from")
+    assert server.stop() == 0
+    server = start_server()
+    wait_until(lambda: _health(server)["watcher"]["last_error"] is not None)  # it has looked for itself
+    _assert_last_good(server, body, "has nothing of what model 'm' was read from")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small_disk)], check=True)
+    shutil.copytree(write_group(factors_txt=b"x\ny\nz\n"), small_disk, dirs_exist_ok=True)
+    wait_until(lambda: http.get(server.url + PAYLOAD).json()["payload"]["dim_factors"][0]["factor_name"] == "x")
+    wait_until(lambda: _model(server)["warnings"] == [])
 
 
 def test_a_root_on_a_full_disk_is_served(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,52 @@ def test_every_problem_is_listed_at_once() -> None:
         "variance_values[1] (b) is -1, a variance must be above 0",
         "variance_values[2] (c) is True, not a number",
     )
+
+
+def test_beyond_a_thousand_problems_the_rest_is_counted() -> None:
+    names = tuple(f"f{at}" for at in range(3000))
+    with pytest.raises(InvalidFactorConfig) as caught:
+        parse_factor_config({"S": {"mean_values": [None] * 3000, "variance_values": [0] * 3000}}, "S", names)
+    told = caught.value.problems
+    assert (len(told), told[0], told[-1]) == (1001, "mean_values[0] (f0) is None, not a number", "5,000 more problems")
+    assert caught.value.detail.startswith("The factor config has 6,000 problem(s), nothing was stored: mean_values[0]")
+    assert caught.value.detail.endswith("; 5,000 more problems.")
+
+
+def test_values_that_belong_to_no_factor_are_counted_alone() -> None:
+    with pytest.raises(InvalidFactorConfig) as caught:
+        parse_factor_config(_document(mean_values=[None] * 500, factor_names=["a"] * 400), "S", NAMES)
+    assert caught.value.problems == (
+        "factor_names has 400 entries, the model has 3 factors",
+        "factor_names[1] is 'a', the model's dimension 1 is 'b'",
+        "factor_names[2] is 'a', the model's dimension 2 is 'c'",
+        "mean_values has 500 entries, the model has 3 factors",
+        "mean_values[0] (a) is None, not a number",
+        "mean_values[1] (b) is None, not a number",
+        "mean_values[2] (c) is None, not a number",
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 100_000, [["x"] * 1000] * 1000, {"x" * 100_000: 1}, 10**4000, -(10**4000)],
+    ids=["text", "list", "object", "number", "negative"],
+)
+def test_what_stands_in_a_numbers_place_is_told_in_short(value: object) -> None:
+    with pytest.raises(InvalidFactorConfig) as caught:
+        document = _document(mean_values=[value, 0, 0], factor_names=[value, "b", "c"], variance_values=[value, 1, 1])
+        parse_factor_config({**document, "y" * 100_000: {}}, "S", NAMES)
+    assert len(caught.value.problems) == 4
+    assert max(map(len, caught.value.problems)) < 300
+
+
+def test_a_subject_that_is_spelled_in_many_ways_takes_no_longer_than_other_keys() -> None:
+    subject = "a" * 16
+    spellings = {"".join(pair).ljust(16, "a") for pair in itertools.product("aA", repeat=15)}
+    started = time.process_time()
+    with pytest.raises(InvalidFactorConfig, match="exactly one object is expected"):
+        parse_factor_config(dict.fromkeys(spellings), subject, NAMES)
+    assert time.process_time() - started < 2, "each spelling was compared with all others"
 
 
 @pytest.mark.parametrize(

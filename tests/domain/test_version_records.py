@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_every_problem_of_a_registration_is_told_at_once() -> None:
         "prediction_horizon", "validation_score", "test_score", "tier_requirement", "status",
     ):  # fmt: skip
         assert any(field in problem for problem in problems), field
+
+
+@pytest.mark.parametrize("parse", [parse_new_version, parse_update])
+def test_beyond_a_thousand_problems_the_rest_is_counted(parse: Callable[[dict[str, Any]], object]) -> None:
+    with pytest.raises(InvalidVersion) as raised:
+        parse({"unknown_" * 100 + str(at): at for at in range(3000)})
+    told = raised.value.problems
+    assert (len(told), told[-1].endswith("more problems"), max(map(len, told)) < 300) == (1001, True, True)
+    assert len(raised.value.detail) < 300_000
 
 
 @pytest.mark.parametrize("horizon", ["1h", "4h", "1d", "1w", "2w", "1m", "3m", "30d", "7d", "14d", "1y"])

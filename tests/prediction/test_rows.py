@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,6 +95,23 @@ def test_rows_come_back_from_their_json(table: tuple[list[str], list[Mapping[str
 def test_a_feature_that_stands_twice_in_a_row_is_refused(text: str) -> None:
     with pytest.raises(InvalidRows, match="stands twice in one row"):
         decode_rows(text.encode())
+
+
+def test_a_feature_that_stands_twice_among_very_many_is_found_in_linear_time() -> None:
+    row = ",".join(f'"f{at}":1' for at in range(20_000))
+    started = time.process_time()
+    with pytest.raises(InvalidRows, match="'last' stands twice in one row"):
+        decode_rows(f'[{{{row},"last":1,"last":2}}]'.encode())
+    assert time.process_time() - started < 1, "each name was counted among all"
+
+
+def test_beyond_a_thousand_problems_the_rest_is_counted() -> None:
+    names = [f"f{at}" for at in range(3000)]
+    with pytest.raises(InvalidRows) as caught:
+        matrix_of([dict.fromkeys(names, 1.0), {}], names)
+    assert (len(caught.value.problems), caught.value.problems[-1]) == (1001, "2,000 more problems")
+    assert caught.value.detail.startswith("The rows have 3,000 problem(s)")
+    assert len(caught.value.missing) == 3000, "the list for programs is whole"
 
 
 def test_an_escape_in_a_name_is_no_duplicate() -> None:

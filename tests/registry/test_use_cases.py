@@ -19,6 +19,7 @@ from mm_core.conversion import OnnxConverter
 from mm_core.domain.groups import Scan
 from mm_core.errors import (
     DuplicateSymbols,
+    InvalidFactorConfig,
     InvalidRoot,
     ModelNotFound,
     PayloadChanged,
@@ -26,7 +27,7 @@ from mm_core.errors import (
     RevisionNotFound,
 )
 from mm_core.payloads import Coding
-from mm_core.registry import Registry, registration
+from mm_core.registry import Registry, configs, registration
 from mm_core.registry.housekeeping import Cleaner
 from mm_core.settings import Settings
 from mm_core.store import BlobDirectory
@@ -164,6 +165,57 @@ def test_an_edit_on_an_older_revision_is_a_conflict_and_stores_nothing(registry:
     with pytest.raises(RevisionConflict, match="revision 2"):
         registry.configs.save("m", "SOLUSDT", _document(4, 5, 6), by="dashboard", expected_revision=1)
     assert registry.configs.get("m", "solusdt").config.mean_values == (1.0, 2.0, 3.0)
+
+
+def _while_first_parsed(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen, in another thread, while a config is parsed for the first time."""
+    parse = configs.parse_factor_config
+    todo = [happens]
+
+    def parse_slowly(*arguments: Any) -> Any:
+        if todo:
+            thread = threading.Thread(target=todo.pop())
+            thread.start()
+            thread.join()
+        return parse(*arguments)
+
+    monkeypatch.setattr(configs, "parse_factor_config", parse_slowly)
+
+
+def test_what_is_wrong_with_a_config_is_found_before_it_keeps_other_writers_out(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_group("BTCUSDT_mid_chg_1m")
+    registry.registrations.register("m", str(write_group()))
+    btc = {"BTCUSDT": _document(1, 2, 3)["SOLUSDT"]}
+    saved = []
+    _while_first_parsed(monkeypatch, lambda: saved.append(registry.configs.save("m", "BTCUSDT", btc, by="api")))
+    with pytest.raises(InvalidFactorConfig):
+        registry.configs.save("m", "SOLUSDT", _document(1, 2), by="api")
+    assert [one.record.revision for one in saved] == [2]
+
+
+def test_a_config_fits_the_factors_that_the_model_has_when_it_is_stored(
+    registry: Registry, write_group: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_group()
+    registry.registrations.register("m", str(root))
+
+    def train_again() -> None:
+        (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("momentum_5\nspread_3\nnew\nfourth\n")
+        registry.registrations.refresh("m")
+
+    _while_first_parsed(monkeypatch, train_again)
+    with pytest.raises(InvalidFactorConfig, match="mean_values has 3 entries, the model has 4 factors"):
+        registry.configs.save("m", "SOLUSDT", _document(1, 2, 3), by="api")
+    assert registry.configs.save("m", "SOLUSDT", _document(1, 2, 3, 4), by="api").record.revision == 3
+
+
+def test_somebody_elses_edit_is_told_before_what_is_wrong_with_ones_own(registry: Registry, write_group: Write) -> None:
+    registry.registrations.register("m", str(write_group()))
+    registry.configs.save("m", "SOLUSDT", _document(1, 2, 3), by="api")
+    with pytest.raises(RevisionConflict):
+        registry.configs.save("m", "SOLUSDT", _document(1, 2), by="api", expected_revision=1)
 
 
 def test_saving_what_is_there_already_is_no_revision(registry: Registry, write_group: Write) -> None:

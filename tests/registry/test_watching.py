@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,8 +51,12 @@ def _factors(registry: Registry) -> tuple[str, ...]:
     return registry.group("m", "SOLUSDT")[2].factors.names
 
 
+def _write_factors(root: Path, *names: str) -> None:
+    (root / f"{KEY}_factors.txt").write_text("".join(f"{name}\n" for name in names))
+
+
 def _rewrite(root: Path) -> None:
-    (root / f"{KEY}_factors.txt").write_text("x\ny\nz\n")
+    _write_factors(root, "x", "y", "z")
 
 
 def _wait_until_rewritten(registry: Registry) -> None:
@@ -277,6 +282,103 @@ def test_a_root_that_vanishes_and_comes_back_is_read_again(
     away.rename(root)
     _wait_until_rewritten(registry)
     assert registry.model("m")[0].refresh_error is None
+
+
+def _swapped(root: Path) -> None:
+    other = root.with_name("other")
+    shutil.copytree(root, other)
+    _rewrite(other)
+    root.rename(root.with_name("before"))
+    other.rename(root)
+
+
+def _swapped_with_the_directory_around_it(root: Path) -> None:
+    around, other = root.parent, root.parent.with_name("other")
+    shutil.copytree(around, other)
+    _rewrite(other / root.name)
+    around.rename(around.with_name("before"))
+    other.rename(around)
+
+
+def _removed_and_made_again(root: Path) -> None:
+    kept = root.with_name("kept")
+    shutil.copytree(root, kept)
+    shutil.rmtree(root)
+    root.mkdir()  # as a rule of the same inode
+    for path in kept.iterdir():
+        shutil.copy(path, root)
+    _rewrite(root)
+
+
+@pytest.mark.parametrize("replaced", [_swapped, _swapped_with_the_directory_around_it, _removed_and_made_again])
+def test_a_directory_that_takes_the_place_of_a_root_is_followed_by_events(
+    registry: Registry,
+    write_group: Callable[..., Path],
+    watch: Callable[..., Watcher],
+    monkeypatch: pytest.MonkeyPatch,
+    replaced: Callable[[Path], None],
+) -> None:
+    root = write_group(folder="in-service") / "in-service"
+    registry.registrations.register("m", str(root))
+    listed: list[Path] = []
+    monkeypatch.setattr(listing, "list_tree", lambda root, limits: listed.append(root) or list_tree(root, limits))
+    watcher = watch(interval=60.0)
+    wait_until(lambda: listed == [root])  # that is done once the watch is there
+    replaced(root)
+    _wait_until_rewritten(registry)
+    _write_factors(root, "a", "b", "c")
+    wait_until(lambda: _factors(registry) == ("a", "b", "c"))
+    assert watcher.state().mode == "events"
+
+
+def test_a_root_that_became_a_link_is_followed_to_wherever_it_leads(
+    registry: Registry, root: Path, watch: Callable[..., Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = root.with_name("release-1"), root.with_name("release-2")
+    root.rename(first)
+    shutil.copytree(first, second)
+    _write_factors(second, "second_1", "second_2", "second_3")
+    root.symlink_to(first)
+    _told_of_events(watch(interval=60.0))
+    _rewrite(first)
+    _wait_until_rewritten(registry)
+    root.with_name("new").symlink_to(second)
+    root.with_name("new").rename(root)
+    wait_until(lambda: _factors(registry) == ("second_1", "second_2", "second_3"))
+    listed: list[Path] = []
+    monkeypatch.setattr(listing, "list_tree", lambda root, limits: listed.append(root) or list_tree(root, limits))
+    _write_factors(second, "a", "b", "c")
+    wait_until(lambda: _factors(registry) == ("a", "b", "c"))
+    assert listed == [], "events name the files behind a link as a scan does"
+
+
+def test_a_root_that_comes_back_is_followed_by_events_again_beside_others(
+    registry: Registry, root: Path, write_group: Callable[..., Path], watch: Callable[..., Watcher], tmp_path: Path
+) -> None:
+    other = write_group(folder="../other").with_name("other")
+    registry.registrations.register("other", str(other))
+    away = root.rename(tmp_path / "away")
+    watcher = _told_of_events(watch(interval=60.0))
+    wait_until(lambda: "does not exist" in str(registry.model("m")[0].refresh_error))
+    away.rename(root)
+    wait_until(lambda: registry.model("m")[0].refresh_error is None)
+    _rewrite(root)
+    _wait_until_rewritten(registry)
+    assert watcher.state().mode == "events"
+
+
+def test_a_root_that_is_away_keeps_no_other_one_from_being_listed_for_safety(
+    registry: Registry, root: Path, write_group: Callable[..., Path], watch: Callable[..., Watcher], tmp_path: Path
+) -> None:
+    other = write_group(folder="../other").with_name("other")
+    registry.registrations.register("other", str(other))
+    root.rename(tmp_path / "away")
+    asked: list[str] = []
+    has_changed = registry.registrations.has_changed
+    registry.registrations.has_changed = lambda name: asked.append(name) or has_changed(name)  # type: ignore[method-assign]
+    watch(interval=0.05)
+    wait_until(lambda: asked.count("other") > 2)
+    assert asked.count("m") > asked.count("other"), "what is away is looked for more often"
 
 
 def test_a_model_that_is_registered_while_it_watches_is_watched_too(
