@@ -194,14 +194,19 @@ def test_a_model_in_json_that_is_older_than_the_pickle_beside_it_is_told(
 ) -> None:
     root = write_group(model_pkl=booster_pickle)
     assert _told(root) == {}
-    written = (root / f"{KEY}_model.pkl").stat().st_mtime
-    for seconds, told in ((540, None), (1530, "by 25 minutes"), (10_800, "by 3 hours"), (864_000, "by 10 days")):
-        os.utime(root / f"{KEY}_model.json", (written - seconds, written - seconds))
-        found = _told(root)
-        assert list(found) == ([f"older-model-json {KEY}_model.json"] if told else [])
-        assert told is None or told in found[f"older-model-json {KEY}_model.json"]
-    os.utime(root / f"{KEY}_model.json", (written + 864_000, written + 864_000))
-    assert _told(root) == {}
+    written = (root / f"{KEY}_model.pkl").stat().st_mtime_ns
+
+    def told_where_older_by(seconds: int) -> dict[str, str]:
+        modified = written - seconds * 10**9
+        os.utime(root / f"{KEY}_model.json", ns=(modified, modified))
+        return _told(root)
+
+    for seconds, told in ((1500, "by 25 minutes"), (10_800, "by 3 hours"), (864_000, "by 10 days")):
+        found = told_where_older_by(seconds)
+        assert list(found) == [f"older-model-json {KEY}_model.json"]
+        assert told in found[f"older-model-json {KEY}_model.json"]
+    for seconds in (600, 0, -864_000):
+        assert told_where_older_by(seconds) == {}
 
 
 def test_a_model_in_json_is_never_paired_with_the_training_of_a_pickle_in_another_directory(
