@@ -92,6 +92,7 @@ def main() -> int:
     arguments.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()), help="where a failing input goes")
     arguments.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 takes others each time")
     given = arguments.parse_args()
+    given.keep.mkdir(parents=True, exist_ok=True)
     names = [given.target] if given.target else list(TARGETS)
     each, more = divmod(given.seconds, len(names))  # atheris takes whole seconds
     shares = [max(1, each + (place < more)) for place in range(len(names))]
@@ -142,7 +143,7 @@ def _in_a_child(name: str, seconds: int, given: argparse.Namespace) -> int:
         said = file.read().decode(errors="replace")
     counts = [int(count) for count in re.findall(r"number_of_executed_units: *(\d+)", said)]
     edges = [int(count) for count in re.findall(r"\bcov: (\d+)", said)]
-    kept = re.findall(r"written to (\S+)", said)
+    kept = re.findall(r"written to (.+)", said)
     line = {"target": name, "seconds": seconds, "inputs": sum(counts), "edges": [*edges[:1], *edges[-1:]], "kept": kept}
     print(json.dumps(line), flush=True)
     if code:
