@@ -28,7 +28,7 @@ class GroupChecks:
         self._findings = findings
         self._by_role = {file.role: file for file in listed.files}
 
-    def missing(self, has_model: bool) -> None:
+    def missing(self) -> None:
         """Find each file that is not there."""
         for role, name in (
             (FileRole.FACTORS, "_factors.txt"),
@@ -42,7 +42,7 @@ class GroupChecks:
                     "The file is missing.",
                     "Copy it beside the others; the rest of the group is used.",
                 )
-        if not has_model and FileRole.MODEL_JSON not in self._by_role and FileRole.MODEL_PICKLE not in self._by_role:
+        if FileRole.MODEL_JSON not in self._by_role and FileRole.MODEL_PICKLE not in self._by_role:
             self._add(
                 Severity.ERROR,
                 "missing-model",
@@ -112,22 +112,15 @@ class GroupChecks:
             strange = next(iter(sorted(set(theirs) - set(names))), None)
             lacking = next(iter(sorted(set(names) - set(theirs))), None)
             said = [f"has {strange[:60]!r}" if strange else "", f"lacks {lacking[:60]!r}" if lacking else ""]
-            self._warn(
-                "factors-mismatch",
-                path,
-                f"{what} other factors than the list names: it {' and '.join(filter(None, said))}.",
-                ONE_TRAINING,
-            )
-            return
-        at = first_difference(theirs, names)
-        if at is not None:
-            self._warn(
-                "factors-mismatch",
-                path,
+            detail = f"{what} other factors than the list names: it {' and '.join(filter(None, said))}."
+        elif (at := first_difference(theirs, names)) is not None:
+            detail = (
                 f"{what} the factors of the list in another order: place {at} has {theirs[at][:60]!r}, "
-                f"in the list {names[at][:60]!r}.",
-                ONE_TRAINING,
+                f"in the list {names[at][:60]!r}."
             )
+        else:
+            return
+        self._warn("factors-mismatch", path, detail, ONE_TRAINING)
 
     def _warn(self, code: str, file: str, detail: str, remedy: str) -> None:
         self._add(Severity.WARNING, code, file, detail, remedy)

@@ -69,7 +69,7 @@ class _GroupReader:
         named, return_name = self._named(training, ic)
         symbol = self._symbol(named)
         checks = GroupChecks(self.listed, self.findings)
-        checks.missing(booster is not None)
+        checks.missing()
         checks.models()
         checks.selected(training.selected_factors, names, booster)
         names = names or training.selected_factors
