@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 from mm_core.spelling import visible
 
@@ -35,9 +37,29 @@ def configure_logs(style: str) -> None:
         last = [structlog.processors.ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer(_as_json)]
     structlog.configure(
         processors=[*shared, *last],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=_Output(sys.stdout)),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
+
+
+class _Output:
+    """Where log lines go; one that cannot be written, as on a full disk or to a reader that ended, is lost.
+
+    Whoever logs has something else to do: to answer a request, to watch files.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write a line where that can be done."""
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Let what was written go on its way where that can be done."""
+        with suppress(OSError):
+            self._file.flush()
 
 
 _TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,11 @@ import pytest
 from mm_core.errors import StoreError, StoreFull
 from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
-from tests.api.conftest import RunningServer, register, start_server, wait_until_published
+from tests.api.conftest import RunningServer, register, servers_below, start_server, wait_until_published
 from tests.asking import http
 from tests.attacks.small_disks import SmallDisk, small_disk
 from tests.conftest import config_of, save_config
+from tests.processes import environment_with, free_port
 from tests.waiting import wait_until
 
 __all__ = ["start_server"]
@@ -91,6 +93,67 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_serves_what_it_has(
     wait_until_published(server)
     pulled = http.get(server.url + PAYLOAD).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"]
     assert pulled == [0.75] * 3
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_on_a_full_disk_loses_lines_and_the_server_nothing(
+    disk: SmallDisk, tmp_path: Path, model_root: Path, workers: str
+) -> None:
+    with servers_below(disk.path) as start:
+        server = start(DATA_DIR=str(tmp_path / "data"), WORKERS=workers)
+        wait_until(lambda: http.get(server.url + "/api/health").json()["workers"] == int(workers))
+        register(server, model_root)
+        wait_until_published(server)
+        disk.fill()
+        wait_until(lambda: _log_is_full(server))
+        (model_root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("a\nb\nc\n")
+        for number in range(1, 20):
+            assert http.get(server.url + "/api/models/m/manifest").status_code == 200
+            assert http.get(server.url + "/api/nothing").status_code == 404
+            assert http.put(server.url + CONFIG, json=config_of(float(number))).status_code == 200
+            assert http.get(server.url + PAYLOAD).status_code == 200
+        wait_until(lambda: _first_factor(server) == "a", 15)
+        if workers == "2":
+            (worker, *_) = psutil.Process(server.process.pid).children()
+            worker.kill()
+            wait_until(lambda: worker.pid not in {one.pid for one in psutil.Process(server.process.pid).children()})
+        wait_until(lambda: http.get(server.url + "/api/health").json()["workers"] == int(workers))
+        assert http.get(server.url + "/api/health").json()["status"] == "ok"
+        disk.empty()
+        http.get(server.url + "/api/models", headers={"X-Request-Id": "space-again"})
+        wait_until(lambda: "space-again" in server.log.read_text(errors="replace"))
+        assert server.stop() == 0
+
+
+def _log_is_full(server: RunningServer) -> bool:
+    """Ask for something and return whether its line found no room: the last block is filled first."""
+    before = server.log.stat().st_size
+    assert http.get(server.url + "/api/models").status_code == 200
+    return server.log.stat().st_size == before
+
+
+def _first_factor(server: RunningServer) -> str:
+    return str(http.get(server.url + PAYLOAD).json()["payload"]["dim_factors"][0]["factor_name"])
+
+
+def test_a_log_whose_reader_ended_loses_lines_and_the_server_nothing(tmp_path: Path, model_root: Path) -> None:
+    read, write = os.pipe()
+    port = free_port()
+    environment = environment_with(HTTP_HOST="127.0.0.1", HTTP_PORT=str(port), DATA_DIR=str(tmp_path / "data"))
+    process = subprocess.Popen([sys.executable, str(PROJECT / "payload_server.py")], env=environment, stdout=write)
+    os.close(write)
+    server = RunningServer(process, f"http://127.0.0.1:{port}", tmp_path / "nothing.log")
+    try:
+        server.wait_until_it_answers()
+        os.close(read)
+        register(server, model_root)
+        assert http.put(server.url + CONFIG, json=config_of(0.5)).status_code == 200
+        wait_until_published(server)
+        for _ in range(5):
+            assert http.get(server.url + PAYLOAD).status_code == 200
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_temporary_files_without_space_end_no_worker_and_hold_none_back(
