@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from mmap import MAP_POPULATE, MAP_SHARED, PROT_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -63,8 +64,9 @@ class MappedBlobs:
     ``hits`` counts what was mapped when it was asked for, ``misses`` what was read, ``size_bytes`` what is mapped now;
     any thread may look at them.
 
-    The next call may end an earlier mapping. A file is hashed when it is mapped for the first time, and again when its
-    inode, time or size differ; through reads, as touching a mapping whose file was cut ends the process.
+    The next call may end an earlier mapping that no view is in use of. A file is hashed when it is mapped for the first
+    time, and again when its inode, time or size differ; through reads, as touching a mapping whose file was cut ends
+    the process.
     """
 
     def __init__(self, blobs: BlobDirectory, limit_bytes: int, most_files: int = MOST_FILES) -> None:
@@ -121,7 +123,8 @@ class MappedBlobs:
         mapped = self._mapped.pop(where, None)
         if mapped is not None:
             self.size_bytes -= len(mapped.content)
-            mapped.content.close()
+            with suppress(BufferError):  # a slow reader still has a part of it: it ends with the last such view
+                mapped.content.close()
 
     def _opened(self, sha256: str, where: Where, path: Path) -> tuple[int, os.stat_result] | None:
         """Return the descriptor of a whole blob and its status, None where there is none."""

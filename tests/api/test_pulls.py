@@ -30,7 +30,7 @@ from mm_core.registry import Registry
 from mm_core.settings import Settings, load_settings
 from mm_core.store import NoteDirectory
 from mm_core.wiring import open_registry
-from tests.api.conftest import RunningServer, servers_below
+from tests.api.conftest import RunningServer, save_mean, servers_below
 from tests.asking import http
 from tests.conftest import write_group_below
 from tests.waiting import wait_until
@@ -548,6 +548,24 @@ def test_a_slow_reader_gets_every_byte_while_others_are_served(large: RunningSer
             "date": ANY,
             "x-request-id": ANY,
         }
+
+
+def test_a_payload_that_a_slow_reader_still_gets_is_replaced_for_all_others(
+    large: RunningServer, state: Registry
+) -> None:
+    path, pulls = "/api/models/m/model/BIG", []
+    with Wire(large.url) as bot, Wire(large.url, receive_buffer=4096) as slow:
+        pulls.append(bot.ask(path, Accept_Encoding="gzip"))
+        slow.send(*[request(path, Accept_Encoding="gzip")] * 4)  # more than the system takes at once
+        assert select.select([slow.socket], [], [], 10)[0]
+        save_mean(large, "BIG", 0.5)
+        wait_ready(state, "BIG")
+        pulls += [bot.ask(path, Accept_Encoding="gzip") for _ in range(2)]
+        begun = slow.answer(size=1 << 18)
+        assert begun is not None
+        assert begun.but() == pulls[0].but()
+    means = [json.loads(pull.whole())["payload"]["factor_config"]["BIG"]["mean_values"][0] for pull in pulls]
+    assert means == [0.2, 0.5, 0.5]
 
 
 def test_many_slow_readers_keep_no_other_bot_waiting(large: RunningServer) -> None:

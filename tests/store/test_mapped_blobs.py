@@ -36,6 +36,21 @@ def test_a_body_that_takes_the_place_of_another_one_ends_its_mapping(blobs: Blob
     assert mapped.size_bytes == len(b"body 49")
 
 
+def test_a_mapping_that_somebody_still_reads_keeps_nobody_from_the_body_that_takes_its_place(
+    blobs: BlobDirectory,
+) -> None:
+    mapped = MappedBlobs(blobs, 1 << 20)
+    earlier = mapped.get(blobs.put(b"earlier", ".gzip"), ".gzip", "m")
+    assert isinstance(earlier, mmap)
+    read = memoryview(earlier)
+    later = mapped.get(blobs.put(b"later", ".gzip"), ".gzip", "m")
+    assert isinstance(later, mmap)
+    assert (later[:], bytes(read)) == (b"later", b"earlier")
+    assert mapped.size_bytes == len(b"later")
+    del earlier, read
+    assert _open_files(blobs.path) == 1
+
+
 def test_many_small_bodies_leave_files_for_connections(blobs: BlobDirectory) -> None:
     mapped = MappedBlobs(blobs, 1 << 20, most_files=20)
     digests = [blobs.put(b"body %d" % number, ".gzip") for number in range(60)]
