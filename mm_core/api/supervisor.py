@@ -25,7 +25,7 @@ from mm_core.api.metrics import Metrics
 from mm_core.api.process import kept_current
 from mm_core.logs import get_logger
 from mm_core.registry.background import Trouble
-from mm_core.settings import Settings
+from mm_core.settings import PREFIX, Settings
 from mm_core.wiring import open_registry
 
 SHORTEST_LIFE_SECONDS = 1.0
@@ -51,7 +51,7 @@ def supervise(settings: Settings, sockets: Sequence[Sequence[socket.socket]]) ->
         registry = open_registry(settings)
         draining = threading.Event()
         metrics = Metrics(registry, figures)
-        workers = _Workers(sockets, directory / "owner", figures, metrics.forget)
+        workers = _Workers(settings, sockets, directory / "owner", figures, metrics.forget)
         application = Owned(create_routes(registry, settings, metrics, draining.is_set, workers.running))
         server = server_on([_owner_socket(directory / "owner")], application, settings)
         stop = StopSignals(server, draining, workers.stop)
@@ -87,7 +87,12 @@ class _Workers:
     """Processes that serve: each is replaced when it ends by itself."""
 
     def __init__(
-        self, sockets: Sequence[Sequence[socket.socket]], owner: Path, figures: Path, ended: Callable[[int], None]
+        self,
+        settings: Settings,
+        sockets: Sequence[Sequence[socket.socket]],
+        owner: Path,
+        figures: Path,
+        ended: Callable[[int], None],
     ) -> None:
         self._sockets = [each for one in sockets for each in one]
         self._descriptors = [[each.fileno() for each in one] for one in sockets]
@@ -97,6 +102,7 @@ class _Workers:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH", "")])),
             "PROMETHEUS_MULTIPROC_DIR": str(figures),
+            f"{PREFIX}DATA_DIR": str(settings.data_dir.absolute()),  # the command line may have named another one
         }
         self._ended = ended
         self._stopping = threading.Event()

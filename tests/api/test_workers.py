@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,14 @@ from mm_core.api.forwarding import Forwarding
 from mm_core.api.metrics import Metrics
 from mm_core.probe import probe
 from mm_core.registry import Registry
-from tests.api.conftest import RunningServer, register, wait_until_published
+from tests.api.conftest import (
+    PROJECT,
+    RunningServer,
+    launched,
+    register,
+    save_mean,
+    wait_until_published,
+)
 from tests.api.test_server import (
     test_a_bot_pulls_a_payload_and_then_nothing_but_304_on_one_connection,
     test_a_bot_that_stopped_reading_does_not_hold_the_stop_up,
@@ -87,6 +95,30 @@ def _told(answer: httpx.Response) -> tuple[int, dict[str, str], Any]:
             document.pop(name, None)
         return answer.status_code, headers, document
     return answer.status_code, headers, body
+
+
+def test_workers_serve_the_state_that_the_command_line_names(
+    start_server: Start, model_root: Path, tmp_path: Path
+) -> None:
+    of_the_environment = start_server()
+    register(of_the_environment, model_root)
+    wait_until_published(of_the_environment)
+    assert of_the_environment.stop() == 0
+    command = [sys.executable, "-m", "mm_core", "--data-dir", str(tmp_path / "named"), "serve"]
+    server = launched(tmp_path, command, PROJECT, WORKERS="2")
+    try:
+        server.wait_until_it_answers()
+        wait_until(lambda: _health(server)["workers"] == 2)
+        pulled = server.url + "/api/models/m/model/SOLUSDT"
+        assert http.get(pulled).status_code == 404
+        register(server, model_root)
+        save_mean(server, "SOLUSDT", 0.5)
+        wait_until_published(server)
+        for _ in range(4):
+            assert http.get(pulled).json()["payload"]["factor_config"]["SOLUSDT"]["mean_values"][0] == 0.5
+    finally:
+        server.process.kill()
+        server.process.wait()
 
 
 def test_workers_answer_as_one_process_does(start_server: Start, model_root: Path, tmp_path: Path) -> None:
