@@ -58,19 +58,44 @@ def open_new(path: Path) -> int:
     """Return the descriptor of a file that was not there, its directories made, to last, where they are missing."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        return os.open(path, flags, FILE_MODE)
+        descriptor = os.open(path, flags, FILE_MODE)
     except FileNotFoundError:
         make_directory(path.parent)
-        return os.open(path, flags, FILE_MODE)
+        descriptor = os.open(path, flags, FILE_MODE)
+    _give(descriptor, path.parent)
+    return descriptor
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory and those above it that are missing, each of them durable in the one that holds it."""
+def make_directory(path: Path, *, sync: bool = True) -> None:
+    """Make a directory and those above it that are missing; with ``sync``, each is durable in the one that holds it."""
     if not path.is_dir():
-        make_directory(path.parent)
+        make_directory(path.parent, sync=sync)
         path.mkdir(exist_ok=True, mode=DIRECTORY_MODE)
-        with suppress(PermissionError):  # who may make a directory there need not be allowed to list it
-            sync_directory(path.parent)
+        leave_to_owner(path)
+        if sync:
+            with suppress(PermissionError):  # who may make a directory there need not be allowed to list it
+                sync_directory(path.parent)
+
+
+def leave_to_owner(path: Path) -> None:
+    """Give what root made, if it is there, to whom its directory belongs: a server of that user goes on with it."""
+    if os.geteuid() == 0:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:  # locks resolve their path, which may lead elsewhere where namespaces meet
+            return
+        try:
+            _give(descriptor, path.parent)
+        finally:
+            os.close(descriptor)
+
+
+def _give(descriptor: int, directory: Path) -> None:
+    if os.geteuid() == 0:
+        owner = os.stat(directory)
+        if owner.st_uid != 0:
+            with suppress(PermissionError):  # some network file systems know no root
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def linked(path: Path, to: Path) -> bool:

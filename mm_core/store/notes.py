@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
-from mm_core.store.durable import not_written, write_durably
+from mm_core.store.durable import leave_to_owner, make_directory, not_written, write_durably
 from mm_core.store.storage import identity, read_file
 
 Value = TypeVar("Value")
@@ -110,9 +110,10 @@ class NoteDirectory:
     def take_lock(self) -> FileLock | None:
         """Return the lock of whoever may write here, None while another process holds it; raises `StoreError`."""
         try:
-            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_directory(self._path)
             lock = FileLock(self.lock_path, thread_local=False)
             lock.acquire(blocking=False)
+            leave_to_owner(self.lock_path)
         except Timeout:
             return None
         except OSError as error:

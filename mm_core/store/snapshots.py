@@ -12,7 +12,7 @@ from pathlib import Path
 from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
 from mm_core.store.config_files import ConfigFiles, ConfigShards, configs_below, normalizers_below
 from mm_core.store.copies import Copies
-from mm_core.store.durable import DIRECTORY_MODE, not_written
+from mm_core.store.durable import make_directory, not_written
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import set_aside
 from mm_core.store.scans import ScanFiles
@@ -169,7 +169,7 @@ def put_files(staged: Path, data_dir: Path) -> None:
         target = data_dir / path.relative_to(staged)
         if path.name != "registry.json":
             try:
-                target.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+                make_directory(target.parent)
                 os.replace(path, target)
             except OSError as error:
                 raise not_written(target, error) from error

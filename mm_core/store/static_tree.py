@@ -7,7 +7,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from mm_core.store.durable import DIRECTORY_MODE, TEMPORARY
+from mm_core.store.durable import TEMPORARY, make_directory
 
 FILE_NAME = "payload.json.gz"
 LONGEST_NAME = 200
@@ -34,11 +34,11 @@ class StaticTree:
         directory = self._payloads / digest
         if before == digest and (directory / FILE_NAME).exists():
             return
-        directory.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        make_directory(directory, sync=False)
         temporary = directory / f"{TEMPORARY}{uuid.uuid4().hex}"
         _link_or_copy(body, temporary)
         os.replace(temporary, directory / FILE_NAME)
-        link.parent.mkdir(parents=True, exist_ok=True, mode=DIRECTORY_MODE)
+        make_directory(link.parent, sync=False)
         temporary = link.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         temporary.symlink_to(Path("..", "..", "payloads", digest))
         os.replace(temporary, link)

@@ -15,7 +15,7 @@ from mm_core.errors import StoreBusy, StoreCorrupt, StoreError, StoreTooNew
 from mm_core.store.config_files import configs_below, normalizers_below
 from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
-from mm_core.store.durable import make_directory, not_written, write_durably
+from mm_core.store.durable import leave_to_owner, make_directory, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
 from mm_core.store.scans import ScanFiles
@@ -234,6 +234,7 @@ class TinyDBStore:
             make_directory(self._path.parent)
             lock = FileLock(self._lock_path, timeout=self._lock_timeout, thread_local=False)
             lock.acquire()
+            leave_to_owner(self._lock_path)
         except Timeout as error:
             raise StoreBusy(self._busy_sentence()) from error
         except OSError as error:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mm_core.store.durable import KEPT_SECONDS, TEMPORARY, make_directory, not_written
+from mm_core.store.durable import KEPT_SECONDS, TEMPORARY, leave_to_owner, make_directory, not_written
 
 
 def left_over(directory: Path, places: Iterable[str]) -> list[Path]:
@@ -50,6 +50,7 @@ def unfinished_directory(within: Path, purpose: str) -> Iterator[Path]:
         raise not_written(within, error) from error
     with place:
         try:
+            leave_to_owner(Path(place.name))
             descriptor = os.open(place.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise not_written(within, error) from error
