@@ -33,7 +33,10 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FactorShift:
-    """One factor on both sides; None where a side does not have it, or does not know."""
+    """One factor on both sides; None where a side does not have it, or does not know.
+
+    ``has_one_source`` is False where one share of gain is of a booster and the other of a training info.
+    """
 
     factor: str
     change: Change
@@ -43,6 +46,7 @@ class FactorShift:
     tau_right: float | None
     share_left: float | None
     share_right: float | None
+    has_one_source: bool = True
 
     @property
     def tau_change(self) -> float | None:
@@ -51,8 +55,8 @@ class FactorShift:
 
     @property
     def share_change(self) -> float | None:
-        """Right share of gain minus left share."""
-        return _difference(self.share_left, self.share_right)
+        """Right share of gain minus left share; None where they come from two sources."""
+        return _difference(self.share_left, self.share_right) if self.has_one_source else None
 
 
 class ParameterPair(NamedTuple):
@@ -66,6 +70,7 @@ class ParameterPair(NamedTuple):
 def factor_shifts(left: Side, right: Side) -> tuple[FactorShift, ...]:
     """Return every factor of either side: those of the left in its order, then those that the right gained."""
     one, two = _factors(left), _factors(right)
+    sources = {side.importance.source for side in (left, right) if side.importance is not None}
     found = []
     for name in dict.fromkeys([*one, *two]):
         dim_left, tau_left, share_left = one.get(name, (None, None, None))
@@ -74,7 +79,8 @@ def factor_shifts(left: Side, right: Side) -> tuple[FactorShift, ...]:
             change = Change.GAINED if dim_left is None else Change.LOST
         else:
             change = Change.KEPT if dim_left == dim_right else Change.MOVED
-        found.append(FactorShift(name, change, dim_left, dim_right, tau_left, tau_right, share_left, share_right))
+        dims, taus, shares = (dim_left, dim_right), (tau_left, tau_right), (share_left, share_right)
+        found.append(FactorShift(name, change, *dims, *taus, *shares, len(sources) < 2))
     return tuple(found)
 
 

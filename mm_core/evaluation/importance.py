@@ -15,6 +15,9 @@ from mm_core.evaluation.ic import valid_taus
 
 FloatArray = NDArray[np.float64]
 
+LARGEST_ROUNDING = 1e-9
+"""By how much a sum of shares may miss what it stands for: a hundred thousand equal ones miss 1 by 2e-12."""
+
 
 class Standing(StrEnum):
     """A factor's gain against its IC within one group."""
@@ -80,10 +83,12 @@ def cumulative_share(share: FloatArray) -> FloatArray:
 
 
 def factors_for(share: FloatArray, part: float) -> int:
-    """Return how many of the largest factors hold ``part`` of all gain; 0 where there is no gain."""
-    if share.sum() <= 0:
-        return 0
-    return min(int(np.searchsorted(cumulative_share(share), part - 1e-12)) + 1, len(share))
+    """Return how many of the largest factors hold ``part`` of all gain; 0 where all of them together do not.
+
+    Dimensions without a name can have the rest of the gain.
+    """
+    count = int(np.searchsorted(cumulative_share(share), part - LARGEST_ROUNDING)) + 1
+    return count if share.sum() > 0 and count <= len(share) else 0
 
 
 def standings(taus: Sequence[float | None], share: FloatArray) -> tuple[Standing, ...]:

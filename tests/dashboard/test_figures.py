@@ -181,6 +181,8 @@ def test_the_curve_adds_the_largest_first_and_marks_half_80_and_95_percent() -> 
     marks = [(note.x, note.y, note.text) for note in figure.layout.annotations]
     assert marks == [(1, 0.5, "50%: 1 factor"), (2, 0.8, "80%: 2 factors"), (3, 0.95, "95%: 3 factors")]
     assert importance.cumulative_curve(np.zeros(3), LIGHT).layout.annotations == ()
+    part = importance.cumulative_curve(np.array([0.375, 0.25]), LIGHT)  # the rest is of dimensions without a name
+    assert [note.text for note in part.layout.annotations] == ["50%: 2 factors"]
 
 
 def test_importance_bars_have_the_largest_on_top_and_equal_ones_in_dimension_order() -> None:

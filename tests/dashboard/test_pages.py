@@ -313,6 +313,24 @@ def test_two_groups_are_compared_factor_by_factor(state: dict[str, str], open_pa
     assert table.loc["volatility_20", "Δτ"] == pytest.approx(-0.07)
 
 
+def test_gain_that_the_training_info_tells_is_not_subtracted_from_that_of_a_booster(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    told = {"feature_importance": {"momentum_5": 3.0, "volatility_20": 1.0}}
+    write_group("BTCUSDT_r", model_json=b"{", info_pkl=pickle.dumps(told))
+    open_registry(load_settings()).registrations.register("m", str(write_group("SOLUSDT_r")))
+    groups = {"a": "m / BTCUSDT", "b": "m / SOLUSDT"}
+    page = open_page("compare", **groups, part="Gain")
+    said = "Gain of A is from its training info, that of B from its booster"
+    assert page.info[0].value.startswith(said)
+    assert not page.get("plotly_chart")
+    page = open_page("compare", **groups, part="Factors")
+    assert any(caption.value.startswith(said) for caption in page.main.caption)
+    table = _table(page, "Δ gain share").set_index("factor")
+    assert table.loc["momentum_5", "gain share A"] == 0.75
+    assert table["Δ gain share"].isna().all()
+
+
 def test_two_models_are_compared_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
     table = _table(open_page("compare", what="Models"), "factors gained").set_index("symbol")
     assert table["change"].to_dict() == {"BTCUSDT": "lost", "ETHUSDT": "lost", "SOLUSDT": "changed"}

@@ -61,6 +61,15 @@ def test_changes_are_right_minus_left_and_none_where_a_side_does_not_know() -> N
     assert replace(known, share_left=None).share_change is None
 
 
+def test_shares_of_other_sources_stand_side_by_side_and_are_not_subtracted() -> None:
+    told = Side(_group({"a": 0.1, "b": 0.2}), importance("training info", np.array([1.0, 3.0])))
+    read = _side({"a": 0.1, "b": 0.2}, 1.0, 1.0)
+    (a, _) = factor_shifts(told, read)
+    assert (a.share_left, a.share_right, a.share_change) == (0.25, 0.5, None)
+    (a, _) = factor_shifts(told, told)
+    assert a.share_change == 0.0
+
+
 def test_shares_of_gain_stand_beside_their_factor() -> None:
     (a, b) = factor_shifts(_side({"a": 0.1, "b": 0.2}, 1.0, 3.0), _side({"b": 0.2, "a": None}, 1.0, 1.0))
     assert (a.share_left, a.share_right, b.share_left, b.share_right) == (0.25, 0.5, 0.75, 0.5)

@@ -108,7 +108,7 @@ def test_cumulative_share_begins_with_the_largest() -> None:
     assert cumulative_share(np.zeros(0)).tolist() == []
 
 
-@pytest.mark.parametrize(("part", "count"), [(0.1, 1), (0.5, 1), (0.51, 2), (0.8, 2), (0.9, 3), (1.0, 3), (1.5, 4)])
+@pytest.mark.parametrize(("part", "count"), [(0.1, 1), (0.5, 1), (0.51, 2), (0.8, 2), (0.9, 3), (1.0, 3), (1.5, 0)])
 def test_factors_for_counts_the_fewest_that_hold_the_part(part: float, count: int) -> None:
     assert factors_for(np.array([0.3, 0.0, 0.5, 0.2]), part) == count
 
@@ -117,6 +117,11 @@ def test_factors_for_is_not_misled_by_rounding() -> None:
     assert factors_for(np.full(10, 0.1), 0.3) == 3
     assert factors_for(np.full(10, 0.1), 0.8) == 8
     assert factors_for(np.full(100_000, 1 / 100_000), 1.0) == 100_000
+
+
+def test_no_number_of_factors_holds_what_dimensions_without_a_name_have() -> None:
+    found = importance("booster", np.array([3.0, 1.0]), gain_of_others=6.0)  # shares 0.3 and 0.1
+    assert [factors_for(found.share, part) for part in (0.3, 0.4, 0.5)] == [1, 2, 0]
 
 
 def test_no_factor_holds_a_part_of_no_gain() -> None:

@@ -66,14 +66,17 @@ def _look_into(registry: Registry, left: tuple[str, Group], right: tuple[str, Gr
     _group_figures(one.group, other.group, shifts)
     sides = {
         "Tau": lambda: _tau_figures(shifts, titles),
-        "Gain": lambda: _gain_figure(shifts),
-        "Factors": lambda: _factors_compared(shifts),
+        "Gain": lambda: _gain_figure(one, other, shifts),
+        "Factors": lambda: _factors_compared(one, other, shifts),
         "Parameters": lambda: _parameters_compared(one.group, other.group),
     }
     draw_open_tab(sides, key="part")
 
 
-def _factors_compared(shifts: tuple[FactorShift, ...]) -> None:
+def _factors_compared(left: Side, right: Side, shifts: tuple[FactorShift, ...]) -> None:
+    apart = _why_gains_have_no_change(left, right)
+    if apart is not None:
+        st.caption(apart)
     kinds = st.pills(
         "Factors", [str(change) for change in Change], selection_mode="multi", key="change", bind="query-params"
     )
@@ -235,8 +238,22 @@ def _tau_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> No
         _bars("Largest Δτ", [(one.factor, one.tau_change) for one in shifts], "Δτ", "+.3f")
 
 
-def _gain_figure(shifts: tuple[FactorShift, ...]) -> None:
+def _gain_figure(left: Side, right: Side, shifts: tuple[FactorShift, ...]) -> None:
+    apart = _why_gains_have_no_change(left, right)
+    if apart is not None:
+        st.info(apart)
+        return
     _bars("Largest change of gain share", [(one.factor, one.share_change) for one in shifts], "Δ gain share", "+.1%")
+
+
+def _why_gains_have_no_change(left: Side, right: Side) -> str | None:
+    one, other = left.importance, right.importance
+    if one is None or other is None or one.source == other.source:
+        return None
+    return (
+        f"Gain of A is from its {one.source}, that of B from its {other.source}: these are shares of two kinds, "
+        "so there is no change from one to the other."
+    )
 
 
 def _bars(title: str, values: list[tuple[str, float | None]], what: str, number_format: str) -> None:
