@@ -11,7 +11,7 @@ import numpy as np
 
 from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation.boosters import flat
-from mm_core.evaluation.ic import kendall_agreement
+from mm_core.evaluation.ic import kendall_agreement, known_taus, valid_tau
 from mm_core.evaluation.importance import Importance
 
 
@@ -50,8 +50,8 @@ class FactorShift:
 
     @property
     def tau_change(self) -> float | None:
-        """Right tau minus left tau."""
-        return _difference(self.tau_left, self.tau_right)
+        """Right tau minus left tau; None where one of them can be no correlation."""
+        return _difference(valid_tau(self.tau_left), valid_tau(self.tau_right))
 
     @property
     def share_change(self) -> float | None:
@@ -120,7 +120,7 @@ def group_parameters(group: Group) -> dict[str, str]:
 class GroupShift:
     """One symbol in two scans; counts are 0 and figures None where only one side has it.
 
-    ``mean_tau_change`` is the mean absolute change of the common factors' taus.
+    ``mean_tau_change`` is the mean absolute change of the common factors' taus, of those that can be one.
     """
 
     symbol: str
@@ -154,13 +154,9 @@ def _group_shift(left: Group | None, right: Group | None) -> GroupShift:
         return _unchanged(right)
     before = {name: dim for dim, name in enumerate(left.factors.names)}
     after = {name: dim for dim, name in enumerate(right.factors.names)}
-    taus = dict(zip(left.factors.names, left.factors.taus, strict=True))
-    taus_after = dict(zip(right.factors.names, right.factors.taus, strict=True))
-    changes = [
-        difference
-        for name in before.keys() & after.keys()
-        if (difference := _difference(taus[name], taus_after[name])) is not None
-    ]
+    taus = known_taus(dict(zip(left.factors.names, left.factors.taus, strict=True)))
+    taus_after = known_taus(dict(zip(right.factors.names, right.factors.taus, strict=True)))
+    changes = [taus_after[name] - taus[name] for name in taus.keys() & taus_after.keys()]
     return GroupShift(
         right.symbol,
         Change.KEPT,
@@ -183,7 +179,7 @@ def _by_symbol(scan: Scan) -> dict[str, Group]:
 
 def _unchanged(group: Group) -> GroupShift:
     """Say of a group that both scans share, without counting, what a comparison with itself would."""
-    known = [tau for tau in group.factors.taus if tau is not None]
+    known = [tau for tau in group.factors.taus if valid_tau(tau) is not None]
     ranked = len(known) > 2 and len(set(known)) > 1
     return GroupShift(group.symbol, Change.KEPT, False, 0, 0, 0, 0.0 if known else None, 1.0 if ranked else None)
 

@@ -75,6 +75,16 @@ def valid_taus(taus: Sequence[float | None] | FloatArray) -> FloatArray:
     return np.where(np.abs(values) <= 1, values, np.nan)
 
 
+def valid_tau(tau: float | None) -> float | None:
+    """Return a tau, None where there is none or where it lies outside [-1, 1] and so can be no correlation."""
+    return tau if tau is not None and abs(tau) <= 1 else None
+
+
+def known_taus(taus: Mapping[str, float | None]) -> dict[str, float]:
+    """Return the taus that can be a correlation, by name as they are given."""
+    return {name: tau for name, tau in taus.items() if tau is not None and abs(tau) <= 1}
+
+
 def coverage(matrix: IcMatrix) -> FloatArray:
     """Return 2 where a factor is one of the group's dimensions, 1 where it only has a tau, NaN where it is missing."""
     return np.where(matrix.selected, 2.0, np.where(np.isnan(matrix.taus), np.nan, 1.0))
@@ -204,8 +214,8 @@ class RankAgreement:
 
 
 def rank_agreement(left: Mapping[str, float | None], right: Mapping[str, float | None], top: int = 20) -> RankAgreement:
-    """Return the rank agreement of two groups' taus by factor name."""
-    one, two = _known(left), _known(right)
+    """Return the rank agreement of two groups' taus by factor name; what can be no tau is left out."""
+    one, two = known_taus(left), known_taus(right)
     a, b = _common(one, two)
     size = min(top, len(one), len(two))
     overlap = len(_strongest(one, size) & _strongest(two, size)) / size if size else None
@@ -215,11 +225,7 @@ def rank_agreement(left: Mapping[str, float | None], right: Mapping[str, float |
 
 def kendall_agreement(left: Mapping[str, float | None], right: Mapping[str, float | None]) -> float | None:
     """Return Kendall's tau-b of two groups' taus by factor name, as `rank_agreement` has it."""
-    return _kendall(*_common(_known(left), _known(right)))
-
-
-def _known(taus: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: tau for name, tau in taus.items() if tau is not None and tau == tau}
+    return _kendall(*_common(known_taus(left), known_taus(right)))
 
 
 def _common(one: Mapping[str, float], two: Mapping[str, float]) -> tuple[FloatArray, FloatArray]:

@@ -93,6 +93,16 @@ def test_strongest_takes_as_many_from_either_end(top: int, expected: list[str]) 
     assert [name for name, _ in ic.strongest(list("abc"), [-1.0, 0.5, 0.7], top)] == expected
 
 
+def test_what_can_be_no_tau_is_in_no_figure_of_taus() -> None:
+    names, taus = list("abcd"), [0.1, 7.0, -1.5, -0.2]
+    (bars,) = ic.ic_bars(names, taus, 20, LIGHT).data
+    assert (bars.y, bars.x) == (("d", "a"), (-0.2, 0.1))
+    (counts,) = ic.tau_histogram(taus, LIGHT).data
+    assert sum(counts.y) == 2
+    figure = importance.ic_against_importance(names, taus, np.full(4, 0.25), [Standing.ORDINARY] * 4, LIGHT)
+    assert figure.data[0].x == (0.1, 0.0, 0.0, 0.2)
+
+
 def test_a_histogram_has_bins_of_a_round_width_that_meet_at_zero() -> None:
     edges, counts = signed.histogram_around_zero(np.array([-0.03, -0.01, 0.0, 0.004, 0.049, NAN, math.inf]), bins=10)
     np.testing.assert_allclose(edges, [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03, 0.04, 0.05], atol=1e-15)

@@ -237,6 +237,16 @@ def test_ic_bars_run_from_the_highest_down(state: dict[str, str], open_page: Ope
     assert "No factor has a tau" in open_page("group", model="horizon", symbol="BTCUSDT", tab="IC").info[0].value
 
 
+def test_taus_that_can_be_none_are_no_figure_of_a_group(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("BTCUSDT_r", ic_csv=b"symbol,factor_name,return_name,Kendall_tau\nBTCUSDT,momentum_5,r,7\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    page = open_page("group", tab="IC")
+    assert not page.exception
+    assert "No factor has a tau between -1 and 1" in page.info[0].value
+
+
 def test_a_broken_group_shows_its_finding_with_file_and_remedy(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("group", model="horizon", symbol="ETHUSDT", tab="Findings")
     assert not page.exception

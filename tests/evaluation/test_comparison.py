@@ -146,6 +146,16 @@ def test_common_factors_without_taus_have_no_change_and_no_agreement() -> None:
     assert (shift.mean_tau_change, shift.kendall) == (None, None)
 
 
+def test_a_tau_that_can_be_no_correlation_changes_into_nothing() -> None:
+    known = FactorShift("a", Change.KEPT, 0, 0, 0.25, 1.5, None, None)
+    assert (known.tau_right, known.tau_change) == (1.5, None)
+    (shift,) = group_shifts(_scan(_group({"a": 0.1, "b": 7.0, "c": 0.2})), _scan(_group({"a": 0.2, "b": 0.3, "c": -2})))
+    assert shift.mean_tau_change == pytest.approx(0.1)
+    group = _group({"a": 7.0, "b": -3.0, "c": 2.0})
+    (shared,) = group_shifts(_scan(group), _scan(group))
+    assert (shared.mean_tau_change, shared.kendall) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [

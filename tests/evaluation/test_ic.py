@@ -207,12 +207,20 @@ def test_agreement_is_that_of_pandas_and_scipy(pairs: dict[str, tuple[float, flo
 
 
 def test_agreement_counts_concordant_pairs() -> None:
-    left, right = {"a": 1, "b": 2, "c": 3, "d": 4, "x": 9}, {"d": 4, "c": 2, "b": 3, "a": 1, "y": 9, "z": None}
+    left = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4, "x": 0.9}
+    right = {"d": 0.4, "c": 0.2, "b": 0.3, "a": 0.1, "y": 0.9, "z": None}
     found = rank_agreement(left, right)  # b and c are swapped: 5 of 6 pairs agree, squared rank differences sum to 2
     assert found.common == 4
     assert found.kendall == pytest.approx((5 - 1) / 6)
     assert found.spearman == pytest.approx(1 - 6 * 2 / (4 * 15))
     assert (found.top, found.overlap) == (5, 0.8)
+
+
+def test_what_can_be_no_tau_has_no_rank_and_is_not_among_the_strongest() -> None:
+    taus = {"a": 0.1, "b": 0.2, "c": 0.3}
+    found = rank_agreement({**taus, "wrong": -7.0, "other": 0.4}, {**taus, "wrong": 0.5, "other": 1.5}, top=1)
+    assert (found.common, found.kendall, found.overlap) == (3, pytest.approx(1.0), 0.0)
+    assert kendall_agreement({**taus, "wrong": -7.0}, {**taus, "wrong": 0.5}) == pytest.approx(1.0)
 
 
 def test_overlap_compares_the_largest_absolute_taus_whatever_order_they_come_in() -> None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from mm_core.dashboard.figures.bars import signed_bars, signed_histogram
 from mm_core.dashboard.figures.frame import bars_height, framed, name_rows, shown
 from mm_core.dashboard.palette import Palette
-from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage
+from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage, valid_taus
 
 MOST_SVG_POINTS = 2000
 """Above that WebGL is faster; below it, it only costs the start of a graphics context."""
@@ -19,10 +19,10 @@ MOST_SVG_POINTS = 2000
 def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> list[tuple[str, float]]:
     """Return the ``top`` highest and the ``top`` lowest taus, highest first; all where there are not as many.
 
-    A tau that is None or NaN is left out.
+    A tau that is None, NaN or outside [-1, 1] is left out.
     """
     known = sorted(
-        ((name, tau) for name, tau in zip(names, taus, strict=True) if tau is not None and not np.isnan(tau)),
+        ((name, tau) for name, tau in zip(names, taus, strict=True) if tau is not None and abs(tau) <= 1),
         key=lambda pair: -pair[1],
     )
     return known if len(known) <= 2 * top else known[:top] + known[len(known) - top :]
@@ -34,8 +34,8 @@ def ic_bars(names: Sequence[str], taus: Sequence[float | None], top: int, colors
 
 
 def tau_histogram(taus: Sequence[float | None], colors: Palette) -> go.Figure:
-    """Draw how many factors have which tau, bins of equal width that meet at zero."""
-    return signed_histogram(np.array(taus, float), "Kendall τ", "factors", colors, 300)
+    """Draw how many factors have which tau, bins of equal width that meet at zero; none is outside [-1, 1]."""
+    return signed_histogram(valid_taus(taus), "Kendall τ", "factors", colors, 300)
 
 
 def tau_boxes(labels: Sequence[str], summaries: Sequence[TauSummary], colors: Palette) -> go.Figure:

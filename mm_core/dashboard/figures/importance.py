@@ -11,6 +11,7 @@ from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.figures.frame import framed, shown
 from mm_core.dashboard.palette import Palette
 from mm_core.dashboard.words import counted
+from mm_core.evaluation.ic import valid_taus
 from mm_core.evaluation.importance import FloatArray, Standing, cumulative_share, factors_for
 
 
@@ -21,7 +22,11 @@ def ic_against_importance(
     standings: Sequence[Standing],
     colors: Palette,
 ) -> go.Figure:
-    """Draw each factor's absolute tau against its share of gain; those that do not fit have a colour and a shape."""
+    """Draw each factor's absolute tau against its share of gain; those that do not fit have a colour and a shape.
+
+    A factor without a tau stands at 0.
+    """
+    strength = np.nan_to_num(np.abs(valid_taus(taus))).tolist()
     looks = {
         Standing.ORDINARY: ("as its IC says", colors.quiet, "circle", 6),
         Standing.LEANS_WITHOUT_IC: (Standing.LEANS_WITHOUT_IC.value, colors.negative, "diamond", 10),
@@ -32,7 +37,7 @@ def ic_against_importance(
         at = [dim for dim, one in enumerate(standings) if one is standing]
         figure.add_scatter(
             name=f"{label} ({len(at)})",
-            x=[abs(taus[dim] or 0.0) for dim in at],
+            x=[strength[dim] for dim in at],
             y=[float(share[dim]) for dim in at],
             text=[shown(names[dim]) for dim in at],
             mode="markers",

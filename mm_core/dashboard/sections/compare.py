@@ -28,7 +28,7 @@ from mm_core.dashboard.tables.factors import group_shifts_table, parameters_tabl
 from mm_core.domain.groups import Group, Scan, preferred_group
 from mm_core.evaluation import comparison
 from mm_core.evaluation.comparison import Change, FactorShift, GroupShift, Side
-from mm_core.evaluation.ic import rank_agreement
+from mm_core.evaluation.ic import rank_agreement, valid_tau
 from mm_core.evaluation.importance import group_importance
 from mm_core.evaluation.training import training_window
 from mm_core.registry import Registry
@@ -225,9 +225,9 @@ def _group_figures(left: Group, right: Group, shifts: tuple[FactorShift, ...]) -
 
 def _tau_figures(shifts: tuple[FactorShift, ...], titles: tuple[str, str]) -> None:
     known = [
-        (one.factor, one.tau_left, one.tau_right)
+        (one.factor, tau_left, tau_right)
         for one in shifts
-        if one.tau_left is not None and one.tau_right is not None
+        if (tau_left := valid_tau(one.tau_left)) is not None and (tau_right := valid_tau(one.tau_right)) is not None
     ]
     left, right = st.columns(2)
     with left:

@@ -156,8 +156,9 @@ def factors(opened: OpenGroup, facts: Facts) -> None:
 def ic(opened: OpenGroup, facts: Facts) -> None:
     """Show the highest and lowest taus, and how they are distributed."""
     group, colors = opened.group, palette()
-    if not any(tau is not None for tau in group.factors.taus):
-        st.info("No factor has a tau. It comes from _ic.csv, or from ic_df in _info.pkl.")
+    summary = summarize(group.factors.taus)
+    if not summary.count:
+        st.info("No factor has a tau between -1 and 1. It comes from _ic.csv, or from ic_df in _info.pkl.")
         return
     top = st.segmented_control(
         "Highest and lowest", ["10", "20", "40", "all"], default="20", key="top", bind="query-params", required=True
@@ -174,7 +175,6 @@ def ic(opened: OpenGroup, facts: Facts) -> None:
         show_figure(
             ic_figures.tau_histogram(group.factors.taus, colors), "ic_histogram", "How many factors have which tau"
         )
-        summary = summarize(group.factors.taus)
         figures = st.columns(3)
         figures[0].metric("Mean τ", f"{summary.mean:+.4f}")
         figures[1].metric("Deviation", f"{summary.deviation:.4f}" if summary.deviation is not None else "–")

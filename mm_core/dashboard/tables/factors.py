@@ -11,22 +11,24 @@ from mm_core.domain.configs import FactorConfig
 from mm_core.domain.groups import Group
 from mm_core.evaluation.comparison import Change, FactorShift, GroupShift, ParameterPair
 from mm_core.evaluation.families import family_of
-from mm_core.evaluation.ic import FactorConsistency, IcMatrix, TauSummary
+from mm_core.evaluation.ic import FactorConsistency, IcMatrix, TauSummary, valid_taus
 from mm_core.evaluation.importance import Importance, Standing
 
 
 def factor_table(
     group: Group, config: FactorConfig, importance: Importance | None, standings: Sequence[Standing]
 ) -> pd.DataFrame:
-    """Return one row a factor in dimension order: tau and its rank by size, gain, normalization, standing."""
-    taus = np.array(group.factors.taus, float)
-    sizes = pd.Series(np.abs(taus)).rank(ascending=False, method="min")
+    """Return one row a factor in dimension order: tau and its rank by size, gain, normalization, standing.
+
+    A tau is that of the files; one that can be no correlation has no rank.
+    """
+    sizes = pd.Series(np.abs(valid_taus(group.factors.taus))).rank(ascending=False, method="min")
     table = pd.DataFrame(
         {
             "dim": range(len(group.factors)),
             "factor": group.factors.names,
             "family": [family_of(name) for name in group.factors.names],
-            "Kendall τ": taus,
+            "Kendall τ": np.array(group.factors.taus, float),
             "|τ| rank": sizes.astype("Int64"),
         }
     )
