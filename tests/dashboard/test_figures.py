@@ -171,6 +171,16 @@ def test_one_factor_is_a_series_a_return_with_a_legend_where_there_are_several()
     assert ic.one_factor(_matrix([[0.1]], ("1m",)), 0, LIGHT).layout.showlegend is False
 
 
+def test_one_factor_is_a_series_a_model_and_return_where_bars_would_stand_on_top_of_each_other() -> None:
+    groups = (("a", "S", "1m"), ("a", "T", "1m"), ("b", "S", "1m"), ("b", "S", "5m"))
+    names = tuple(GroupName(model, symbol, name, f"{symbol}_{name}") for model, symbol, name in groups)
+    taus = np.array([[0.1, 0.2, 0.3, 0.4], [0.1, 0.2, NAN, 0.4]])
+    matrix = IcMatrix(("x", "y"), names, taus, np.ones(taus.shape, bool))
+    found = [(bars.name, bars.x, list(bars.y)) for bars in ic.one_factor(matrix, 0, LIGHT).data]
+    assert found == [("a 1m", ("S", "T"), [0.1, 0.2]), ("b 1m", ("S",), [0.3]), ("b 5m", ("S",), [0.4])]
+    assert [bars.name for bars in ic.one_factor(matrix, 1, LIGHT).data] == ["1m", "5m"], "b has no tau for 1m"
+
+
 def test_factors_that_do_not_fit_their_ic_have_a_colour_and_a_shape_of_their_own() -> None:
     standings = [Standing.ORDINARY, Standing.STRONG_BUT_UNUSED, Standing.LEANS_WITHOUT_IC, Standing.ORDINARY]
     share = np.array([0.3, 0.0, 0.6, 0.1])

@@ -131,13 +131,20 @@ def heat_map(
 
 
 def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
-    """Draw one factor's tau in every symbol, a series for each return."""
+    """Draw one factor's tau in every symbol, a series for each return.
+
+    Where two models have a tau for one symbol and return, each of their returns is a series of its own.
+    """
     known = [not np.isnan(tau) for tau in matrix.taus[row]]
-    returns = list(dict.fromkeys(group.return_name for group, there in zip(matrix.groups, known, strict=True) if there))
+    drawn = [(one.symbol, one.return_name) for one, there in zip(matrix.groups, known, strict=True) if there]
+    series = [one.return_name for one in matrix.groups]
+    if len(set(drawn)) < len(drawn):  # bars of one series would stand on top of each other
+        series = [f"{one.model_name} {one.return_name}" for one in matrix.groups]
+    names = list(dict.fromkeys(name for name, there in zip(series, known, strict=True) if there))
     marks = [colors.accent, colors.second, colors.ageing, colors.fresh, colors.negative, colors.quiet]
     figure = go.Figure()
-    for at, name in enumerate(returns):
-        columns = [column for column, group in enumerate(matrix.groups) if group.return_name == name]
+    for at, name in enumerate(names):
+        columns = [column for column, other in enumerate(series) if other == name]
         figure.add_bar(
             name=shown(name),
             x=[shown(matrix.groups[column].symbol) for column in columns],
@@ -145,7 +152,7 @@ def one_factor(matrix: IcMatrix, row: int, colors: Palette) -> go.Figure:
             marker_color=marks[at % len(marks)],
             hovertemplate="%{x}, %{fullData.name}<br>τ = %{y:+.5f}<extra></extra>",
         )
-    framed(figure, colors, 340, y="Kendall τ", barmode="group", showlegend=len(returns) > 1)
+    framed(figure, colors, 340, y="Kendall τ", barmode="group", showlegend=len(names) > 1)
     figure.update_xaxes(type="category", nticks=60)
     return figure
 
