@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mm_core.dashboard.tables.models import groups_table
+from mm_core.dashboard.tables.models import ageless_groups_table, with_ages
 from mm_core.domain.groups import Group, Scan
 from mm_core.domain.models import RegisteredModel
 from mm_core.errors import AskAgain, BoosterNotUnderstood, PayloadUnavailable
@@ -65,13 +65,13 @@ def _order(values: ic.FloatArray, names: Sequence[str], by: str) -> ic.Indices:
 
 
 def groups_of(model: RegisteredModel, scan: Scan, now: datetime) -> pd.DataFrame:
-    """Return the table of a scan's groups with ages as of today."""
-    return _groups(((model.name, model.scan_id),), now.date(), list(scan.groups.values()), now)
+    """Return the table of a scan's groups with their ages at ``now``."""
+    return with_ages(_groups(((model.name, model.scan_id),), list(scan.groups.values())), now)
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the groups …")
-def _groups(keys: ScanKeys, today: date, _groups: list[Group], _now: datetime) -> pd.DataFrame:
-    return groups_table(_groups, _now)
+def _groups(keys: ScanKeys, _groups: list[Group]) -> pd.DataFrame:
+    return ageless_groups_table(_groups)
 
 
 def shifts_between(left: tuple[str, str | None, Scan], right: tuple[str, str | None, Scan]) -> tuple[GroupShift, ...]:

@@ -220,6 +220,24 @@ def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("2024-05-07T14:24", "fresh: trained until 6 days ago"),
+        ("2024-05-02T12:00", "fresh: trained until 1 day ago"),
+        ("2024-04-30T18:00", "trained until less than a day ahead"),
+        ("2024-04-29T12:00", "trained until 1 day ahead"),
+    ],
+)
+def test_the_age_of_a_group_is_whole_days(
+    moment: str, words: str, state: dict[str, str], open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment_there = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    monkeypatch.setattr("mm_core.dashboard.sections.group.now", lambda: moment_there)
+    page = open_page("group", model="horizon", symbol="SOLUSDT")  # trained until 2024-05-01
+    assert any(f" {words}]" in text.value for text in page.markdown)
+
+
+@pytest.mark.parametrize(
     ("tab", "figures"),
     [("Factors", 0), ("IC", 2), ("Importance", 3), ("Trees", 3), ("Training", 0), ("Findings", 0), ("Files", 0)],
 )
@@ -380,6 +398,16 @@ def test_compared_taus_gains_and_parameters_have_a_tab_each(state: dict[str, str
     assert any("parameters are the same" in caption.value for caption in page.main.caption)
     page.toggle(key="differing").set_value(False).run()
     assert set(_table(page, "differs")["differs"]) == {""}
+
+
+@pytest.mark.parametrize(("end", "days"), [("2024-04-30T12:00", "+0 days"), ("2024-04-29T12:00", "-1 days")])
+def test_the_window_ends_of_two_groups_are_whole_days_apart(
+    end: str, days: str, empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTCUSDT_r", info_pkl=pickle.dumps({"train_end_date": "2024-05-01"}))
+    root = write_group("SOLUSDT_r", info_pkl=pickle.dumps({"train_end_date": end}))
+    open_registry(load_settings()).registrations.register("m", str(root))
+    assert _metrics(open_page("compare", a="m / BTCUSDT", b="m / SOLUSDT"))["Window end"] == days
 
 
 def test_the_service_page_shows_the_running_payload_server(

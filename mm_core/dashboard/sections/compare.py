@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from operator import itemgetter
 
 import streamlit as st
@@ -208,7 +209,7 @@ def _group_figures(left: Group, right: Group, shifts: tuple[FactorShift, ...]) -
         dict(zip(right.factors.names, right.factors.taus, strict=True)),
     )
     ends = [training_window(group.training).end for group in (left, right)]
-    days = (ends[1] - ends[0]).days if ends[0] and ends[1] else None
+    days = int((ends[1] - ends[0]) / timedelta(days=1)) if ends[0] and ends[1] else None
     metric_wall(
         Metric("Same factors", f"{shared:.0%}" if shared is not None else MISSING, "Jaccard index"),
         Metric("Gained", counts[Change.GAINED], "In B, not in A"),

@@ -116,7 +116,11 @@ def header(opened: OpenGroup, facts: Facts) -> None:
 def _age_words(mark: Freshness, age: float | None) -> str:
     if age is None:
         return "training window unknown"
-    return f"trained until {-age:.0f} days ahead" if age < 0 else f"{mark}: trained until {age:.0f} days ago"
+    if age <= -1:
+        return f"trained until {counted(int(-age), 'day')} ahead"
+    if age < 0:
+        return "trained until less than a day ahead"
+    return f"{mark}: trained until {counted(int(age), 'day')} ago"
 
 
 def factors(opened: OpenGroup, facts: Facts) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -51,11 +51,29 @@ def models_table(models: Sequence[tuple[RegisteredModel, Scan]], now: datetime) 
 
 
 def groups_table(groups: Iterable[Group], now: datetime) -> pd.DataFrame:
-    """Return one row a group: what it is, how it was trained, and whether bots can be given it."""
+    """Return one row a group: what it is, how it was trained, how old it is, and whether bots can be given it."""
+    return with_ages(ageless_groups_table(groups), now)
+
+
+def with_ages(table: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return a table of `ageless_groups_table` with the whole days since each window's end, and its freshness.
+
+    A day that is not over does not count, ahead of ``now`` as little as behind it.
+    """
+    ages = (pd.Timestamp(now) - table["trained until"]).dt.total_seconds() / timedelta(days=1).total_seconds()
+    marks = [str(freshness(age if age == age else None)) for age in ages.tolist()]
+    place = list(table.columns).index("trained until") + 1
+    aged = table.copy(deep=False)
+    aged.insert(place, "age in days", np.trunc(ages).astype("Int64"))
+    aged.insert(place + 1, "freshness", pd.Series(marks, table.index, str))
+    return aged
+
+
+def ageless_groups_table(groups: Iterable[Group]) -> pd.DataFrame:
+    """Return what `groups_table` has of groups whatever the time is."""
     rows = []
     for group in groups:
         window = training_window(group.training)
-        age = window.age_days(now)
         summary = summarize(group.factors.taus)
         top, strengths = top_factors(group)
         severities = [finding.severity for finding in group.findings]
@@ -69,8 +87,6 @@ def groups_table(groups: Iterable[Group], now: datetime) -> pd.DataFrame:
                 "samples": group.training.samples,
                 "trained from": _time(window.start),
                 "trained until": _time(window.end),
-                "age in days": int(age) if age is not None else None,
-                "freshness": str(freshness(age)),
                 "mean |τ|": summary.mean_absolute,
                 "top factors": strengths,
                 "strongest": top,
@@ -80,11 +96,11 @@ def groups_table(groups: Iterable[Group], now: datetime) -> pd.DataFrame:
             }
         )
     columns = [
-        "symbol", "return", "ready", "dimension", "trees", "samples", "trained from", "trained until", "age in days",
-        "freshness", "mean |τ|", "top factors", "strongest", "errors", "warnings", "group",
+        "symbol", "return", "ready", "dimension", "trees", "samples", "trained from", "trained until", "mean |τ|",
+        "top factors", "strongest", "errors", "warnings", "group",
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=columns)
-    for name in ("trees", "samples", "age in days"):
+    for name in ("trees", "samples"):
         table[name] = table[name].astype("Int64")
     return _with_times(table, "trained from", "trained until")
 
