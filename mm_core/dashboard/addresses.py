@@ -19,17 +19,18 @@ def page_path(name: str) -> Path:
     return PROJECT / "pages" / f"{name}.py"
 
 
-def take_from_address(key: str, options: Sequence[str], first: str) -> str | None:
+def take_from_address(key: str, options: Sequence[str], first: str, *, ignores_case: bool = False) -> str | None:
     """Set the widget ``key`` of every page to what the address asks for; return what is wanted and not there.
 
-    Where nothing is asked for, or not to be had, it is set to ``first``.
+    Where nothing is asked for, or not to be had, it is set to ``first``. With ``ignores_case``, what differs from an
+    option in case alone is that option.
 
     Streamlit's own binding refuses `streamlit.switch_page` while a widget of the frame is bound. So the address counts
     where it differs from what was written there last, which is how links, back and forward change it. What was chosen
     before and is gone now is wanted too.
     """
-    before: str | None = st.session_state.setdefault(_WRITTEN, {}).get(key)
-    asked = st.query_params.get(key)
+    written, asked = st.session_state.setdefault(_WRITTEN, {}).get(key), st.query_params.get(key)
+    before, asked = (_as_offered(wanted, options) if ignores_case else wanted for wanted in (written, asked))
     if asked is not None and asked != before:
         st.session_state[key] = asked if asked in options else first
         return None if asked in options else asked
@@ -55,3 +56,10 @@ def keep_in_address(page: str, choices: Mapping[str, str]) -> None:
 def arrived() -> bool:
     """Return whether this run is the reader's first on this page since they came from another one."""
     return bool(st.session_state.get(_ARRIVED, True))
+
+
+def _as_offered(wanted: str | None, options: Sequence[str]) -> str | None:
+    """Return what is wanted as the options spell it, as it is where they do not have it."""
+    if wanted is None or wanted in options:
+        return wanted
+    return next((option for option in options if option.casefold() == wanted.casefold()), wanted)

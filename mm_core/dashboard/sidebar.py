@@ -43,7 +43,8 @@ def sidebar(page: str) -> None:
         names = tuple(model.name for model in view.models())
         model_name, no_model = _choice("Model", "model", names, _first_with_groups(view, names))
         scan = view.scan(model_name) if model_name is not None else None
-        symbol, no_symbol = _choice("Symbol", "symbol", scan.symbols() if scan is not None else ())
+        symbols = scan.symbols() if scan is not None else ()
+        symbol, no_symbol = _choice("Symbol", "symbol", symbols, ignores_case=True)
     except ModelManagerError:
         st.session_state[_PICKED] = Picked(None, None, -1, datetime.now(UTC))
         return  # the page says it, where there is room
@@ -88,12 +89,12 @@ def _first_with_groups(view: StoreView, names: Sequence[str]) -> str | None:
 
 
 def _choice(
-    label: str, key: str, options: Sequence[str], first: str | None = None
+    label: str, key: str, options: Sequence[str], first: str | None = None, *, ignores_case: bool = False
 ) -> tuple[str | None, tuple[str, ...]]:
     """Return what is chosen, and a sentence where something else was wanted; nothing where there are no options."""
     if not options:
         return None, ()
-    missed = take_from_address(key, options, first or options[0])
+    missed = take_from_address(key, options, first or options[0], ignores_case=ignores_case)
     chosen: str = st.selectbox(label, options, key=key)
     if missed is None:
         return chosen, ()

@@ -16,6 +16,7 @@ from mm_core.domain.configs import FactorConfig
 from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
+from tests.conftest import write_group_below
 from tests.dashboard.conftest import OpenPage
 
 FACTORS = ["momentum_5", "volatility_20", "spread_3"]
@@ -135,6 +136,24 @@ def test_a_draft_survives_other_pages_and_the_sidebar_says_so(editor: AppTest) -
     editor.query_params["symbol"] = "SOLUSDT"
     editor.run()
     assert _grid(editor)["mean"].tolist() == ["7", "2.5", "3.5"]
+
+
+def test_edits_of_a_symbol_that_a_refresh_respelled_are_found_and_saved_under_its_new_spelling(
+    editor: AppTest, tmp_path: Path, booster_json: bytes
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    for path in (tmp_path / "root" / "horizon").glob("SOLUSDT_*"):
+        path.unlink()
+    write_group_below(tmp_path / "root", booster_json, "solusdt_mid_chg_1m", "horizon")
+    _registry().registrations.refresh("horizon")
+    editor.run()
+    assert editor.selectbox(key="symbol").value == "solusdt"
+    assert _grid(editor)["mean"].tolist() == ["7", "2.5", "3.5"]
+    assert not editor.warning
+    _save(editor)
+    assert not editor.exception
+    assert _saved().mean_values == (7.0, 2.5, 3.5)
+    assert not [link for link in editor.run().sidebar.get("page_link") if "unsaved" in link.proto.label]
 
 
 def test_search_narrows_the_grid_and_edits_keep_their_factor(editor: AppTest) -> None:

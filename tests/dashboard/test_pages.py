@@ -473,6 +473,22 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     assert page.selectbox(key="model").value == "horizon"
 
 
+def test_the_symbol_of_a_link_is_found_whatever_its_case(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("group", model="horizon", symbol="ethusdt")
+    assert page.selectbox(key="symbol").value == "ETHUSDT"
+    assert not page.warning
+    page = open_page("group", model="HORIZON", symbol="SOLUSDT")
+    assert [plain("There is no model 'HORIZON' here; this is horizon.")] == [one.value for one in page.warning]
+
+
+def test_a_link_in_another_case_does_not_hold_the_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+    page = open_page("group", model="horizon", symbol="ETHUSDT")
+    page.query_params["symbol"] = "ethusdt"
+    assert page.run().selectbox(key="symbol").value == "ETHUSDT"
+    page.selectbox(key="symbol").set_value("SOLUSDT").run()
+    assert page.selectbox(key="symbol").value == "SOLUSDT"
+
+
 def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
     page = open_page("ic", view="Agreement", scope="all models", sides="models")
     assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both

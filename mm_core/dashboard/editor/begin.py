@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mm_core.dashboard.editor.drafts import Draft
-from mm_core.dashboard.editor.kept import Place, drafts, new_draft
+from mm_core.dashboard.editor.kept import Place, draft_of, new_draft
 from mm_core.dashboard.editor.subjects import EditedSubject
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.registry.configs import CurrentConfig
@@ -37,7 +37,7 @@ def begin_editing(subject: EditedSubject) -> Editing:
     key = subject.place
     with errors_as_sentences():
         saved = subject.configs.get(key.model_name, key.subject, subject.group_key)
-    draft = drafts().get(key)
+    draft = draft_of(key)
     if draft is None:
         draft = new_draft(key, saved.config, saved.record.revision, saved.record.created_at)
     return Editing(subject, saved, draft)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -36,6 +36,12 @@ class Place(NamedTuple):
             return {"of": self.label}
         return {"of": THE_GROUP, "model": self.model_name, "symbol": self.subject}
 
+    def is_respelled(self, other: Place) -> bool:
+        """Return whether both are one symbol of one model, whose case alone differs."""
+        if self.label or other.label or self == other:
+            return False
+        return self.model_name == other.model_name and self.subject.casefold() == other.subject.casefold()
+
 
 @dataclass(frozen=True, slots=True)
 class PinnedGrid:
@@ -54,6 +60,16 @@ def drafts() -> dict[Place, Draft]:
     """Return the session's drafts."""
     kept: dict[Place, Draft] = st.session_state.setdefault(_DRAFTS, {})
     return kept
+
+
+def draft_of(place: Place) -> Draft | None:
+    """Return the draft of a place; one that was begun before a refresh respelled its symbol is moved there."""
+    kept = drafts()
+    older = next((one for one in kept if one.is_respelled(place)), None)
+    if older is not None and place not in kept:
+        draft = kept[place] = kept.pop(older)
+        draft.base = replace(draft.base, subject=place.subject)
+    return kept.get(place)
 
 
 def new_draft(place: Place, base: FactorConfig, revision: int, created_at: str) -> Draft:
