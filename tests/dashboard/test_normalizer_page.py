@@ -188,6 +188,17 @@ def test_a_download_is_taken_back_while_the_files_are_those_it_was_made_of(
     assert read_json(json.dumps(download).encode(), V, FEATURES, config.defaults) == Pasted({}, (OTHER_FILES,))
 
 
+def test_two_versions_are_compared_by_the_normalization_that_bots_get(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    _others_save(version_state, spread=(9.0, 6.25))
+    page = open_page("compare_versions", a=OF, b=f"{FAMILY} / v1.0.0", part="Features")
+    (table,) = [one.value for one in page.dataframe if "std A" in one.value]
+    assert (table["mean A"].tolist(), table["std A"].tolist()) == ([0.5, 0.5, 9.0, 0.5], [2.0, 2.0, 2.5, 2.0])
+    assert (table["mean B"].tolist(), table["std B"].tolist()) == ([0.5] * 4, [2.0] * 4)
+    assert "Mean and std are what people set, else what the files say." in _captions(page)
+
+
 def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:
     _others_save(version_state, spread=(9.0, 6.25))
     page = open_page("version", version=OF, tab="Normalizer")

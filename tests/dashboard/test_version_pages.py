@@ -442,6 +442,30 @@ def test_two_versions_are_compared_by_figures_gap_parameters_and_features(
     assert _table(page, "change")["change"].tolist() == ["kept"] * 4
 
 
+def test_a_version_of_which_nobody_knows_the_gain_did_not_lose_it(
+    version_state: Registry, open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v2.0.0", model_txt=None)
+    version_state.registrations.refresh("fusion")
+    page = open_page("compare_versions", a=f"{FAMILY} / v1.0.0", b=f"{FAMILY} / v2.0.0", part="Features")
+    table = _table(page, "gain share A")
+    assert (table["gain share A"].notna().all(), table["gain share B"].isna().all()) == (True, True)
+    assert not page.get("plotly_chart")
+
+
+def test_features_that_are_gained_and_lost_have_their_share_of_gain_as_a_bar(
+    version_state: Registry, open_page: OpenPage, write_version: WriteVersion, lightgbm_booster: Any
+) -> None:
+    text = lightgbm_booster.model_to_string().replace("momentum_5d", "carry_5d")
+    write_version("v2.0.0", model_txt=text, normalizer_json=None, feature_importance_csv=None)
+    version_state.registrations.refresh("fusion")
+    page = open_page("compare_versions", a=f"{FAMILY} / v1.0.0", b=f"{FAMILY} / v2.0.0", part="Features")
+    assert _figure(page)["data"][0]["y"] == ["momentum_5d", "carry_5d"]  # plotly draws upwards
+    assert _table(page, "change").set_index("feature")["change"][["momentum_5d", "carry_5d"]].tolist() == [
+        "lost", "gained",
+    ]  # fmt: skip
+
+
 def test_names_and_notes_that_look_like_html_and_are_long_are_shown_as_they_are(
     empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
 ) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -12,6 +13,7 @@ from mm_core.dashboard.figures.comparison import largest_changes
 from mm_core.dashboard.figures.versions import paired_bars
 from mm_core.dashboard.palette import palette
 from mm_core.dashboard.sections.choosing_versions import all_versions, badges, choose, labels_of
+from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
     CHANGE,
     MISSING,
@@ -26,6 +28,7 @@ from mm_core.dashboard.sidebar import in_hand
 from mm_core.dashboard.tables.factors import parameters_table
 from mm_core.dashboard.tables.versions import compared_metrics_table, feature_shifts_table
 from mm_core.dashboard.words import counted, plain
+from mm_core.domain.normalizers import laid_over
 from mm_core.domain.versions import Version
 from mm_core.evaluation.comparison import parameter_pairs
 from mm_core.evaluation.versions import (
@@ -46,8 +49,9 @@ CHANGES = ("gained", "lost", "moved", "kept")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two versions with what lists call them."""
+    """Two versions with what lists call them, and the registry that they came from."""
 
+    registry: Registry
     a: KnownVersion
     b: KnownVersion
     titles: tuple[str, str]
@@ -74,7 +78,7 @@ def choose_pair(registry: Registry) -> Pair:
     with right:
         b = choose("Version B", names, "b", index=second)
         _glance(labels[b], b)
-    return Pair(labels[a], labels[b], (a, b))
+    return Pair(registry, labels[a], labels[b], (a, b))
 
 
 def header(pair: Pair) -> None:
@@ -169,17 +173,15 @@ def parameters(pair: Pair) -> None:
 
 
 def features(pair: Pair) -> None:
-    """Show what became of every feature: its place, its share of gain, its normalization."""
+    """Show what became of every feature: its place, its share of gain, the normalization that bots get."""
     if not _both_have_files(pair):
         return
-    assert pair.a.files is not None
-    assert pair.b.files is not None
-    shifts = feature_shifts(pair.a.files, pair.b.files)
+    shifts = feature_shifts(_as_bots_get_it(pair.registry, pair.a), _as_bots_get_it(pair.registry, pair.b))
     if not shifts:
         st.info("Neither version names its features. They come from the booster, the normalizer or the metadata.")
         return
     rows = largest_changes([(one.feature, _share_change(one)) for one in shifts], MOST_BARS)
-    if rows:
+    if rows and _both_know_gain(shifts):
         st.subheader("Largest change of gain share, from A to B", anchor=False)
         show_figure(signed_bars(rows, "Δ gain share", "+.1%", palette()), "gain_change", "Change of gain share")
     there = [change for change in CHANGES if any(one.change == change for one in shifts)]
@@ -190,7 +192,7 @@ def features(pair: Pair) -> None:
         config={"feature": st.column_config.TextColumn(pinned=True), "gain share A": SHARE, "gain share B": SHARE},
         height=rows_height(len(table), 480),
     )  # fmt: skip
-    st.caption(f"{counted(len(table), 'feature')}.")
+    st.caption(f"{counted(len(table), 'feature')}. Mean and std are what people set, else what the files say.")
 
 
 def _glance(held: KnownVersion, title: str) -> None:
@@ -216,9 +218,25 @@ def _figure(held: KnownVersion, metric: str) -> float | None:
     return next((one.value for one in reported_metrics(files, None) if one.metric == metric and not one.model), None)
 
 
+def _as_bots_get_it(registry: Registry, held: KnownVersion) -> Version:
+    """Return what a version's files say, with what people set laid over its normalizer."""
+    files = held.files
+    assert files is not None
+    if files.normalizer is None or not files.can_predict or not held.is_alone:
+        return files  # nothing can be set for it
+    with errors_as_sentences():
+        current = registry.normalizers.get(held.family, held.name)
+    return replace(files, normalizer=laid_over(files.normalizer, current.record.values))
+
+
 def _share_change(one: FeatureShift) -> float | None:
     before, after = one.gain_shares
     return (after or 0.0) - (before or 0.0) if before is not None or after is not None else None
+
+
+def _both_know_gain(shifts: Sequence[FeatureShift]) -> bool:
+    """Return whether either side knows a share of gain: what one does not know at all, it did not lose."""
+    return all(any(one.gain_shares[side] is not None for one in shifts) for side in (0, 1))
 
 
 def _points(value: float | None) -> str:
