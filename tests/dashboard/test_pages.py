@@ -118,6 +118,18 @@ def test_a_directory_is_looked_at_before_it_is_stored(
     assert page.run().selectbox(key="model").value == "third"
 
 
+def test_what_is_looked_at_tells_symbols_that_look_alike(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    write_group("BTCUSDT_r")
+    root = write_group("BTCUSD\u0422_r")
+    page = open_page("overview")
+    page.text_input(key="register_path").set_value(str(root)).run()
+    page.button(key="register_look").click().run()
+    findings = _table(page, "remedy")
+    assert sum("Symbols of this model look alike" in what for what in findings["what"]) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "said"), [("/no/such/place", "does not exist"), ("relative\0", "NUL"), (__file__, "is not a directory")]
 )

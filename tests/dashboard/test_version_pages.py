@@ -12,7 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mm_core import versions
-from mm_core.domain.lifecycle import ModelType, Status
+from mm_core.dashboard.sections.registering_versions import begin_with
+from mm_core.domain.lifecycle import ModelType, Objective, Status
+from mm_core.domain.versions import BoosterText, Version, VersionLayout
 from mm_core.registry import Registry
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.settings import load_settings
@@ -643,6 +645,25 @@ def test_a_version_that_nobody_registered_is_registered_by_a_form_that_begins_wi
     last = version_state.lifecycle.history(FAMILY)[-1]
     assert (last.actor, last.after, last.note) == ("ann", Status.TRAINING, "of Monday's training")
     assert "has the same model, byte for byte" in _said(page)
+
+
+@pytest.mark.parametrize(
+    ("booster", "objective"),
+    [
+        ("multi:softprob", Objective.DIRECTION_CLASSIFICATION),
+        ("multi:softmax", Objective.DIRECTION_CLASSIFICATION),
+        ("multiclassova num_class:3", Objective.DIRECTION_CLASSIFICATION),
+        ("binary:logistic", Objective.DIRECTION_CLASSIFICATION),
+        ("reg:squarederror", Objective.PRICE_PREDICTION),
+    ],
+)
+def test_the_form_begins_with_a_classification_where_the_booster_tells_classes_apart(
+    booster: str, objective: Objective
+) -> None:
+    at = "2025-07-01T12:00:00+00:00"
+    text = BoosterText(("a",), booster, 3, 1, 2, (1,), (1.0,))
+    files = Version("daily", RUNS[0], None, VersionLayout.RUNS, RUNS[0], (), at, (), at, booster=text)
+    assert begin_with(files)["objective"] is objective
 
 
 def test_what_the_form_registers_as_deployed_needs_a_reason_and_what_somebody_registered_meanwhile_is_told(

@@ -12,7 +12,7 @@ from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.editor.kept import drafts
 from mm_core.dashboard.page import now, refuse_after_rerun, say_after_rerun, show_refusal
 from mm_core.dashboard.show import DAY, show_table
-from mm_core.dashboard.tables.models import findings_table, groups_table
+from mm_core.dashboard.tables.models import findings_in, findings_table, groups_table
 from mm_core.dashboard.words import counted, plain
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import checked_model_name
@@ -85,14 +85,11 @@ def _look(registry: Registry, root_path: str) -> None:
 
     def work(progress: Progress) -> None:
         scan = registry.registrations.preview(root_path, progress)
-        findings = [("", "", finding) for finding in (*scan.findings, *scan.twins)]
-        findings += [("", group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
-        findings += [("", "", finding) for version in scan.versions.values() for finding in version.findings]
         st.session_state[_PREVIEW] = Preview(
             root_path,
             groups_table(scan.groups.values(), now()),
             len(scan.versions),
-            findings_table(findings).drop(columns=["model", "code"]),
+            findings_table(findings_in(scan)).drop(columns=["model", "code"]),
             scan.duplicate_symbols(),
         )
 

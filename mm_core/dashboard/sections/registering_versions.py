@@ -22,8 +22,8 @@ from mm_core.registry.lifecycle_changes import LONGEST_ACTOR, LONGEST_NOTE, Auth
 REGISTER = "register version"
 _WARNED = "_model_manager_version_warnings"
 MOST = float(LARGEST_SCORE)
-CLASSES = ("multiclass", "binary", "cross_entropy")
-"""How objectives of boosters begin that tell classes apart."""
+CLASSES = ("multi", "binary", "cross_entropy")
+"""How objectives of boosters begin that tell classes apart: LightGBM's `multiclass`, XGBoost's `multi:softprob`."""
 
 
 def register_version(registry: Registry, versions: Sequence[KnownVersion]) -> None:

@@ -154,11 +154,14 @@ def findings_table(findings: Iterable[tuple[str, str, Finding]]) -> pd.DataFrame
 
 def findings_of(models: Iterable[tuple[RegisteredModel, Scan]]) -> list[tuple[str, str, Finding]]:
     """Return all findings of models, as `findings_table` takes them."""
-    found = []
-    for model, scan in models:
-        found += [(model.name, "", finding) for finding in (*scan.findings, *scan.look_alikes, *scan.twins)]
-        found += [(model.name, group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
-        found += [(model.name, one.name, finding) for one in scan.versions.values() for finding in one.findings]
+    return [found for model, scan in models for found in findings_in(scan, model.name)]
+
+
+def findings_in(scan: Scan, model_name: str = "") -> list[tuple[str, str, Finding]]:
+    """Return all findings of a scan, as `findings_table` takes them; one that nobody registered has no model's name."""
+    found = [(model_name, "", finding) for finding in (*scan.findings, *scan.look_alikes, *scan.twins)]
+    found += [(model_name, group.symbol, finding) for group in scan.groups.values() for finding in group.findings]
+    found += [(model_name, one.name, finding) for one in scan.versions.values() for finding in one.findings]
     return found
 
 
