@@ -506,6 +506,17 @@ def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: Ope
     assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both
 
 
+def test_the_agreement_of_two_models_counts_what_was_compared_of_what_both_have(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    for name in ("one", "two"):
+        write_group("SOLUSDT_r", name)
+        root = write_group("BTCUSDT_r", name, **({"ic_csv": None} if name == "two" else {}))
+        open_registry(load_settings()).registrations.register(name, str(root / name))
+    page = open_page("ic", view="Agreement", scope="all models", sides="models")
+    assert _metrics(page)["Symbols compared"] == "1 of 2"
+
+
 def test_many_windows_are_drawn_in_portions(
     empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
 ) -> None:

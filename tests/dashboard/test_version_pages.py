@@ -307,6 +307,16 @@ def test_every_side_of_every_kind_of_version_says_something(
     assert len(page.info) + len(page.dataframe) + len(page.text) + len(page.success) > 0
 
 
+def test_findings_of_a_version_are_exported_under_the_name_of_what_stands_there(
+    version_state: Registry, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported: list[Any] = []
+    monkeypatch.setattr("mm_core.dashboard.sections.version.offer_exports", lambda table, _: exported.append(table))
+    open_page("version", version=f"{FAMILY} / v1.2.0", tab="Findings")
+    assert list(exported[0].columns[:3]) == ["severity", "model", "version"]
+    assert set(exported[0]["version"]) == {"v1.2.0"}
+
+
 def test_a_version_that_is_gone_is_told_and_another_one_shown(version_state: Registry, open_page: OpenPage) -> None:
     page = open_page("version", version=f"{FAMILY} / v7.7.7")
     assert f"There is no version '{FAMILY} / v7.7.7' here." in _said(page)

@@ -30,6 +30,7 @@ from mm_core.dashboard.tables.factors import consistency_table, group_shifts_tab
 from mm_core.dashboard.words import plain
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import RegisteredModel
+from mm_core.evaluation.comparison import Change
 from mm_core.evaluation.families import family_of
 from mm_core.evaluation.ic import (
     FloatArray,
@@ -173,8 +174,9 @@ def _models_agreement(scope: Scope) -> None:
         st.info(f"{plain(a)} and {plain(b)} have no symbol with three common factors. Choose another pair.")
         return
     values = [value for _, value in rows]
+    kept = sum(one.change is Change.KEPT for one in shifts)
     metric_wall(
-        Metric("Symbols in both", len(rows)),
+        Metric("Symbols compared", f"{len(rows)} of {kept}", "Of those in both; ranks need three common factors"),
         Metric("Median agreement", figure_text(float(np.median(values))), "Kendall's tau of the two rankings"),
         Metric("Least", f"{rows[-1][0]} {figure_text(rows[-1][1])}"),
         Metric("Most", f"{rows[0][0]} {figure_text(rows[0][1])}"),

@@ -141,7 +141,7 @@ def findings(opened: OpenVersion) -> None:
                 st.badge(finding.code, color="gray")
             st.text(f"{finding.place}\n{finding.detail}\n{finding.remedy}")
     table = findings_table((held.family, held.name, finding) for finding in ordered)
-    table = table.rename(columns={"symbol": "version"})
+    table = table.rename(columns={"symbol, version": "version"})
     if len(table) > MOST_FINDINGS:
         draw_table(table, "findings", "All findings with file, line and remedy")
     offer_exports(table, f"{opened.export}-findings")
