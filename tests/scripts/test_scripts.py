@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -337,32 +337,105 @@ WITH_THIS_PIP = """\
 """A Python that makes environments in a tenth of the time: installing pip anew is nearly all of it."""
 
 
-def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(checkout: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def set_up(checkout: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run ``setup.sh`` on locks by file name, in a checkout without environment, with packages of ``wheels`` alone."""
     (checkout / ".venv").unlink()
     python = tmp_path / "python-whose-environments-have-this-pip"
     python.write_text(WITH_THIS_PIP.format(python=sys.executable, pip=Path(pip.__file__).parent))
     python.chmod(0o755)
-    (tmp_path / "wheels").mkdir()
-    wheel = tmp_path / "wheels" / "forged-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("forged.py", "")
-        archive.writestr("forged-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: forged\nVersion: 1.0\n")
-        archive.writestr("forged-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr("forged-1.0.dist-info/RECORD", "")
-    (checkout / "mine.txt").write_text("forged==1.0\n")
-    lock = checkout / "locks" / "mine.txt"
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PIP_CONFIG_FILE": os.devnull}
 
-    def set_up(sha256: str) -> subprocess.CompletedProcess[str]:
-        lock.write_text(f"forged==1.0 --hash=sha256:{sha256}\n")
-        command = [str(checkout / "setup.sh"), "mine.txt"]
+    def run(locks: dict[str, str], *files: str) -> subprocess.CompletedProcess[str]:
+        for name, lines in locks.items():
+            (checkout / name).touch()
+            (checkout / "locks" / name).write_text(lines)
+        command = [str(checkout / "setup.sh"), *(files or locks)]
         environment = {**os.environ, **offline, "PYTHON": str(python)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
-    refused = set_up("0" * 64)
+    return run
+
+
+def _forged(tmp_path: Path, name: str, version: str, *others: str) -> str:
+    """Make a wheel of a module that holds its version, and of other files, and return its line of a lock."""
+    (tmp_path / "wheels").mkdir(exist_ok=True)
+    wheel = tmp_path / "wheels" / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file in (*others, f"{name}.py"):
+            archive.writestr(file, f"# {version}")
+        about = f"{name}-{version}.dist-info"
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    return f"{name}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def _installed(checkout: Path) -> dict[str, str]:
+    """Return the versions of forged packages in the environment."""
+    modules = (checkout / ".venv" / "lib").glob("*/site-packages/*.py")
+    return {path.stem: path.read_text().removeprefix("# ") for path in modules}
+
+
+SetUp = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_package_whose_digest_is_not_the_locked_one_is_not_installed(
+    set_up: SetUp, checkout: Path, tmp_path: Path
+) -> None:
+    line = _forged(tmp_path, "forged", "1.0")
+    refused = set_up({"mine.txt": re.sub("sha256:.*", "sha256:" + "0" * 64, line)})
     assert (refused.returncode, "THESE PACKAGES DO NOT MATCH THE HASHES" in refused.stderr) == (1, True)
-    assert set_up(hashlib.sha256(wheel.read_bytes()).hexdigest()).returncode == 0
-    assert list((checkout / ".venv" / "lib").glob("*/site-packages/forged.py"))
+    assert set_up({"mine.txt": line}).returncode == 0
+    assert _installed(checkout) == {"forged": "1.0"}
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["own", "linked"])
+def test_an_environment_without_pip_is_made_anew_and_what_a_link_leads_to_is_left(
+    set_up: SetUp, checkout: Path, tmp_path: Path, linked: bool
+) -> None:
+    place = tmp_path / "elsewhere" if linked else checkout / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=60)
+    if linked:
+        (checkout / ".venv").symlink_to(place)
+    done = set_up({"mine.txt": _forged(tmp_path, "forged", "1.0")})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _installed(checkout) == {"forged": "1.0"}
+    assert (place / "bin" / "python").exists()
+    assert not (checkout / ".venv").is_symlink()
+
+
+def test_an_environment_without_pip_in_which_all_is_installed_is_left_alone(
+    set_up: SetUp, checkout: Path, tmp_path: Path
+) -> None:
+    locks = {"mine.txt": _forged(tmp_path, "forged", "1.0")}
+    set_up(locks)
+    (link,) = (checkout / ".venv" / "lib").glob("*/site-packages/pip")
+    link.unlink()
+    assert (set_up(locks).returncode, link.exists()) == (0, False)
+
+
+def test_locks_that_go_back_after_an_installation_that_failed_half_way_are_installed_again(
+    set_up: SetUp, checkout: Path, tmp_path: Path
+) -> None:
+    before = {"mine.txt": _forged(tmp_path, "shown", "1.0"), "theirs.txt": _forged(tmp_path, "tested", "1.0")}
+    assert set_up(before).returncode == 0
+    outside = _forged(tmp_path, "broken", "1.0", "../../../../../outside.py")  # pip goes by names, the last one first
+    tested = _forged(tmp_path, "tested", "2.0")
+    after = {"mine.txt": outside + _forged(tmp_path, "shown", "2.0") + tested, "theirs.txt": tested}
+    assert set_up(after, "mine.txt").returncode == 1
+    assert _installed(checkout) == {"shown": "2.0", "tested": "2.0"}
+    assert set_up(before).returncode == 0
+    assert _installed(checkout) == {"shown": "1.0", "tested": "1.0"}
+
+
+def test_a_lock_that_is_installed_does_not_make_another_one_of_the_same_state_installed_again(
+    set_up: SetUp, tmp_path: Path
+) -> None:
+    locks = {"mine.txt": _forged(tmp_path, "shown", "1.0"), "theirs.txt": _forged(tmp_path, "tested", "1.0")}
+    assert "installing locks/mine.txt" in set_up(locks, "mine.txt").stdout
+    assert "installing locks/theirs.txt" in set_up(locks, "theirs.txt").stdout
+    assert "installing" not in set_up(locks).stdout
 
 
 def test_a_python_that_cannot_make_environments_is_refused_with_a_sentence(checkout: Path, tmp_path: Path) -> None:
