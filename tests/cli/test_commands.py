@@ -383,9 +383,30 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {"items": []}
 
 
+def _commands() -> dict[str, Any]:
+    """Return every command by its name, such as ``config get``."""
+    found = {}
+    for name, command in typer.main.get_command(app).commands.items():
+        below = getattr(command, "commands", {})
+        found.update({f"{name} {sub}": one for sub, one in below.items()} or {name: command})
+    return found
+
+
 def test_every_command_is_in_the_documentation() -> None:
     page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
-    commands = typer.main.get_command(app)
-    for name, command in commands.commands.items():
-        for spelled in [f"{name} {sub}" for sub in getattr(command, "commands", {})] or [name]:
-            assert f"| `{spelled}" in page, spelled
+    for spelled in _commands():
+        assert f"| `{spelled}" in page, spelled
+
+
+def test_every_option_that_a_command_cannot_do_without_is_in_its_row_of_the_documentation() -> None:
+    page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    needed = [
+        (spelled, option.opts[0])
+        for spelled, command in _commands().items()
+        for option in command.params
+        if option.required and option.param_type_name == "option"
+    ]
+    assert ("lifecycle pin", "--note") in needed
+    for spelled, option in needed:
+        (row,) = re.findall(rf"^\| `{spelled}[ `].*", page, re.MULTILINE)
+        assert f"`{option}`" in row, spelled
