@@ -47,6 +47,7 @@ except SettingsError as error:
     raise SystemExit(2)'
 
 host=${MODEL_MANAGER_HTTP_HOST:-0.0.0.0}
+if [ "$host" = '*' ]; then host=0.0.0.0; fi # the payload server takes it for every address, Streamlit for a name
 port=${MODEL_MANAGER_HTTP_PORT:-6300}
 dashboard_port=${MODEL_MANAGER_DASHBOARD_PORT:-6301}
 dashboard_options=(--server.address "$host" --server.port "$dashboard_port")

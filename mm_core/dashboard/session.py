@@ -34,7 +34,8 @@ def api_address() -> str:
 def own_api_address() -> str:
     """Return the payload server's address as this process can reach it."""
     settings = load_settings()
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.http_host, settings.http_host)  # noqa: S104
+    of_all = {"0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104
+    host = of_all.get(settings.http_host, settings.http_host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port}"
 
 

@@ -229,6 +229,8 @@ def test_a_list_of_hosts_that_makes_no_sense_stops_the_start(value: str) -> None
         (None, "secret", "0.0.0.0", {"localhost", "127.0.0.1", "::1", os.uname().nodename}),
         (None, None, "0.0.0.0", {"*"}),
         (None, None, "127.0.0.1", set()),
+        ("models.example", None, "*", {"models.example", "localhost", "127.0.0.1", "::1", os.uname().nodename}),
+        (None, None, "*", {"*"}),
     ],
 )  # fmt: skip
 def test_the_dashboard_is_started_with_the_same_names(
@@ -245,9 +247,11 @@ def test_the_dashboard_is_started_with_the_same_names(
         environment["MODEL_MANAGER_ALLOWED_HOSTS"] = hosts
     if token is not None:
         environment["MODEL_MANAGER_WRITE_TOKEN"] = token
-    subprocess.run([str(tmp_path / "start.sh")], env=environment, capture_output=True, timeout=30)
+    done = subprocess.run([str(tmp_path / "start.sh")], env=environment, capture_output=True, text=True, timeout=30)
     words = (tmp_path / ".venv" / "bin" / "python.streamlit.calls").read_text().split("\n")
     given = {value for name, value in itertools.pairwise(words) if name == "--server.allowedHosts"}
     assert allowed <= given
     assert ("*" in given) == (allowed == {"*"})
     assert bool(given) == bool(allowed)
+    assert ("--server.address", "0.0.0.0" if address == "*" else address) in itertools.pairwise(words)
+    assert "http://127.0.0.1:6301/" in done.stdout
