@@ -36,6 +36,52 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# An id alone may be somebody else's by now, of another checkout too; in a container it may well be our own.
+programs='[ /](start\.sh|payload_server\.py|streamlit) '
+runs_here() {
+    local line
+    line=$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") || return 1
+    [[ $1 != "$$" && " $line" =~ $programs ]] || return 1
+    [ ! -e "/proc/$1/cwd" ] || [ "/proc/$1/cwd" -ef . ] # where a process runs is told to its user alone
+}
+for old in $(cat "$pid_file" 2>/dev/null || true); do # of start.sh, and of what it started
+    if runs_here "$old"; then
+        echo "start: already running as process $old; ./stop.sh stops it" >&2
+        exit 1
+    fi
+done
+
+server=
+dashboard=
+stopping=
+terminate() {
+    stopping=1
+    for child in $server $dashboard; do
+        kill -TERM "$child" 2>/dev/null || true
+    done
+}
+alive() {
+    for child in $server $dashboard; do
+        if kill -0 "$child" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+note() { echo "$1" >>"$pid_file" || true; } # for ./stop.sh, should this end without its children
+forget() {
+    local first=
+    if alive; then # the terminal that this writes to may have gone
+        terminate
+        return
+    fi
+    { read -r first <"$pid_file"; } 2>/dev/null || true
+    if [ "$first" != $$ ]; then return; fi # another start took the file over
+    rm -f "$pid_file" || true
+    rmdir run 2>/dev/null || true
+}
+trap forget EXIT
+mkdir -p run
+echo $$ >"$pid_file"
+
 ./setup.sh
 .venv/bin/python -c 'import sys
 from mm_core.errors import SettingsError
@@ -70,39 +116,17 @@ case $host in
     *) shown=$host ;;
 esac
 
-old=$(cat "$pid_file" 2>/dev/null || true)
-if [ -n "$old" ] && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q 'start\.sh'; then
-    echo "start: already running as process $old; ./stop.sh stops it" >&2
-    exit 1
-fi
-
 if [ -n "$demo" ]; then
     .venv/bin/python -m demo.register_demo
 fi
 
-server=
-dashboard=
-stopping=
-terminate() {
-    stopping=1
-    for child in $server $dashboard; do
-        kill -TERM "$child" 2>/dev/null || true
-    done
-}
-alive() {
-    for child in $server $dashboard; do
-        if kill -0 "$child" 2>/dev/null; then return 0; fi
-    done
-    return 1
-}
 trap terminate TERM INT HUP
-
-mkdir -p run
-echo $$ >"$pid_file"
 .venv/bin/python payload_server.py &
 server=$!
+note "$server"
 .venv/bin/python -m streamlit run app.py "${dashboard_options[@]}" &
 dashboard=$!
+note "$dashboard"
 if [ -n "$stopping" ]; then terminate; fi # a signal may have come between a start and its name
 
 cat <<TEXT
@@ -134,5 +158,4 @@ if alive; then
     code=1
 fi
 wait || true
-rm -f "$pid_file"
 exit "$code"

@@ -4,23 +4,40 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 pid_file=run/model_manager.pid
-pid=$(cat "$pid_file" 2>/dev/null || true)
+pids=()
+{ read -r -d '' -a pids <"$pid_file"; } 2>/dev/null || true # of start.sh, and of what it started
 
-# A process id alone may be somebody else's by now; an ended process has no command line.
-runs() { [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q 'start\.sh'; }
+# An id alone may be somebody else's by now, of another checkout too; an ended process has no command line.
+programs='[ /](start\.sh|payload_server\.py|streamlit) '
+runs_here() {
+    local line
+    line=$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline") || return 1
+    [[ " $line" =~ $programs ]] || return 1
+    [ ! -e "/proc/$1/cwd" ] || [ "/proc/$1/cwd" -ef . ] # where a process runs is told to its user alone
+}
+left() {
+    local pid
+    for pid in "${pids[@]}"; do
+        if runs_here "$pid"; then echo "$pid"; fi
+    done
+}
 
-if ! runs; then
+running=$(left)
+if [ -z "$running" ]; then
     rm -f "$pid_file"
     echo "stop: Model Manager is not running"
     exit 0
 fi
-kill -TERM "$pid"
+if runs_here "${pids[0]}"; then running=${pids[0]}; fi # it stops the others; where it was killed, they go on
+kill -TERM $running || [ -z "$(left)" ] # of several ids, one may have ended meanwhile
 for _ in $(seq 200); do
-    if ! runs; then
+    running=$(left)
+    if [ -z "$running" ]; then
+        if [ "$(head -n 1 "$pid_file" 2>/dev/null || true)" = "${pids[0]}" ]; then rm -f "$pid_file"; fi
         echo "stop: stopped"
         exit 0
     fi
     sleep 0.1
 done
-echo "stop: process $pid has not ended after 20 s; look at its log, then end it by hand" >&2
+echo "stop: process ${running//$'\n'/, } has not ended after 20 s; look at its log, then end it by hand" >&2
 exit 1

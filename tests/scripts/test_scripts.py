@@ -27,6 +27,7 @@ from mm_core.settings import PREFIX, TABLE, load_settings
 from mm_core.wiring import open_registry
 from tests.asking import http
 from tests.processes import environment_with, free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -101,9 +102,9 @@ def _running(checkout: Path, environment: dict[str, str], tmp_path: Path, *optio
             os.killpg(process.pid, signal.SIGKILL)
         pytest.fail((tmp_path / "start.log").read_text())
     yield process, f"http://127.0.0.1:{port}"
-    if process.poll() is None:
+    if _members(process.pid):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def _members(group: int) -> list[str]:
@@ -149,13 +150,102 @@ def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
     assert _members(process.pid) == []
 
 
-def test_a_second_start_is_refused_and_leaves_the_first_one_to_stop(
+def test_a_second_start_is_refused_before_it_replaces_anything_and_leaves_the_first_one_to_stop(
     started: Started, checkout: Path, environment: dict[str, str]
 ) -> None:
+    (checkout / "setup.sh").write_text('#!/bin/sh\ntouch "$0.called"\n')
     second = subprocess.run([str(checkout / "start.sh")], env=environment, capture_output=True, text=True, timeout=60)
     assert (second.returncode, f"already running as process {started[0].pid}" in second.stderr) == (1, True)
+    assert not (checkout / "setup.sh.called").exists()
     subprocess.run([str(checkout / "stop.sh")], env=environment, check=True, capture_output=True, timeout=30)
     assert started[0].wait(5) == 0
+
+
+def test_what_goes_on_after_start_was_killed_is_not_started_beside_but_stopped(
+    started: Started, checkout: Path, environment: dict[str, str]
+) -> None:
+    process, _ = started
+    process.kill()
+    process.wait()
+    assert _members(process.pid)
+    second = subprocess.run([str(checkout / "start.sh")], env=environment, capture_output=True, text=True, timeout=60)
+    assert (second.returncode, "already running as process" in second.stderr) == (1, True)
+    done = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
+    assert _members(process.pid) == []
+    assert not (checkout / "run" / "model_manager.pid").exists()
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> Path:
+    """A checkout that sets nothing up, whose server sleeps, and whose dashboard ends at once: ``start.sh`` with it."""
+    directory = tmp_path / "stand-ins"
+    (directory / ".venv" / "bin").mkdir(parents=True)
+    (directory / "run").mkdir()
+    for name in ("start.sh", "stop.sh"):
+        shutil.copy2(PROJECT / name, directory)
+    _program(directory / "setup.sh", "exit 0")
+    _program(directory / ".venv" / "bin" / "python", '[ "$1" != payload_server.py ] || exec sleep 30')
+    return directory
+
+
+def _program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def _bash(directory: Path, line: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", line]
+    return subprocess.run(command, cwd=directory, env=environment_with(), capture_output=True, text=True, timeout=30)
+
+
+def test_an_id_that_a_killed_start_left_does_not_refuse_the_one_that_has_it_now(stand_ins: Path) -> None:
+    """In a container ``start.sh`` is process 1 every time."""
+    done = _bash(stand_ins, "echo $$ >run/model_manager.pid; exec ./start.sh")
+    assert "already running" not in done.stderr
+    assert "start: stop " in done.stdout
+    assert not (stand_ins / "run" / "model_manager.pid").exists()
+
+
+def test_an_id_that_belongs_to_another_checkout_by_now_is_neither_refused_nor_stopped(
+    stand_ins: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    _program(other / "start.sh", "sleep 60; exit")
+    with subprocess.Popen([str(other / "start.sh")], cwd=other, start_new_session=True) as process:
+        try:
+            pid_file = stand_ins / "run" / "model_manager.pid"
+            pid_file.write_text(f"{process.pid}\n")
+            assert "start: stop " in _bash(stand_ins, "./start.sh").stdout
+            pid_file.parent.mkdir(exist_ok=True)
+            pid_file.write_text(f"{process.pid}\n")
+            done = _bash(stand_ins, "./stop.sh")
+            assert (done.returncode, done.stdout) == (0, "stop: Model Manager is not running\n")
+            assert process.poll() is None
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_what_another_start_wrote_meanwhile_is_left_to_it(stand_ins: Path) -> None:
+    python = stand_ins / ".venv" / "bin" / "python"
+    writes = 'if [ "$1" = payload_server.py ]; then echo 4194305 >run/model_manager.pid; fi'
+    _program(python, writes + '\nif [ "$2" = streamlit ]; then exec sleep 30; fi')
+    _bash(stand_ins, "./start.sh")
+    assert (stand_ins / "run" / "model_manager.pid").read_text().split()[0] == "4194305"
+
+
+def test_a_start_that_is_stopped_while_it_sets_up_leaves_no_id(stand_ins: Path) -> None:
+    _program(stand_ins / "setup.sh", "touch setting-up; sleep 30; exit")
+    with subprocess.Popen(["./start.sh"], cwd=stand_ins, env=environment_with(), start_new_session=True) as process:
+        try:
+            wait_until(lambda: (stand_ins / "setting-up").exists())
+            done = _bash(stand_ins, "./stop.sh")
+            assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
+            assert process.wait(5) != 0
+            assert not (stand_ins / "run" / "model_manager.pid").exists()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_command_lines_of_the_config_page_change_a_config(
