@@ -31,6 +31,7 @@
     │   └── VersionUnusable                 409  lists what is wrong
     │       ├── CannotPredict               409
     │       │   └── ModelUnusable           409  files that are damaged, changed, or do not fit each other
+    │       │       └── ModelFileUnusable   409  the file that is read is none, or of another digest
     │       ├── AmbiguousVersion            409  names the directories
     │       ├── AmbiguousModel              409  names the models of a run
     │       └── InvalidNormalizer           422
@@ -115,6 +116,7 @@ from mm_core.errors.versions import (
     InvalidNormalizer,
     InvalidRows,
     InvalidVersion,
+    ModelFileUnusable,
     ModelUnusable,
     NormalizerNotFound,
     NothingToUpdate,
@@ -154,6 +156,7 @@ __all__ = [
     "InvalidRoot",
     "InvalidRows",
     "InvalidVersion",
+    "ModelFileUnusable",
     "ModelManagerError",
     "ModelNotFound",
     "ModelUnusable",

@@ -108,6 +108,10 @@ class ModelUnusable(CannotPredict):
         super().__init__(detail, [detail])
 
 
+class ModelFileUnusable(ModelUnusable):
+    """The file that a model is read from is none, or not the one of its digest: another copy of it may be."""
+
+
 class AmbiguousVersion(VersionUnusable):
     """A version lies in several directories, and nobody can tell which one is meant; ``problems`` names them."""
 

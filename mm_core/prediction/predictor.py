@@ -15,7 +15,7 @@ from typing import NoReturn
 from mm_core import strict_json
 from mm_core.domain.predictions import ModelFormat, PredictionAnswer, PredictionKind
 from mm_core.domain.versions import Normalizer
-from mm_core.errors import BodyTooLarge, InvalidRows, ModelUnusable, PredictionFailed
+from mm_core.errors import BodyTooLarge, InvalidRows, ModelFileUnusable, ModelUnusable, PredictionFailed
 from mm_core.prediction.features import features_of
 from mm_core.prediction.outcomes import class_names, predictions, reading_of
 from mm_core.prediction.pool import ChildPool, PredictionLimits
@@ -66,9 +66,9 @@ class Predictor:
 
         Rows hold a number, or None for a missing value, for each of the model's features by name; others are reported.
         Raises `InvalidRows` that names every missing feature, `BodyTooLarge` for too many rows or numbers,
-        `ModelUnusable` for a model whose bytes are not those of its digest, that is damaged, or that does not fit its
-        normalizer or metadata, `PredictionFailed` where the child dies, hangs or grows too large, `PredictorBusy` where
-        too many wait.
+        `ModelUnusable` for a model that is damaged or does not fit its normalizer or metadata, `ModelFileUnusable`
+        where its bytes are not those of its digest, `PredictionFailed` where the child dies, hangs or grows too large,
+        `PredictorBusy` where too many wait.
         """
         if not rows:
             raise InvalidRows(["there are none"])
@@ -163,9 +163,9 @@ class Predictor:
         name = os.fsdecode(Path(question.path).name.encode("latin-1"))
         match reply.trouble:
             case Trouble.FILE:
-                raise ModelUnusable(f"The model's file '{name}' cannot be used: {reply.reason}. Refresh the model.")
+                raise ModelFileUnusable(f"The model's file '{name}' cannot be used: {reply.reason}. Refresh the model.")
             case Trouble.DIGEST:
-                raise ModelUnusable(
+                raise ModelFileUnusable(
                     f"The model's file '{name}' changed: {reply.reason}, of which the SHA-256 begins with "
                     f"{question.sha256[:12]}. Refresh the model, or put the file back."
                 )

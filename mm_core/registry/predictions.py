@@ -11,7 +11,7 @@ from typing import Any
 from mm_core.domain.lifecycle import Status, Tier
 from mm_core.domain.predictions import Prediction, PredictionAnswer
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import ModelManagerError, VersionNotFound, VersionUnusable
+from mm_core.errors import ModelFileUnusable, ModelManagerError, VersionNotFound, VersionUnusable
 from mm_core.logs import get_logger
 from mm_core.prediction import PredictingModel, PredictionLimits, Predictor, Row, decode_rows
 from mm_core.registry.background import AsideThread
@@ -105,7 +105,11 @@ class Predictions:
         self, view: StoreView, predictor: Predictor, held: HeldVersion, record: VersionRecord, rows: Sequence[Row]
     ) -> VersionPrediction:
         model = self._predicting(view, held)
-        answer = predictor.predict(model, rows)
+        try:
+            answer = predictor.predict(model, rows)
+        except ModelFileUnusable:  # what is kept of it is damaged, or was lost just now
+            self._payloads.make_model_whole(held)
+            answer = predictor.predict(model, rows)
         answer = replace(answer, warnings=(*answer.warnings, *run_warnings(held.version)))
         return VersionPrediction(record, model.sha256, answer)
 

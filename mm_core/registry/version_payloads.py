@@ -80,13 +80,18 @@ class VersionPayloads:
 
         Raises `PayloadChanged` where they cannot be had again.
         """
-        model = held.version.model
-        if model is None:
-            raise unavailable(held)
+        model = _model_of(held)
         location = self._models.location(model.sha256, model.suffix)
         if not location.exists():
             self._keep_again(held, model)
         return location, model
+
+    def make_model_whole(self, held: HeldVersion) -> None:
+        """Keep the bytes of a version's model again if what is kept of them is damaged; raises like `model_file`."""
+        model = _model_of(held)
+        with self._bodies.turn(model.sha256):
+            if not self._models.is_whole(model.sha256, model.suffix):
+                self._keep_again(held, model)
 
     def prepare_running(self) -> None:
         """Make the payloads of all versions that are deployed or a shadow, where they can be."""
@@ -207,6 +212,12 @@ def unavailable(held: HeldVersion) -> VersionUnusable:
     reasons = what_keeps(held.findings, scaler_needed=False)
     way_out = "Mend its files, or deploy another version."
     return refusal(held.title, held.directory, reasons, "has no model that bots can be given", way_out)
+
+
+def _model_of(held: HeldVersion) -> ModelContent:
+    if held.version.model is None:
+        raise unavailable(held)
+    return held.version.model
 
 
 def _not_kept(held: HeldVersion) -> PayloadChanged:

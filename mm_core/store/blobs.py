@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from mm_core.errors import StoreError
 from mm_core.store.durable import TEMPORARY, not_written, open_new, write_durably
 
 COPIED_BYTES = 1 << 20
@@ -99,6 +101,26 @@ class BlobDirectory:
             return None
         return data
 
+    def is_whole(self, sha256: str, suffix: str) -> bool:
+        """Return whether the content is there, read part by part; damaged content is removed and is not there.
+
+        Content that somebody puts meanwhile stays. Raises `StoreError` where it cannot be read or removed.
+        """
+        location = self.location(sha256, suffix)
+        try:
+            with open(location, "rb", opener=_without_waiting) as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode) and hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                    return True
+            self.remove(BlobEntry(sha256, suffix, location, status.st_size, status.st_mtime))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(
+                f"'{location}' cannot be read or removed ({error.strerror}). Check permissions and disk."
+            ) from error
+        return False
+
     def put_named(self, key: str, suffix: str, data: bytes) -> None:
         """Keep a small note under ``key``, a SHA-256 in hex of something else."""
         write_durably(self.location(key, suffix), data, sync=False)
@@ -145,6 +167,11 @@ class BlobDirectory:
         except FileNotFoundError:
             return False  # somebody else removes it
         return True
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a pipe in its place, for which nobody may ever write."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class _Copy:

@@ -229,6 +229,69 @@ def test_a_version_that_was_forced_though_its_files_are_broken_says_what_is_wron
     assert problem["problems"]
 
 
+def _flip(blob: Path) -> None:
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.write_bytes(data)
+
+
+def _zero(blob: Path) -> None:
+    blob.write_bytes(bytes(blob.stat().st_size))
+
+
+def _cut(blob: Path) -> None:
+    blob.write_bytes(blob.read_bytes()[:-1])
+
+
+def _replace_by_a_pipe(blob: Path) -> None:
+    blob.unlink()
+    os.mkfifo(blob)
+
+
+@pytest.fixture
+def blob(deployed: Client, settings: Settings) -> Path:
+    """What is kept of the model that is deployed."""
+    (blob,) = [path for path in (settings.data_dir / "blobs" / "models").rglob("*") if path.is_file()]
+    return blob
+
+
+@pytest.mark.parametrize("damage", [_flip, _zero, _cut, _replace_by_a_pipe, Path.unlink])
+def test_what_is_kept_of_a_model_and_damaged_is_made_again_from_its_file(
+    deployed: Client, blob: Path, damage: Callable[[Path], object]
+) -> None:
+    whole = blob.read_bytes()
+    damage(blob)
+    json_of(deployed.post(PREDICT, json={"rows": [ROW]}))
+    assert blob.read_bytes() == whole
+
+
+def test_a_model_that_is_damaged_after_it_predicted_is_made_again_for_the_next_child(
+    deployed: Client, registry: Registry, blob: Path
+) -> None:
+    whole = blob.read_bytes()
+    first = json_of(deployed.post(PREDICT, json={"rows": [ROW]}))
+    _flip(blob)
+    for pid in registry.predictions.pids():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: registry.predictions.pids() == ())
+    assert json_of(deployed.post(PREDICT, json={"rows": [ROW]})) == first
+    assert blob.read_bytes() == whole
+
+
+def test_a_damaged_model_whose_file_is_another_by_now_is_to_be_asked_again_after_a_refresh(
+    deployed: Client, registry: Registry, blob: Path, tmp_path: Path
+) -> None:
+    _flip(blob)
+    file = tmp_path / "root" / NAME / "v1.1.0" / "model.txt"
+    whole = file.read_bytes()
+    file.write_bytes(b"something else")
+    for _ in range(2):
+        assert "no longer kept" in json_of(deployed.post(PREDICT, json={"rows": [ROW]}), 503)["detail"]
+    file.write_bytes(whole)
+    registry.registrations.refresh("models")
+    json_of(deployed.post(PREDICT, json={"rows": [ROW]}))
+
+
 def test_a_registered_version_without_a_directory_says_that_its_files_are_missing(client: Client) -> None:
     _register(client)
     problem = json_of(client.post(PREDICT, json={"rows": [ROW]}), 409)

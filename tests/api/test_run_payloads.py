@@ -185,6 +185,18 @@ def test_rows_are_predicted_as_the_classifier_of_the_run_does(
     assert problem["missing"] == ["momentum_5d", "volatility_20d", "volume"]
 
 
+def test_what_is_kept_of_a_runs_model_and_damaged_is_made_again_from_its_pickle(
+    client: Client, held: WriteAndRegister, settings: Settings
+) -> None:
+    held()
+    _enlist(client)
+    (blob,) = [path for path in (settings.data_dir / "blobs" / "models").rglob("*") if path.is_file()]
+    whole = blob.read_bytes()
+    blob.write_bytes(bytes(len(whole)))
+    json_of(client.post(PREDICT, json={"rows": trained().row_documents}))
+    assert blob.read_bytes() == whole
+
+
 def test_three_classes_of_a_run_are_predicted_with_their_probabilities(client: Client, held: WriteAndRegister) -> None:
     model = trained()
     labels = np.digitize(model.scaler.transform(model._given(model.rows))[:, 0], [-0.5, 0.5])

@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -484,3 +485,33 @@ def test_a_blob_is_kept_once_and_damage_is_noticed(tmp_path: Path) -> None:
     assert list(blobs.entries()) == []
     with pytest.raises(ValueError, match="no SHA-256"):
         blobs.location("../../etc/passwd", "")
+
+
+def test_a_blob_that_is_not_whole_is_removed_unless_somebody_put_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = BlobDirectory(tmp_path)
+    assert not blobs.is_whole(hashlib.sha256(b"content").hexdigest(), ".json")
+    name = blobs.put(b"content", ".json")
+    location = blobs.location(name, ".json")
+    assert blobs.is_whole(name, ".json")
+    location.write_bytes(b"c0ntent")
+    assert not blobs.is_whole(name, ".json")
+    assert list(blobs.entries()) == []
+    location.write_bytes(b"c0ntent")
+    digest_of = hashlib.file_digest
+
+    def put_meanwhile(*arguments: Any) -> Any:
+        digest = digest_of(*arguments)
+        location.unlink()
+        blobs.put(b"content", ".json")
+        os.utime(location, (1, 1))
+        return digest
+
+    monkeypatch.setattr(hashlib, "file_digest", put_meanwhile)
+    assert not blobs.is_whole(name, ".json")
+    assert blobs.get(name, ".json") == b"content"
+    location.unlink()
+    location.mkdir()
+    with pytest.raises(StoreError, match=r"cannot be read or removed.*Check permissions"):
+        blobs.is_whole(name, ".json")
