@@ -168,11 +168,12 @@ class Housekeeping:
         for entry in self._payloads.entries():
             if entry.suffix not in (".json", ONNX_NOTE) or (entry.name not in kept and entry.modified_at < before):
                 continue
+            if entry.suffix == ONNX_NOTE:
+                made = self._payloads.get_named_digest(entry.name, ONNX_NOTE)
+                kept.update(() if made is None else (made,))
+                continue
             note = self._payloads.get_named(entry.name, entry.suffix)
             if note is None:
-                continue
-            if entry.suffix == ONNX_NOTE:
-                kept.add(note.decode("ascii", "replace"))
                 continue
             try:
                 kept.update(strict_json.decode_as(note, PayloadHandle).stored.values())

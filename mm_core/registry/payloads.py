@@ -180,8 +180,8 @@ class Payloads:
             return self._onnx_kept_or_made(note, parts)
 
     def _onnx_kept_or_made(self, note: str, parts: PayloadParts) -> bytes:
-        known = self._payloads.get_named(note, ONNX_NOTE)
-        data = self._payloads.get(known.decode("ascii"), ".onnx") if known is not None else None
+        known = self._payloads.get_named_digest(note, ONNX_NOTE)
+        data = self._payloads.get(known, ".onnx") if known is not None else None
         if data is None:
             data = self._converter.convert(self._model_json(parts))
             self._payloads.put_named(note, ONNX_NOTE, self._payloads.put(data, ".onnx").encode("ascii"))

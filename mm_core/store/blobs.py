@@ -132,6 +132,11 @@ class BlobDirectory:
         except FileNotFoundError:
             return None
 
+    def get_named_digest(self, key: str, suffix: str) -> str | None:
+        """Return the digest that a note holds, None when it is missing or holds anything else."""
+        note = (self.get_named(key, suffix) or b"").decode("ascii", "replace")
+        return note if _HEX_DIGEST.fullmatch(note) else None
+
     def location(self, name: str, suffix: str) -> Path:
         """Return where a blob is or would be."""
         if not _HEX_DIGEST.fullmatch(name):

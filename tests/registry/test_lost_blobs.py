@@ -13,6 +13,7 @@ from mm_core.conversion import OnnxConverter
 from mm_core.errors import PayloadChanged
 from mm_core.payloads import Coding
 from mm_core.registry import Registry
+from mm_core.registry.payloads import ONNX_NOTE
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -57,3 +58,21 @@ def test_a_root_that_is_away_is_named_where_what_was_kept_of_it_is_lost(linked: 
     linked.unlink()
     with pytest.raises(PayloadChanged, match=rf"no longer kept.*'{linked}' does not exist.*Ask again"):
         _pulled(open_registry(settings))
+
+
+@pytest.mark.parametrize("damaged", [b"", bytes(64), b"\xff" * 64, b"0" * 63, b"../../etc/passwd", b"G" * 64])
+def test_a_note_that_names_no_onnx_is_written_anew(
+    registry: Registry, write_group: Write, settings: Settings, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    conversions: list[bytes] = []
+    monkeypatch.setattr(OnnxConverter, "convert", lambda self, data: conversions.append(data) or b"converted")
+    registry.registrations.register("m", str(write_group()))
+    assert registry.payloads.onnx("m", "SOLUSDT").data == b"converted"
+    (note,) = (settings.data_dir / "blobs").rglob("*" + ONNX_NOTE)
+    whole = note.read_bytes()
+    note.write_bytes(damaged)
+    registry.housekeeping.execute(registry.housekeeping.plan_cleanup())
+    for _ in range(2):
+        assert registry.payloads.onnx("m", "SOLUSDT").data == b"converted"
+    assert note.read_bytes() == whole
+    assert len(conversions) == 2
