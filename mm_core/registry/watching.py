@@ -13,7 +13,7 @@ from itertools import chain
 
 import watchfiles
 
-from mm_core.errors import InvalidRoot, ModelNotFound, StoreError
+from mm_core.errors import DuplicateSymbols, InvalidRoot, ModelManagerError, ModelNotFound
 from mm_core.logs import get_logger
 from mm_core.registry.background import BackgroundThread, Trouble
 from mm_core.registry.registration import Registrations
@@ -25,6 +25,9 @@ LONGEST_DEBOUNCES = 15
 
 SAFETY_POLL_INTERVALS = 12
 """Where events work, every root is still listed once in this many poll intervals: some file systems lose events."""
+
+RESTS = 4
+"""What fails unexpectedly rests for so many times as long as it took: a defect that lasts takes no whole processor."""
 
 MOST_PATHS = 2000
 """Of changed paths that are looked at one by one; beyond that the root is listed."""
@@ -199,11 +202,14 @@ class Watcher(BackgroundThread):
                 self._refresh(name, self._paths.pop(name))
 
     def _refresh(self, name: str, paths: set[str] | None) -> None:
-        """Put what changed of a model into service."""
+        """Put what changed of a model into service; what kept it from that is tried again, unless files must change."""
+        started = self._clock()
         refresh = partial(self._refresh_resting, name, paths)
         error = self._trouble_of("watch_refresh_failed", name).attempt(refresh, model=name)
-        if isinstance(error, StoreError | OSError):  # the change is still to come into service, and is not told again
-            self._note_change(name, self._clock(), paths)
+        if error is not None and not isinstance(error, InvalidRoot | DuplicateSymbols):
+            now = self._clock()
+            rest = 0.0 if isinstance(error, ModelManagerError | OSError) else RESTS * (now - started)
+            self._note_change(name, now + rest, paths)  # it is still to come into service, and is not told again
 
     def _refresh_resting(self, name: str, paths: set[str] | None) -> None:
         """Read the groups of a model that rest; others are looked at again, and at last read all the same."""

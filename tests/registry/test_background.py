@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mm_core.errors import StoreError
+from mm_core.errors import DuplicateSymbols, InvalidRoot, ReaderNotStarted, StoreError
 from mm_core.registry import Registry, background
 from mm_core.registry.background import BackgroundThread, ThreadState, Trouble
 from mm_core.registry.housekeeping import Cleaner
@@ -168,15 +169,21 @@ def test_a_model_that_fails_unexpectedly_keeps_the_watcher_from_no_other_one(
     wait_until(lambda: watcher.state().last_error is None)
 
 
-def test_a_change_that_the_store_could_not_take_is_put_into_service_when_it_can(
+@pytest.mark.parametrize(
+    "error",
+    [*EXPECTED, ReaderNotStarted("No process could be started."), UNEXPECTED[0], UNEXPECTED[2]],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_change_that_could_not_be_taken_is_put_into_service_when_it_can(
     registry: Registry,
     running: Callable[[Watcher], Watcher],
     write_group: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     root = write_group()
     registry.registrations.register("m", str(root))
-    honest, failures = registry.registrations.refresh_changed, [EXPECTED[0], EXPECTED[1]]
+    honest, failures = registry.registrations.refresh_changed, [error] * 3
 
     def fail(*args: Any, **options: Any) -> Any:
         if failures:
@@ -186,9 +193,70 @@ def test_a_change_that_the_store_could_not_take_is_put_into_service_when_it_can(
     watcher = running(Watcher(registry.store, registry.registrations, interval=60.0, debounce=0.1))
     wait_until(lambda: watcher.state().mode == "events")
     monkeypatch.setattr(registry.registrations, "refresh_changed", fail)
-    (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("x\ny\nz\n")
-    wait_until(lambda: registry.group("m", "SOLUSDT")[2].factors.names == ("x", "y", "z"))
+    with capture_logs() as logs:
+        (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("x\ny\nz\n")
+        wait_until(lambda: registry.group("m", "SOLUSDT")[2].factors.names == ("x", "y", "z"))
     assert failures == []
+    assert [log["event"] for log in logs].count("watch_refresh_failed") == 1
+    wait_until(lambda: watcher.state().last_error is None)
+
+
+def _tries_of_a_change(
+    registry: Registry,
+    watcher: Watcher,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    lasting: float = 0.0,
+) -> list[float]:
+    """Change a group that cannot be put into service from now on; return when it was tried, which others follow."""
+    tries: list[float] = []
+
+    def fail(*args: Any, **options: Any) -> Any:
+        tries.append(time.monotonic())
+        time.sleep(lasting)
+        raise error
+
+    wait_until(lambda: watcher.state().mode == "events")
+    monkeypatch.setattr(registry.registrations, "refresh_changed", fail)
+    (root / "SOLUSDT_mid_chg_1m_factors.txt").write_text("x\ny\nz\n")
+    wait_until(lambda: tries != [])
+    return tries
+
+
+def test_a_defect_that_lasts_rests_four_times_as_long_as_it_takes(
+    registry: Registry,
+    running: Callable[[Watcher], Watcher],
+    write_group: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry.registrations.register("m", str(root := write_group()))
+    watcher = running(Watcher(registry.store, registry.registrations, interval=60.0, debounce=0.1))
+    with capture_logs():  # a traceback takes a while to print, which counts as well
+        tries = _tries_of_a_change(registry, watcher, root, monkeypatch, KeyError("a defect"), lasting=0.2)
+        wait_until(lambda: len(tries) >= 4)
+    assert tries[3] - tries[2] >= 5 * 0.2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [InvalidRoot("It is away."), DuplicateSymbols("m", {"S": ("a", "b")})],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_other_files_alone_can_mend_is_not_tried_again_before_they_change(
+    registry: Registry,
+    running: Callable[[Watcher], Watcher],
+    write_group: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    registry.registrations.register("m", str(root := write_group()))
+    watcher = running(Watcher(registry.store, registry.registrations, interval=60.0, debounce=0.1))
+    tries = _tries_of_a_change(registry, watcher, root, monkeypatch, error)
+    time.sleep(0.5)  # until each event of that change was told
+    before = len(tries)
+    time.sleep(0.5)
+    assert (len(tries), watcher.state().pending) == (before, 0)
 
 
 def test_publisher_and_cleaner_go_on_after_what_nobody_expected(
