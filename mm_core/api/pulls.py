@@ -27,7 +27,7 @@ LONGEST_HEADER = 512
 """Of what a client accepts or has: longer ones are parsed by the application's threads."""
 
 LONGEST_PATH = 256
-"""Longer ones name nothing, and would stay in memory."""
+"""Longer ones name nothing."""
 
 LARGEST_BODY = 4 << 20
 """Larger bodies are sent by a thread, so that reading one keeps no other bot waiting."""
@@ -110,16 +110,20 @@ def _is_plain(request: HTTPRequestParser) -> bool:
     )
 
 
-@lru_cache(65_536)
 def _place(path: str) -> tuple[str, str] | None:
-    """Return model and symbol of a payload's path, which holds bytes as Latin letters."""
+    """Return model and symbol of a payload's path, which holds bytes as Latin letters.
+
+    Found anew each time, which takes half a microsecond: clients make paths up, and each would stay in memory.
+    """
     parts = path.split("/")
     if len(parts) != 6 or parts[0] or parts[1] != "api" or parts[2] != "models" or parts[4] != "model":
         return None
-    try:
-        model_name, symbol = (part.encode("latin-1").decode("utf-8") for part in (parts[3], parts[5]))
-    except UnicodeError:
-        return None
+    model_name, symbol = parts[3], parts[5]
+    if not path.isascii():
+        try:
+            model_name, symbol = (part.encode("latin-1").decode("utf-8") for part in (model_name, symbol))
+        except UnicodeError:
+            return None
     return (model_name, symbol) if model_name and symbol else None
 
 

@@ -6,10 +6,9 @@ import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -18,24 +17,26 @@ from mm_core.store.storage import identity, read_file
 
 Value = TypeVar("Value")
 
-NAMES_KEPT = 65_536
-LONGEST_KEPT = 256
-"""Characters of a folder and a name whose place is remembered: whoever asks makes names up, of any length."""
-
 SUFFIX = ".json"
+
+
+class _Parsed(NamedTuple):
+    path: str
+    identity: tuple[int, int, int]
+    value: object
 
 
 class NoteDirectory:
     """Notes by folder and name, any text; what is lost is written again by whoever knows it.
 
-    Files are called by digests, so that no name leads anywhere else.
+    Files are called by digests, so that no name leads anywhere else. Of what is not there nothing stays in memory,
+    however many names somebody makes up.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._parsed: dict[str, tuple[tuple[int, int, int], object]] = {}
+        self._parsed: dict[tuple[str, str], _Parsed] = {}
         self._folders_parsed: set[str] = set()
-        self._locate = lru_cache(NAMES_KEPT)(self._location)
 
     @property
     def lock_path(self) -> Path:
@@ -44,33 +45,31 @@ class NoteDirectory:
 
     def read(self, folder: str, name: str, parse: Callable[[bytes], Value]) -> Value | None:
         """Return a note, None where there is none; an unchanged one costs one ``stat``. Errors of ``parse`` pass."""
-        is_short = len(folder) + len(name) <= LONGEST_KEPT
-        path = self._locate(folder, name) if is_short else self._location(folder, name)
+        known = self._parsed.get((folder, name))
+        path = known.path if known is not None else self._location(folder, name)
         try:
             now = identity(os.stat(path))
         except FileNotFoundError:
-            self._parsed.pop(path, None)
+            self._parsed.pop((folder, name), None)
             return None
-        known = self._parsed.get(path)
-        if known is not None and known[0] == now:
-            return known[1]  # type: ignore[return-value]
+        if known is not None and known.identity == now:
+            return known.value  # type: ignore[return-value]
         read = read_file(Path(path))
         if read is None:
             return None
         value = parse(read[0])
-        self._parsed[path] = (read[1], value)
+        self._parsed[folder, name] = _Parsed(path, read[1], value)
         self._folders_parsed.add(os.path.dirname(path))  # after it: whoever forgets the folder meanwhile does it again
         return value
 
     def write(self, folder: str, name: str, data: bytes) -> None:
         """Put or replace a note."""
-        write_durably(Path(self._locate(folder, name)), data, sync=False)
+        write_durably(Path(self._location(folder, name)), data, sync=False)
 
     def remove(self, folder: str, name: str) -> None:
         """Take a note away; one that is gone already is fine."""
-        path = self._locate(folder, name)
-        Path(path).unlink(missing_ok=True)
-        self._parsed.pop(path, None)
+        Path(self._location(folder, name)).unlink(missing_ok=True)
+        self._parsed.pop((folder, name), None)
 
     def keep_only(self, folders: dict[str, set[str]]) -> None:
         """Remove every folder but these, and in them every note but those named."""
@@ -84,7 +83,9 @@ class NoteDirectory:
             for path in list(folder.iterdir()):
                 if path.name not in wanted[folder.name]:
                     path.unlink(missing_ok=True)
-                    self._parsed.pop(str(path), None)
+        for folder_name, name in list(self._parsed):
+            if name not in folders.get(folder_name, ()):
+                self._parsed.pop((folder_name, name), None)
         self.forget_removed()
 
     def forget_removed(self) -> None:
@@ -95,9 +96,9 @@ class NoteDirectory:
             gone = set(self._folders_parsed)
         if gone:
             self._folders_parsed -= gone
-            for path in list(self._parsed):
-                if os.path.dirname(path) in gone:
-                    self._parsed.pop(path, None)
+            for key, known in list(self._parsed.items()):
+                if os.path.dirname(known.path) in gone:
+                    self._parsed.pop(key, None)
 
     def all(self) -> Iterator[bytes]:
         """Yield the content of every note."""
@@ -124,7 +125,7 @@ class NoteDirectory:
         return sorted(path for path in self._path.glob("*") if path.is_dir()) if self._path.is_dir() else []
 
     def _location(self, folder: str, name: str) -> str:
-        return str(self._path / _file_name(folder) / (_file_name(name) + SUFFIX))
+        return os.path.join(self._path, _file_name(folder), _file_name(name) + SUFFIX)
 
 
 def _file_name(text: str) -> str:

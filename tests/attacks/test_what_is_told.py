@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import hmac
 import json
 import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waitress.adjustments import Adjustments
 from werkzeug.test import Client
 
 from mm_core.api import create_app, incoming
+from mm_core.api.parsing import LONGEST_REMEMBERED, Heads, Request
+from mm_core.api.pulls import ReadyAnswer, ReadyPulls
 from mm_core.registry import Registry
 from mm_core.settings import Settings
 from tests.api.conftest import PROJECT
@@ -181,6 +186,35 @@ def test_paths_that_clients_make_up_stay_in_no_memory(target: Target) -> None:
     for start in range(1000, 1500, 100):
         ask_for(range(start, start + 100))
     assert target.memory_bytes() - before < 20 << 20, "30 MB were asked for"
+
+
+def test_names_that_clients_make_up_stay_in_no_memory_of_what_answers_pulls(
+    registered: Registry, settings: Settings
+) -> None:
+    registered.publisher.publish_all()
+    pulls = ReadyPulls(registered, create_app(registered, settings))
+    heads = Heads(Adjustments(), None)
+    long = "x" * LONGEST_REMEMBERED  # what remembers heads is bounded by itself
+
+    def answer_to(symbol: str) -> ReadyAnswer | None:
+        pull = Request(heads)
+        pull.received(request(f"/api/models/m/model/{symbol}", Accept_Encoding="gzip", X_Padding=long))
+        return pulls.answer(pull)
+
+    def ask_for(numbers: range) -> None:
+        assert [number for number in numbers if answer_to(f"{number:0200}") is not None] == []
+
+    assert answer_to("SOLUSDT") is not None
+    tracemalloc.start()
+    try:
+        ask_for(range(100))
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        ask_for(range(100, 1100))
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 50_000, "200 kB were asked for"
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_answer_repeats_no_header_that_was_sent(target: Target) -> None:

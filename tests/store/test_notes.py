@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ ODD_NAMES = [
 
 HOLDER = """
 import sys
+import tracemalloc
 from pathlib import Path
 from mm_core.store import NoteDirectory
 lock = NoteDirectory(Path(sys.argv[1])).take_lock()
@@ -187,6 +189,19 @@ def test_notes_of_folders_that_are_gone_are_forgotten_and_others_are_not_parsed_
     path.rename(tmp_path / "lost")
     notes.forget_removed()
     assert notes.read("kept", "S", parse) is None
+
+
+def test_names_without_a_note_stay_in_no_memory(notes: NoteDirectory) -> None:
+    notes.write("m", "S", b"1")
+    assert notes.read("m", "S", int) == 1
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(1000):
+            assert notes.read("m", f"{number:0200}", int) is notes.read(f"{number:0200}", "S", int) is None
+        assert tracemalloc.get_traced_memory()[0] - before < 50_000, "400 kB were asked for"
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_write_that_never_ended_is_no_note_and_is_cleared_away(notes: NoteDirectory, path: Path) -> None:
