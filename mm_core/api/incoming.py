@@ -32,7 +32,7 @@ def check_write(write_token: str | None) -> None:
     _check_site()
     if write_token is not None:
         scheme, _, given = (header("Authorization") or "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("latin-1"), write_token.encode())
+        same = hmac.compare_digest(given.strip(" \t").encode("latin-1"), write_token.encode())
         if scheme.lower() != "bearer" or not same:
             raise Unauthorized(
                 "Writes need a token here. Send 'Authorization: Bearer …' with MODEL_MANAGER_WRITE_TOKEN."
