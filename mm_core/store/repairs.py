@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 import uuid
@@ -16,6 +15,7 @@ from mm_core.store.contract import Repair
 from mm_core.store.copies import Copies
 from mm_core.store.durable import DIRECTORY_MODE, linked, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
+from mm_core.store.revisions import told_revision
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import REMEDY, format_tables, parse_tables, read_file
@@ -26,8 +26,6 @@ SET_ASIDE = "set-aside"
 LOOKS_AT_A_COPY = 3
 SECONDS_BETWEEN_LOOKS = 0.02
 """A copy that was lost is written anew in its place, and is damaged until it is whole."""
-
-_REVISION = re.compile(rb'"meta":\{"1":\{"revision":(\d{1,15})\}')
 
 
 class Repairs:
@@ -153,7 +151,7 @@ class Repairs:
                 return State({}), []
             raise problem
         state = checked_state(kept, copy)
-        newest = _told_revision(self._registry)
+        newest = told_revision(self._registry)
         if newest is not None and newest > state.revision:
             loss = (
                 f"Revision {newest} → {state.revision}, put back as revision {newest + 1}: what was saved in between."
@@ -228,10 +226,3 @@ def _usable(path: Path, parse: Callable[[bytes, Path], object]) -> tuple[bytes |
     except (StoreCorrupt, StoreTooNew) as error:
         return None, error
     return (read[0], None) if read is not None else (None, None)
-
-
-def _told_revision(path: Path) -> int | None:
-    """Return the revision that a damaged state names, None where that cannot be read."""
-    read = read_file(path)
-    found = _REVISION.search(read[0]) if read is not None else None
-    return int(found[1]) if found is not None else None

@@ -15,11 +15,10 @@ from mm_core.store.copies import Copies
 from mm_core.store.durable import make_directory, not_written
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import set_aside
+from mm_core.store.revisions import LARGEST_REVISION
 from mm_core.store.scans import ScanFiles
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import parse_tables, read_file
-
-LARGEST_REVISION = 1 << 52
 
 
 class StateMoved(Exception):

@@ -18,6 +18,7 @@ from mm_core.store.copies import Copies
 from mm_core.store.durable import leave_to_owner, make_directory, not_written, write_durably
 from mm_core.store.family_files import FamilyFiles
 from mm_core.store.repairs import Repairs, lost_sentence
+from mm_core.store.revisions import told_revision, unseen_revision
 from mm_core.store.scans import ScanFiles
 from mm_core.store.snapshots import (
     StateFiles,
@@ -33,10 +34,6 @@ from mm_core.store.unfinished import left_over
 from mm_core.store.views import Files, TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
-
-REVISIONS_UNSEEN = 1_000_000
-"""What a restored state is ahead of its backup where nobody knows which revisions came after that: bots may have seen
-them, and must never take another state for theirs."""
 
 
 class TinyDBStore:
@@ -176,10 +173,10 @@ class TinyDBStore:
                 place = keep(kept) if before else None
             except (StoreCorrupt, StoreTooNew):
                 set_all_aside(self._path.parent, kept)
+            told = (told_revision(path) or 0 for path in (self._path, self._copies.of(self._path)))
+            revision = unseen_revision(state.revision, before, max(before or 0, *told))
             put_files(staged, self._path.parent)
             self._copies.note_incomplete()
-            is_next = before is not None and before >= state.revision
-            revision = before + 1 if is_next and before is not None else state.revision + REVISIONS_UNSEEN
             self._replace(format_tables({**state.tables, "meta": {"1": {"revision": revision}}}))
             for path in self._repairs.poor_copies(self._state())[0]:
                 self._repairs.renew_copy(path)
