@@ -50,7 +50,9 @@ def doctor(
                 "repaired": [
                     {"path": str(done.path), "problem": done.problem, "lost": done.loss} for done in repaired.done
                 ],
+                "copies_made": repaired.copies_made,
                 "not_restored": repaired.failures,
+                "notes": found.notes,
                 "orphaned_blobs": found.orphaned_blobs,
                 "orphaned_bytes": found.orphaned_bytes,
                 "freed_bytes": freed,
@@ -59,9 +61,14 @@ def doctor(
     else:
         for done in repaired.done:
             print_text(f"Repaired '{done.path}'. Lost: {done.loss}")
+        if repaired.copies_made:
+            print_text(f"Second copies made: {repaired.copies_made}.")
         for failure in repaired.failures:
-            print_text(failure)
+            if failure not in problems:
+                print_text(failure)
         print_text("\n".join(problems) or "Store and roots are healthy.")
+        for note in found.notes:
+            print_text(note)
         print_text(f"{found.orphaned_blobs} orphaned blobs of {found.orphaned_bytes:,} bytes; {freed:,} bytes freed.")
     if not found.healthy:
         raise typer.Exit(FAILED)
@@ -122,9 +129,7 @@ def _repaired(housekeeping: Housekeeping, *, yes: bool) -> Repaired:
     for repair in plan:
         if not repair.can_be_made:
             typer.echo(f"'{repair.path}' stays as it is. {repair.loss}", err=True)
-    if not possible:
-        return NOTHING_REPAIRED
-    if not yes:
+    if possible and not yes:
         listed = "\n".join(f"{repair.problem}\n  Lost by the repair: {repair.loss}" for repair in possible)
         typer.echo(listed, err=True)
         if not typer.confirm(f"Set {len(possible)} files aside and put good ones in their places?", err=True):

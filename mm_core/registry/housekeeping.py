@@ -27,6 +27,11 @@ PAYLOAD_GRACE_SECONDS = 600.0
 
 CLEANING_SECONDS = 300.0
 
+NO_COPIES = (
+    "There is no second copy of the state yet: the next start of a server makes them all, and so does "
+    "`python -m mm_core doctor --repair`."
+)
+
 log = get_logger("mm_core.cleaning")
 
 
@@ -43,20 +48,25 @@ class CleanupPlan:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What `Housekeeping.repair` did, and a sentence for each thing that it could not restore."""
+    """What `Housekeeping.repair` did, and a sentence for each thing that it could not restore.
+
+    ``copies_made`` counts second copies that were missing altogether, beside those in ``done``.
+    """
 
     done: tuple[Repair, ...]
     failures: tuple[str, ...]
+    copies_made: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What `Housekeeping.diagnose` found, a sentence each."""
+    """What `Housekeeping.diagnose` found, a sentence each; ``notes`` need nobody, and may be good to know."""
 
     store_problems: tuple[str, ...]
     root_problems: tuple[str, ...]
     orphaned_blobs: int
     orphaned_bytes: int
+    notes: tuple[str, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -99,29 +109,31 @@ class Housekeeping:
                 if model.refresh_error is not None:
                     root_problems.append(f"Model '{model.name}' serves an older scan: {model.refresh_error}")
             orphans = self.plan_cleanup().orphans
-        return Diagnosis(problems, tuple(root_problems), len(orphans), sum(entry.size_bytes for _, entry in orphans))
+        notes = (NO_COPIES,) if not problems and self._store.lacks_copies() else ()
+        size = sum(entry.size_bytes for _, entry in orphans)
+        return Diagnosis(problems, tuple(root_problems), len(orphans), size, notes)
 
     def plan_repairs(self) -> tuple[Repair, ...]:
         """Return which files of the state are damaged, what would be put in their places, and what is lost by that."""
         return self._store.plan_repairs()
 
     def repair(self, plan: tuple[Repair, ...]) -> Repaired:
-        """Do what ``plan`` lists and is still so, and read groups whose scans are gone.
+        """Do what ``plan`` lists and is still so, make copies that are missing, and read groups whose scans are gone.
 
         What has no remedy keeps nothing else from being restored.
         """
         done = self._store.repair(plan)
+        copies_made = 0
         failures: list[str] = []
-        for step in (self._complete_copies, self._registrations.restore_missing_scans):
-            try:
-                failures += step()
-            except StoreError as error:
-                failures.append(error.detail)
-        return Repaired(done, tuple(dict.fromkeys(failures)))
-
-    def _complete_copies(self) -> tuple[str, ...]:
-        self._store.complete_copies(again=True)
-        return ()
+        try:
+            copies_made = self._store.complete_copies(again=True)
+        except StoreError as error:
+            failures.append(error.detail)
+        try:
+            failures += self._registrations.restore_missing_scans()
+        except StoreError as error:
+            failures.append(error.detail)
+        return Repaired(done, tuple(dict.fromkeys(failures)), copies_made)
 
     def plan_cleanup(self, grace_seconds: float | None = None) -> CleanupPlan:
         """Return the blobs that no scan, earlier scan or payload of today refers to, but for young ones.

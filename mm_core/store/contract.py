@@ -226,3 +226,6 @@ class RegistryStore(Protocol):
 
         Once they are complete, that costs nothing unless they are looked at ``again``.
         """
+
+    def lacks_copies(self) -> bool:
+        """Return whether there is a state and no second copy of it, as where these were deleted."""

@@ -111,8 +111,15 @@ class TinyDBStore:
 
     def repair(self, plan: tuple[Repair, ...]) -> tuple[Repair, ...]:
         """Do what ``plan`` says as far as it is still so, and return that; no other writer is let in meanwhile."""
+        if not plan:
+            return ()
         with self._alone():
             return self._repairs.execute(plan)
+
+    def lacks_copies(self) -> bool:
+        """Return whether there is a state and no second copy of it: there never was one, or all were deleted."""
+        has_copies = self._copies.were_completed() or self._copies.of(self._path).exists()
+        return self._path.exists() and not has_copies
 
     def complete_copies(self, *, again: bool = False) -> int:
         """Make the copies that are missing or damaged, and delete what writes that never ended left; return how many.
@@ -124,6 +131,8 @@ class TinyDBStore:
         if self._copies.are_complete() and not again:
             return 0
         state = self._state()
+        if not state.revision:
+            return 0
         poor, named = self._repairs.poor_copies(state)
         made = 0
         for path in poor:

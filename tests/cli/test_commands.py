@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -316,6 +317,29 @@ def test_doctor_says_which_model_a_repair_could_not_put_into_service_again(
     next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
     result = registered("doctor", "--repair", "--yes", *form)
     assert (result.exit_code, "Model 'm' is out of service: " in result.stdout) == (1, True)
+
+
+def test_doctor_makes_copies_again_where_all_of_them_are_gone(registered: Run, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    files = [data / "registry.json", *(data / "configs").rglob("*.json")]
+    assert _document(registered("doctor", "--json"))["notes"] == []
+    shutil.rmtree(data / "copies")
+    found = registered("doctor")
+    assert (found.exit_code, "There is no second copy of the state yet" in found.stdout) == (0, True)
+    repaired = registered("doctor", "--repair", "--yes")
+    assert (repaired.exit_code, f"Second copies made: {len(files)}." in repaired.stdout) == (0, True)
+    assert "no second copy" not in repaired.stdout
+    for path in files:
+        assert (data / "copies" / path.relative_to(data)).read_bytes() == path.read_bytes()
+    again = _document(registered("doctor", "--repair", "--json"))
+    assert (again["healthy"], again["copies_made"], again["notes"]) == (True, 0, [])
+
+
+def test_doctor_makes_no_copy_where_its_repair_is_declined(registered: Run, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "data" / "copies")
+    next((tmp_path / "data" / "scans").rglob("shard-*")).write_bytes(b"{")
+    assert registered("doctor", "--repair", input="n\n").exit_code == 1
+    assert not (tmp_path / "data" / "copies").exists()
 
 
 def test_doctor_leaves_what_has_no_copy_to_a_backup(registered: Run, tmp_path: Path) -> None:

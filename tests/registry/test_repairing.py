@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mm_core.registry import Registry
+from mm_core.registry.housekeeping import NO_COPIES, Repaired
 from mm_core.settings import Settings
 from mm_core.wiring import open_registry
 
@@ -52,3 +54,22 @@ def test_a_repair_leaves_nothing_to_say_where_all_could_be_restored(registry: Re
     assert registry.housekeeping.repair(registry.housekeeping.plan_repairs()).failures == ()
     assert [registry.model(name)[1].symbols() for name in ("a", "b")] == [("SOLUSDT",), ("SOLUSDT",)]
     assert registry.housekeeping.diagnose().healthy
+
+
+def test_a_repair_makes_copies_again_that_were_lost_all_together(registered: Registry, settings: Settings) -> None:
+    copies = settings.data_dir / "copies"
+    wanted = {path: path.read_bytes() for path in copies.rglob("*.json")}
+    assert registered.housekeeping.diagnose().notes == (), "each was written with its original"
+    shutil.rmtree(copies)
+    found = registered.housekeeping.diagnose()
+    assert (found.healthy, found.notes) == (True, (NO_COPIES,))
+    assert registered.housekeeping.plan_repairs() == ()
+    assert registered.housekeeping.repair(()).copies_made == len(wanted) > 1
+    assert {path: path.read_bytes() for path in copies.rglob("*.json")} == wanted
+    assert registered.housekeeping.diagnose().notes == ()
+
+
+def test_a_repair_of_no_state_makes_none(registry: Registry, settings: Settings) -> None:
+    assert registry.housekeeping.repair(()) == Repaired((), ())
+    assert not settings.data_dir.exists()
+    assert registry.housekeeping.diagnose().notes == ()
