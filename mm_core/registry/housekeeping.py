@@ -152,6 +152,13 @@ class Housekeeping:
                 freed += entry.size_bytes
         return freed
 
+    def clear_unknown(self) -> int:
+        """Delete what refused and killed writers left of models and families that the state lacks, once it is old.
+
+        Returns the number of directories.
+        """
+        return self._store.clear_unknown()
+
     def _orphans(self, grace_seconds: float | None) -> Iterator[tuple[BlobDirectory, BlobEntry]]:
         now = time.time()
         models = self._model_digests()
@@ -208,5 +215,6 @@ class Cleaner(BackgroundThread):
             return
         plan = self._housekeeping.plan_cleanup()
         freed = self._housekeeping.execute(plan) if plan.orphans else 0
+        self._housekeeping.clear_unknown()
         if freed:
             log.info("cleaned", blobs=len(plan.orphans), bytes=freed)

@@ -229,3 +229,9 @@ class RegistryStore(Protocol):
 
     def lacks_copies(self) -> bool:
         """Return whether there is a state and no second copy of it, as where these were deleted."""
+
+    def clear_unknown(self) -> int:
+        """Delete what is left of models and families that the newest state lacks, a minute after it was written.
+
+        Commits that were refused and writers that were killed leave that. Returns the number of directories.
+        """

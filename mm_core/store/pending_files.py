@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,16 +11,21 @@ from mm_core.store.durable import write_durably
 
 
 class PendingFiles:
-    """Remembers what was written since the last commit."""
+    """Remembers what was written since the last commit.
 
-    def __init__(self, copies: Copies) -> None:
+    Without ``copies``, files have no second copy. ``taken_back`` is called with the path of each that was taken back.
+    """
+
+    def __init__(self, copies: Copies | None, taken_back: Callable[[Path], object] = lambda _: None) -> None:
         self._copies = copies
+        self._taken_back = taken_back
         self._written: list[Path] = []
 
     def write(self, path: Path, data: bytes) -> None:
         """Write a file durably, its copy first; raises `StoreError`."""
         self._written.append(path)
-        self._copies.write(path, data)
+        if self._copies is not None:
+            self._copies.write(path, data)
         write_durably(path, data)
 
     def forget(self) -> None:
@@ -28,8 +34,9 @@ class PendingFiles:
 
     def take_back(self) -> None:
         """Delete what was written since the last commit: nothing names it."""
-        with suppress(OSError):
-            for path in self._written:
-                path.unlink(missing_ok=True)
-                self._copies.of(path).unlink(missing_ok=True)
+        for path in self._written:
+            self._taken_back(path)
+            for each in (path, *([self._copies.of(path)] if self._copies is not None else [])):
+                with suppress(OSError):
+                    each.unlink(missing_ok=True)
         self._written.clear()

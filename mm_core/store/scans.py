@@ -20,10 +20,11 @@ from mm_core.domain.versions import Version
 from mm_core.errors import StoreCorrupt, StoreTooNew
 from mm_core.store.documents import Document, finding_document, finding_value, summary_document, summary_value
 from mm_core.store.durable import clear_of
+from mm_core.store.pending_files import PendingFiles
 from mm_core.store.places import file_of_model
 from mm_core.store.scan_entries import GROUPS, VERSIONS, Entry, Kind
-from mm_core.store.sharding import shard_count_for, shard_of
-from mm_core.store.storage import read_table, table_documents, write_table
+from mm_core.store.sharding import by_shard, shard_count_for
+from mm_core.store.storage import read_table, table_bytes, table_documents
 
 ENTRIES_PER_SHARD = 32
 KEPT_SCANS = 2
@@ -58,6 +59,7 @@ class ScanFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.pending = PendingFiles(None, self._forget)
         self._loaded: dict[str, dict[str, ScanIndex]] = {}
         self._loading = threading.Lock()
         self._digests_of = lru_cache(REMEMBERED_SHARDS)(_read_digests)
@@ -138,7 +140,7 @@ class ScanFiles:
             **_numbered(groups, GROUPS),
             **_numbered(versions, VERSIONS),
         }
-        write_table(self._index_path(model_name, scan_id), "index", [index_document])
+        self.pending.write(self._index_path(model_name, scan_id), table_bytes("index", [index_document]))
         self._remember(model_name, ScanIndex(scan_id, shards, ordered, summary))
         return scan_id
 
@@ -176,14 +178,15 @@ class ScanFiles:
         before = previous.shards[kind.table] if previous is not None else None
         count = shard_count_for(len(entries), ENTRIES_PER_SHARD, before.count if before is not None else None)
         is_as_before = before is not None and before.count == count
-        known = _by_shard(kind.entries_of(previous.scan), count) if previous is not None and is_as_before else {}
+        known = by_shard(kind.entries_of(previous.scan), count) if previous is not None and is_as_before else {}
         files = {}
-        for number, held in _by_shard(entries, count).items():
+        for number, held in by_shard(entries, count).items():
             if before is not None and number in known and _are_equal(known[number], held):
                 files[number] = before.files[number]
             else:
                 files[number] = f"{kind.prefix}-{number:04d}-{scan_id}.json"
-                write_table(self._shard_path(model_name, files[number]), kind.table, map(kind.document, held.values()))
+                data = table_bytes(kind.table, map(kind.document, held.values()))
+                self.pending.write(self._shard_path(model_name, files[number]), data)
         return Shards(count, files)
 
     def _entries(
@@ -198,7 +201,7 @@ class ScanFiles:
             if name in parsed:
                 index = parsed[name]
                 if index.scan_id not in held:
-                    held[index.scan_id] = _by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
+                    held[index.scan_id] = by_shard(kind.entries_of(index.scan), index.shards[kind.table].count)
                 found.update(held[index.scan_id].get(number, {}))
                 continue
             rows = _readable(self._shard_path(model_name, name), kind.table, kind.read)
@@ -220,6 +223,17 @@ class ScanFiles:
         known = list(self._loaded.get(model_name, {}).values())
         known.insert(len(known) if is_newest else 0, index)  # not by their ids' times: clocks are set back
         self._loaded[model_name] = {each.scan_id: each for each in known[-KEPT_SCANS:]}
+
+    def _forget(self, path: Path) -> None:
+        """Forget what was read of a file that was taken back: the scan whose index it is."""
+        model_name = path.parent.name
+        with self._loading:  # a thread that is reading another scan must not remember this one again
+            known = self._loaded.get(model_name, {})
+            kept = {each: index for each, index in known.items() if self._index_path(model_name, each) != path}
+            if kept:
+                self._loaded[model_name] = kept
+            else:
+                self._loaded.pop(model_name, None)
 
     def _index(self, model_name: str, scan_id: str) -> dict[str, Any] | None:
         documents = _readable(self._index_path(model_name, scan_id), "index")
@@ -288,13 +302,6 @@ def _read_digests(path: Path) -> frozenset[str]:
     kind = VERSIONS if path.name.startswith(f"{VERSIONS.prefix}-") else GROUPS
     documents = _readable(path, kind.table) or []
     return frozenset(sha256 for document in documents for sha256 in kind.digests(document) if sha256 is not None)
-
-
-def _by_shard(entries: Mapping[str, Entry], count: int) -> dict[int, dict[str, Entry]]:
-    shards: dict[int, dict[str, Entry]] = {}
-    for key, entry in entries.items():
-        shards.setdefault(shard_of(key, count), {})[key] = entry
-    return shards
 
 
 def _are_equal(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from mm_core.domain.models import MODEL_NAME
+from mm_core.domain.version_records import FAMILY_NAME
 from mm_core.errors import ModelManagerError, StoreCorrupt, StoreError
 from mm_core.store.config_files import ConfigFiles, ConfigShards, configs_below, normalizers_below
 from mm_core.store.copies import Copies
@@ -182,12 +184,18 @@ def set_all_aside(data_dir: Path, folder: Path) -> None:
             set_aside(path, folder / path.relative_to(data_dir))
 
 
-def remove_what_is_not_of(state: State, data_dir: Path) -> None:
-    """Delete what belongs to models and families that a state does not have."""
-    models, families = state.models.keys(), state.families.keys()
-    overridden = state.normalizer_shards.keys()
-    kept = {"configs": models, "scans": models, "lifecycle": families, "normalizers": overridden}
-    for place, names in kept.items():
-        for folder in (*(data_dir / place).glob("*"), *(data_dir / "copies" / place).glob("*")):
-            if folder.name not in names:
-                shutil.rmtree(folder, ignore_errors=True)
+def what_is_not_of(state: State, data_dir: Path) -> list[Path]:
+    """Return the directories, and those of copies, that belong to models and families that a state does not have."""
+    kept: dict[str, tuple[Container[str], re.Pattern[str]]] = {
+        "configs": (state.config_shards, MODEL_NAME),
+        "normalizers": (state.normalizer_shards, FAMILY_NAME),
+        "lifecycle": (state.families, FAMILY_NAME),
+        "scans": (state.models, MODEL_NAME),
+    }
+    return [
+        directory
+        for place, (names, form) in kept.items()
+        for within in (data_dir / place, data_dir / "copies" / place)
+        for directory in within.glob("*")
+        if directory.name not in names and form.fullmatch(directory.name) and directory.is_dir()
+    ]

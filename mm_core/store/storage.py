@@ -13,7 +13,6 @@ from tinydb.storages import Storage
 
 from mm_core import strict_json
 from mm_core.errors import StoreCorrupt, StoreError, StoreTooNew
-from mm_core.store.durable import write_durably
 
 FORMAT = 5
 """Format number of every file; older ones are read, newer ones refused."""
@@ -118,11 +117,6 @@ def table_bytes(table: str, documents: Iterable[dict[str, Any]]) -> bytes:
     database, storage = open_tables({})
     database.table(table).insert_multiple(documents)
     return format_tables(storage.tables)
-
-
-def write_table(path: Path, table: str, documents: Iterable[dict[str, Any]]) -> None:
-    """Write a store file with one table; raise `StoreError` when it cannot be written."""
-    write_durably(path, table_bytes(table, documents))
 
 
 def table_documents(data: bytes, path: Path, table: str) -> list[dict[str, Any]]:

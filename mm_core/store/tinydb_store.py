@@ -25,12 +25,12 @@ from mm_core.store.snapshots import (
     check_state,
     put_files,
     read_state,
-    remove_what_is_not_of,
     set_all_aside,
+    what_is_not_of,
 )
 from mm_core.store.state import State, checked_state
 from mm_core.store.storage import format_tables, identity, read_file
-from mm_core.store.unfinished import left_over
+from mm_core.store.unfinished import is_left_alone, left_over
 from mm_core.store.views import Files, TinyDBTransaction, TinyDBView
 
 LEAST_FREE_BYTES = 100 << 20
@@ -53,7 +53,7 @@ class TinyDBStore:
         self._repairs = Repairs(
             data_dir, self._path, self._configs, self._normalizers, self._families, self._scans, self._copies
         )
-        self._pending = (self._configs.pending, self._normalizers.pending, self._families.pending)
+        self._pending = (self._configs.pending, self._normalizers.pending, self._families.pending, self._scans.pending)
         self._seen: tuple[tuple[int, int, int] | None, State] = (None, State({}))
 
     def view(self) -> TinyDBView:
@@ -74,9 +74,13 @@ class TinyDBStore:
         """Open a write transaction, one at a time among all threads and processes."""
         with self._alone():
             transaction = TinyDBTransaction(self._state(), self._files, self._state)
-            yield transaction
-            if transaction.has_changes:
-                self._commit(transaction)
+            try:
+                yield transaction
+                if transaction.has_changes:
+                    self._commit(transaction)
+            finally:
+                for written in self._pending:
+                    written.take_back()  # on a disk that is nearly full, each refusal would take of what is left
 
     def problems(self) -> tuple[str, ...]:
         """Return what is wrong with files, permissions and space."""
@@ -146,9 +150,23 @@ class TinyDBStore:
                     self._normalizers.clear_unnamed(name, named)
                 for name in state.families:
                     self._families.clear_unnamed(name, named)
-        if self._path.exists():
-            self._copies.note_complete()
+        self._copies.note_complete()
+        self.clear_unknown()
         return made
+
+    def clear_unknown(self) -> int:
+        """Delete what belongs to models and families that the newest state lacks, once it is old; return how much.
+
+        Refused commits and killed writers leave that. A state that is gone deletes nothing: it would lack all.
+        """
+        if not self._unknown():  # as a rule, and then no writer is kept out
+            return 0
+        with self._alone():
+            unknown = self._unknown()
+            self._scans.remember_only(self._state().models)
+            for directory in unknown:
+                shutil.rmtree(directory, ignore_errors=True)
+            return len(unknown)
 
     def read_files(self, keep: Callable[[str, bytes], None]) -> int:
         """Give ``keep`` every file of the newest state by name; return its revision, 0 where there is none.
@@ -190,8 +208,15 @@ class TinyDBStore:
             for path in self._repairs.poor_copies(self._state())[0]:
                 self._repairs.renew_copy(path)
             self._copies.note_complete()
-            remove_what_is_not_of(state, self._path.parent)
+            for directory in what_is_not_of(state, self._path.parent):
+                shutil.rmtree(directory, ignore_errors=True)
             return before, revision, place
+
+    def _unknown(self) -> list[Path]:
+        """Return the directories of models and families that the newest state lacks and nobody writes to."""
+        state = self._state()
+        found = what_is_not_of(state, self._path.parent) if state.revision else []
+        return [directory for directory in found if is_left_alone(directory)]
 
     def _unread_scans(self) -> set[tuple[str, str]]:
         """Return the models whose scans are not on disk, each with its scan's id."""
@@ -251,12 +276,8 @@ class TinyDBStore:
             lock.release()
 
     def _commit(self, transaction: TinyDBTransaction) -> None:
-        try:
-            tables = transaction.committed_tables()
-            self._replace(format_tables(tables))
-        finally:
-            for written in self._pending:
-                written.take_back()  # on a disk that is nearly full, each save that fails would take of what is left
+        tables = transaction.committed_tables()
+        self._replace(format_tables(tables))
         self._take_in(identity(os.stat(self._path)), State(tables))
         with suppress(OSError):  # what is not cleaned up now is with the next commit
             transaction.clean_up()

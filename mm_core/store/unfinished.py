@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from mm_core.store.durable import KEPT_SECONDS, TEMPORARY, leave_to_owner, make_directory, not_written
@@ -26,6 +27,12 @@ def left_over(directory: Path, places: Iterable[str]) -> list[Path]:
 def is_being_written(path: Path) -> bool:
     """Return whether an unfinished file is there, and its writer is at work on it."""
     return _is_old(path) is False or _is_held(path)
+
+
+def is_left_alone(directory: Path) -> bool:
+    """Return whether nothing in a directory, nor itself, changed within the last `KEPT_SECONDS`."""
+    below = (Path(place, name) for place, *names in os.walk(directory) for name in chain(*names))
+    return all(_is_old(path) for path in chain((directory,), below))
 
 
 def hold(descriptor: int) -> None:

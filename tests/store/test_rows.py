@@ -9,7 +9,7 @@ import pytest
 
 from mm_core import strict_json
 from mm_core.errors import StoreCorrupt, StoreTooNew
-from mm_core.store.storage import FORMAT, format_tables, read_rows, write_table
+from mm_core.store.storage import FORMAT, format_tables, read_rows, table_bytes
 
 
 class Row(strict_json.Record):
@@ -23,7 +23,7 @@ class Row(strict_json.Record):
 def path(tmp_path: Path) -> Path:
     """A file with two rows."""
     file = tmp_path / "file.json"
-    write_table(file, "rows", [{"name": "b", "numbers": [1.5, 2.0]}, {"name": "a", "numbers": []}])
+    file.write_bytes(table_bytes("rows", [{"name": "b", "numbers": [1.5, 2.0]}, {"name": "a", "numbers": []}]))
     return file
 
 
