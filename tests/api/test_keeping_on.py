@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from mm_core.api import process, supervisor
 from mm_core.errors import StoreCorrupt
 from mm_core.registry import Registry
+from mm_core.settings import Settings
 from tests.waiting import wait_until
 
 
@@ -29,7 +30,7 @@ def _raising(*errors: Exception) -> Callable[..., Any]:
 
 
 def test_a_worker_that_could_not_be_started_is_started_when_it_can(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
 ) -> None:
     fail, start = _raising(BlockingIOError(11, "Resource temporarily unavailable"), KeyError("never")), subprocess.Popen
 
@@ -39,7 +40,7 @@ def test_a_worker_that_could_not_be_started_is_started_when_it_can(
 
     monkeypatch.setattr(supervisor.subprocess, "Popen", popen)
     ended: list[int] = []
-    workers = supervisor._Workers([[]], tmp_path / "owner", tmp_path, ended.append)
+    workers = supervisor._Workers(settings, [[]], tmp_path / "owner", tmp_path, ended.append)
     with capture_logs() as logs:
         workers.start()
         wait_until(lambda: workers.running() == 1)

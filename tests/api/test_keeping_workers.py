@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 
 from mm_core.api import supervisor, worker
+from mm_core.settings import Settings
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor._Workers]:
+def workers(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[supervisor._Workers]:
     """One worker that sleeps; what is done for one that ended fails."""
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.05)
 
     def forget(_: int) -> None:
         raise PermissionError("the file of its figures")
 
-    found = supervisor._Workers([[]], tmp_path / "owner", tmp_path, forget)
+    found = supervisor._Workers(settings, [[]], tmp_path / "owner", tmp_path, forget)
     yield found
     found.stop(time.monotonic() + 2)
 
