@@ -82,7 +82,7 @@ def valid_tau(tau: float | None) -> float | None:
 
 def known_taus(taus: Mapping[str, float | None]) -> dict[str, float]:
     """Return the taus that can be a correlation, by name as they are given."""
-    return {name: tau for name, tau in taus.items() if tau is not None and abs(tau) <= 1}
+    return {name: tau for name, given in taus.items() if (tau := valid_tau(given)) is not None}
 
 
 def coverage(matrix: IcMatrix) -> FloatArray:

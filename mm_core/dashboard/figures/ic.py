@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from mm_core.dashboard.figures.bars import signed_bars, signed_histogram
 from mm_core.dashboard.figures.frame import bars_height, framed, name_rows, shown
 from mm_core.dashboard.palette import Palette
-from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage, valid_taus
+from mm_core.evaluation.ic import FloatArray, IcMatrix, TauSummary, coverage, valid_tau, valid_taus
 
 MOST_SVG_POINTS = 2000
 """Above that WebGL is faster; below it, it only costs the start of a graphics context."""
@@ -22,7 +22,7 @@ def strongest(names: Sequence[str], taus: Sequence[float | None], top: int) -> l
     A tau that is None, NaN or outside [-1, 1] is left out.
     """
     known = sorted(
-        ((name, tau) for name, tau in zip(names, taus, strict=True) if tau is not None and abs(tau) <= 1),
+        ((name, tau) for name, given in zip(names, taus, strict=True) if (tau := valid_tau(given)) is not None),
         key=lambda pair: -pair[1],
     )
     return known if len(known) <= 2 * top else known[:top] + known[len(known) - top :]
