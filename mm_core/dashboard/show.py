@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mm_core import strict_json
+from mm_core.dashboard.addresses import take_link
 from mm_core.dashboard.words import plain
 from mm_core.spelling import visible
 
@@ -25,6 +26,7 @@ PORTION = 40
 LONGEST_OF_A_COLUMN = 11
 """Letters of a figure that fit into one of six columns; a run is called by fifteen."""
 
+_DRAWN = "_model_manager_rows_of_"
 ROW_PIXELS = 31
 """Height of a table's row at the font size of `.streamlit/config.toml`."""
 
@@ -65,6 +67,7 @@ def metric_wall(*metrics: Metric) -> None:
 
 def draw_open_tab(sides: Mapping[str, Callable[[], None]], key: str) -> None:
     """Offer a tab for each side and draw the open one: the others cost nothing until somebody looks."""
+    take_link(key, sides)
     for tab, draw in zip(
         st.tabs(list(sides), key=key, bind="query-params", on_change="rerun"), sides.values(), strict=True
     ):
@@ -113,14 +116,21 @@ def choose_row(
     key: str,
     alt: str,
     *,
+    names: Sequence[str],
     config: Mapping[str, Any],
     order: Sequence[str],
     height: int | None = None,
-) -> int | None:
-    """Show a table of which a row can be chosen, as `draw_table`; return the chosen one's position."""
+) -> str | None:
+    """Show a table of which a row can be chosen, as `draw_table`; return what ``names`` call the chosen one.
+
+    A browser tells a row by its number in the table that it shows, which may be older than this one: the name is that
+    of the row that was clicked, whether or not this table still has it.
+    """
+    drawn = st.session_state.get(f"{_DRAWN}{key}", names)
+    st.session_state[f"{_DRAWN}{key}"] = list(names)
     chosen = _draw(table, key, alt, config, height, column_order=order, on_select="rerun", selection_mode="single-row")
     rows: list[int] = chosen["selection"]["rows"]
-    return rows[0] if rows and rows[0] < len(table) else None
+    return drawn[rows[0]] if rows and rows[0] < len(drawn) else None
 
 
 def of_kinds(

@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from mm_core.domain.lifecycle import Status
 from mm_core.registry import Registry
+from tests.artifacts.versions.conftest import WriteVersion
 from tests.dashboard.browsing import click_row, errors_of, open_tab, settled
 from tests.dashboard.version_states import (
     FAMILY,
@@ -72,6 +73,28 @@ def test_a_version_is_promoted_and_demoted_behind_dialogs_that_say_who_makes_roo
         ("ann", "v1.1.0", Status.DEPLOYED),
         ("bob", "v1.1.0", Status.SHADOW),
     ]
+    assert errors_of(page) == []
+
+
+def test_a_click_opens_the_row_that_was_clicked_though_a_newer_version_came_above_it(
+    version_state: Registry, write_version: WriteVersion, start_dashboard: Start, browser: BrowserContext
+) -> None:
+    page = open_tab(browser, f"{start_dashboard()}/versions?show=Table", "Versions")
+    write_version("v1.3.0")
+    version_state.registrations.refresh("fusion")
+    click_row(page, "versions", 1)
+    expect(page.get_by_role("heading", name=f"{FAMILY} v1.1.0")).to_be_visible()
+
+    page.get_by_role("link", name="Versions", exact=True).click()
+    page.get_by_role("tab", name="Cards").click()
+    page.get_by_role("link", name="v1.3.0").click()  # the page would begin with this one
+    expect(page.get_by_role("heading", name=f"{FAMILY} v1.3.0")).to_be_visible()
+    page.go_back()
+    page.get_by_role("link", name="v1.2.0").click()
+    expect(page.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
+    page.get_by_role("link", name="Compare", exact=True).last.click()
+    expect(page.get_by_role("heading", name="Compare versions")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Version A")).to_have_value(f"{FAMILY} / v1.2.0")
     assert errors_of(page) == []
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import streamlit as st
 
+from mm_core.dashboard.addresses import choose
 from mm_core.dashboard.editor.kept import THE_GROUP, Place
 from mm_core.dashboard.page import OpenGroup, open_group
-from mm_core.dashboard.sections.choosing_versions import choose, labels_of
+from mm_core.dashboard.sections.choosing_versions import labels_of
 from mm_core.dashboard.sections.group import facts_of
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.sidebar import picked
@@ -18,8 +19,6 @@ from mm_core.domain.versions import Version
 from mm_core.evaluation.versions import importance_of
 from mm_core.registry import Registry
 from mm_core.registry.configs import Configs
-
-_CHOSEN = "_model_manager_edited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,24 +50,16 @@ def open_subject(registry: Registry) -> EditedSubject:
             for label, held in labels_of(registry.versions()).items()
             if held.files is not None and held.files.normalizer is not None and held.files.can_predict
         }
-    if labels:
-        options = [THE_GROUP, *labels] if picked().symbol is not None else list(labels)
-        label = _chosen(options)
+    options = [THE_GROUP, *labels] if picked().symbol is not None else list(labels)
+    if options and (labels or st.query_params.get("of") not in (None, THE_GROUP)):
+        if THE_GROUP not in options and st.session_state.get("of") == THE_GROUP:
+            st.session_state["of"] = options[0]  # the sidebar has no group any more, and says so
+        label = choose("Mean and variance of", options, "of", noun="version")
         if label in labels:
             held = labels[label]
             assert held.files is not None
             return _of_version(registry, Place(held.family, held.name, label), held.files)
     return _of_group(open_group(registry))
-
-
-def _chosen(options: Sequence[str]) -> str:
-    """Return what is chosen; a link within the page, as to another draft, chooses too: a bound widget ignores it."""
-    asked = st.query_params.get("of")
-    if asked in options and asked != st.session_state.get(_CHOSEN):
-        st.session_state["of"] = asked
-    label = choose("Mean and variance of", options, "of")
-    st.session_state[_CHOSEN] = label
-    return label
 
 
 def _of_group(opened: OpenGroup) -> EditedSubject:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from mm_core.dashboard.addresses import page_path
 from mm_core.dashboard.page import nothing_registered
 from mm_core.dashboard.session import errors_as_sentences
-from mm_core.dashboard.sidebar import in_hand
 from mm_core.dashboard.tables.versions import BAD, DOUBTFUL, NO_FILES, SOUND, state_words, status_words
 from mm_core.dashboard.words import counted, plain
 from mm_core.domain.findings import Severity
@@ -74,20 +72,10 @@ def labels_of(versions: Sequence[KnownVersion]) -> dict[str, KnownVersion]:
     return found
 
 
-def choose(label: str, options: Sequence[str], key: str, *, index: int = 0, place: DeltaGenerator | None = None) -> str:
-    """Let a reader choose one of the options, kept in the address; say where an address asks for what is not there."""
-    asked = st.query_params.get(key)
-    if asked is not None and asked not in options:
-        st.warning(f"There is no {label.lower()} '{plain(asked[:300])}' here.")
-        del st.query_params[key]
-    chosen: str = (place or st).selectbox(label, options, index=index, key=key, bind="query-params")
-    return chosen
-
-
-def address_of(versions: Mapping[str, KnownVersion], held: KnownVersion) -> dict[str, str]:
-    """Return the address of a version's page, beside what the sidebar has in hand."""
-    label = next(label for label, one in versions.items() if one is held)
-    return {**in_hand(), "version": label}
+def labels_among(everything: Sequence[KnownVersion], shown: Sequence[KnownVersion]) -> list[str]:
+    """Return the labels that some versions have among all of them."""
+    by_identity = {id(held): label for label, held in labels_of(everything).items()}
+    return [by_identity[id(held)] for held in shown]
 
 
 def badges(held: KnownVersion) -> None:

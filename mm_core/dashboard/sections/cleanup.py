@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from mm_core.dashboard.addresses import choose
 from mm_core.dashboard.dialogs import answered, ask, asked
 from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
-from mm_core.dashboard.sections.choosing_versions import choose
 from mm_core.dashboard.sections.versions import BYTES, size_text
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import Metric, metric_wall, rows_height, show_table

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import streamlit as st
 
+from mm_core.dashboard.addresses import choose
 from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.figures.comparison import largest_changes
 from mm_core.dashboard.figures.ic import tau_scatter
@@ -55,8 +56,8 @@ def two_groups(registry: Registry) -> None:
     labels = list(groups)
     left, right = st.columns(2)
     first, second = pair_in_hand([(name, group.symbol) for name, group in groups.values()])
-    a = left.selectbox("A", labels, index=first, key="a", bind="query-params")
-    b = right.selectbox("B", labels, index=second, key="b", bind="query-params")
+    a = choose("A", labels, "a", index=first, noun="group", place=left)
+    b = choose("B", labels, "b", index=second, noun="group", beside="a", place=right)
     _look_into(registry, groups[a], groups[b], (a, b))
 
 
@@ -112,8 +113,9 @@ def two_models(registry: Registry) -> None:
     left, right = st.columns(2)
     names = list(models)
     first = names.index(picked().model_name or names[0])
-    a = left.selectbox("Model A", names, index=first, key="model_a", bind="query-params")
-    b = right.selectbox("Model B", names, index=(first + 1) % len(names), key="model_b", bind="query-params")
+    second = (first + 1) % len(names)
+    a = choose("Model A", names, "model_a", index=first, noun="model", place=left)
+    b = choose("Model B", names, "model_b", index=second, noun="model", beside="model_a", place=right)
     _two_scans(registry, models[a], models[b], (a, b))
 
 
@@ -129,8 +131,8 @@ def two_scans(registry: Registry) -> None:
         )
         return
     left, right = st.columns(2)
-    a = left.selectbox("Before", list(stamps), index=1, key="before", bind="query-params")
-    b = right.selectbox("After", list(stamps), key="after", bind="query-params")
+    a = choose("Before", list(stamps), "before", index=1, noun="scan", place=left)
+    b = choose("After", list(stamps), "after", noun="scan", beside="before", place=right)
     scans = []
     with errors_as_sentences():
         view = registry.view()
@@ -190,7 +192,7 @@ def _one_symbol(
         return
     symbols = [one.symbol for one in kept]
     changed = [at for at, one in enumerate(kept) if one.gained or one.lost or one.moved or one.mean_tau_change]
-    symbol = st.selectbox("Look into", symbols, index=changed[0] if changed else 0, key="into", bind="query-params")
+    symbol = choose("Look into", symbols, "into", index=changed[0] if changed else 0, noun="symbol")
     groups = [(name, preferred_group(scan.groups_of(symbol))) for name, _, scan in (left, right)]
     _look_into(registry, groups[0], groups[1], titles)
 

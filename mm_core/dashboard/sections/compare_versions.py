@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from mm_core.dashboard.addresses import page_path
+from mm_core.dashboard.addresses import choose, page_path
 from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.figures.comparison import largest_changes
 from mm_core.dashboard.figures.versions import paired_bars
 from mm_core.dashboard.palette import palette
-from mm_core.dashboard.sections.choosing_versions import all_versions, badges, choose, labels_of
+from mm_core.dashboard.sections.choosing_versions import all_versions, badges, labels_of
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import (
     CHANGE,
@@ -69,14 +69,14 @@ def choose_pair(registry: Registry) -> Pair:
         st.stop()
     left, right = st.columns(2)
     with left:
-        a = choose("Version A", names, "a")
+        a = choose("Version A", names, "a", noun="version")
         _glance(labels[a], a)
     first = names.index(a)
     same = [at for at, name in enumerate(names) if at != first and labels[name].family == labels[a].family]
     older = [at for at in same if at > first]
     second = (older or same or [(first + 1) % len(names)])[0]
     with right:
-        b = choose("Version B", names, "b", index=second)
+        b = choose("Version B", names, "b", index=second, noun="version", beside="a")
         _glance(labels[b], b)
     return Pair(registry, labels[a], labels[b], (a, b))
 

@@ -8,6 +8,7 @@ from typing import Literal
 import streamlit as st
 
 from mm_core.dashboard.addresses import page_path
+from mm_core.dashboard.editor.kept import Place
 from mm_core.dashboard.figures import ic as ic_figures
 from mm_core.dashboard.figures import importance as importance_figures
 from mm_core.dashboard.figures import trees as tree_figures
@@ -79,6 +80,7 @@ def header(opened: OpenGroup, facts: Facts) -> None:
     group = opened.group
     age = training_window(group.training).age_days(now())
     mark = freshness(age)
+    edited = Place(opened.name, group.symbol)
     with st.container(horizontal=True, vertical_alignment="center"):
         if group.payload_ready:
             st.badge("ready for bots", icon=":material/check:", color="green")
@@ -92,12 +94,19 @@ def header(opened: OpenGroup, facts: Facts) -> None:
         st.badge(f"config revision {facts.config.record.revision}", color="blue")
         if group.findings:
             st.badge(counted(len(group.findings), "finding"), icon=":material/warning:", color="orange")
-        st.page_link(page_path("config"), label="Edit normalization", icon=":material/tune:")
+        st.page_link(
+            page_path("config"), label="Edit normalization", icon=":material/tune:", query_params=edited.address
+        )
         st.page_link(
             page_path("compare"),
             label="Compare",
             icon=":material/compare_arrows:",
-            query_params={"model": opened.name, "symbol": group.symbol, "a": f"{opened.name} / {group.symbol}"},
+            query_params={
+                "model": opened.name,
+                "symbol": group.symbol,
+                "what": "Groups",
+                "a": f"{opened.name} / {group.symbol}",
+            },
         )
     if not group.payload_ready:
         st.error(plain(why_unserved(group)), icon=":material/block:")

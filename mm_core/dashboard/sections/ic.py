@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mm_core.dashboard.addresses import choose
 from mm_core.dashboard.figures import ic as figures
 from mm_core.dashboard.figures.bars import signed_bars
 from mm_core.dashboard.numbers import ScanKeys, matrix_of, ordered, scan_keys, shifts_between
@@ -91,7 +92,7 @@ def heat_map(scope: Scope) -> None:
     columns_by = row.segmented_control(
         "Groups by", ["clustered", "name"], default="name", key="columns", bind="query-params", required=True
     )
-    family = row.selectbox("Family", families, key="family", bind="query-params", width=210)
+    family = choose("Family", families, "family", place=row, width=210)
     least = row.number_input(
         "Least |τ|", 0.0, 1.0, 0.0, 0.01, key="least", bind="query-params", help="In at least one group", width=110
     )
@@ -128,7 +129,7 @@ def _legend(cells: str) -> str:
 def one_factor(scope: Scope) -> None:
     """Show one factor in every symbol and horizon."""
     names = sorted(scope.matrix.factors)
-    name = st.selectbox("Factor", names, key="factor", bind="query-params")
+    name = choose("Factor", names, "factor")
     row = scope.matrix.factors.index(name)
     taus, chosen = scope.matrix.taus[row], scope.matrix.selected[row]
     summary = summarize(taus)
@@ -166,8 +167,8 @@ def _models_agreement(scope: Scope) -> None:
     scans = {model.name: (model.name, model.scan_id, scan) for model, scan in scope.models}
     names = list(scans)
     left, right = st.columns(2)
-    a = left.selectbox("One model", names, key="one_model", bind="query-params")
-    b = right.selectbox("Other model", names, index=1, key="other_model", bind="query-params")
+    a = choose("One model", names, "one_model", noun="model", place=left)
+    b = choose("Other model", names, "other_model", index=1, noun="model", beside="one_model", place=right)
     shifts = shifts_between(scans[a], scans[b])
     rows = sorted(((one.symbol, one.kendall) for one in shifts if one.kendall is not None), key=lambda row: -row[1])
     if not rows:
@@ -201,8 +202,8 @@ def _groups_agreement(scope: Scope) -> None:
         return
     left, right = st.columns(2)
     first, second = pair_in_hand([(group.model_name, group.symbol) for group in scope.matrix.groups])
-    a = left.selectbox("One", scope.labels, index=first, key="one", bind="query-params")
-    b = right.selectbox("Other", scope.labels, index=second, key="other", bind="query-params")
+    a = choose("One", scope.labels, "one", index=first, noun="group", place=left)
+    b = choose("Other", scope.labels, "other", index=second, noun="group", beside="one", place=right)
     one, other = (_taus(scope, label) for label in (a, b))
     found = rank_agreement(one, other)
     metric_wall(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from mm_core.dashboard.addresses import page_path
+from mm_core.dashboard.addresses import choose, page_path
 from mm_core.dashboard.figures.versions import status_timeline
 from mm_core.dashboard.page import now
 from mm_core.dashboard.palette import palette
-from mm_core.dashboard.sections.choosing_versions import STATUS_LOOKS, all_versions, choose, how_to_register
+from mm_core.dashboard.sections.choosing_versions import STATUS_LOOKS, all_versions, how_to_register
 from mm_core.dashboard.session import errors_as_sentences
 from mm_core.dashboard.show import MISSING, WHEN, Metric, metric_wall, rows_height, show_figure, show_table
 from mm_core.dashboard.sidebar import in_hand

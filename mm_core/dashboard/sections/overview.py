@@ -51,8 +51,8 @@ def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
     """Show one row a model; a click on a row opens its symbols, or its versions where it has those alone."""
     table = models_table(loaded, now())
     counts(table)
-    row = choose_row(
-        table, "models", "Registered models with their counts, freshness and last scan",
+    name = choose_row(
+        table, "models", "Registered models with their counts, freshness and last scan", names=table["model"].tolist(),
         order=[
             "model", "groups", "ready for bots", "versions", "factors", "mean |τ|", "trained until", "stale", "errors",
             "warnings", "last scan", "symbols", "notes", "directory",
@@ -65,9 +65,9 @@ def models(loaded: list[tuple[RegisteredModel, Scan]]) -> pd.DataFrame:
             "stale": st.column_config.NumberColumn(help=f"Trained until {STALE_DAYS} or more days ago"),
         },
     )  # fmt: skip
-    if row is not None:
-        name = str(table["model"].iloc[row])
-        if table["versions"].iloc[row] and not table["groups"].iloc[row]:
+    if name is not None:
+        row = table[table["model"] == name]
+        if row["versions"].any() and not row["groups"].any():
             st.switch_page(page_path("versions"), query_params={"model": name, "q": name})
         st.switch_page(page_path("symbols"), query_params={"model": name})
     offer_exports(table, "models")

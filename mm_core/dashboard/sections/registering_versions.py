@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from mm_core.dashboard.addresses import choose
 from mm_core.dashboard.page import refuse_after_rerun, say_after_rerun, show_refusal
-from mm_core.dashboard.sections.choosing_versions import choose, labels_of
+from mm_core.dashboard.sections.choosing_versions import labels_of
 from mm_core.dashboard.sections.moving import MEANS, WHO
 from mm_core.dashboard.words import plain
 from mm_core.domain.lifecycle import ModelType, Objective, Status, Tier
@@ -70,8 +71,9 @@ def register_version(registry: Registry, versions: Sequence[KnownVersion]) -> No
             + " ".join(f"**{status}**: {MEANS[status]}" for status in (Status.SHADOW, Status.DEPLOYED))
         )
         st.form_submit_button(
-            "Register", type="primary", icon=":material/how_to_reg:", on_click=_register, args=(registry, held, label)
-        )
+            "Register", type="primary", icon=":material/how_to_reg:", on_click=_register,
+            args=(registry, held, label, _after(labels, label)),
+        )  # fmt: skip
 
 
 def begin_with(files: Version) -> dict[str, Any]:
@@ -109,7 +111,16 @@ def _choose(place: Any, said: str, kind: Any, first: Any, label: str) -> None:
     place.selectbox(said, options, index=options.index(str(first)), key=f"{label} {kind.__name__}")
 
 
-def _register(registry: Registry, held: KnownVersion, label: str) -> None:
+def _after(labels: Mapping[str, KnownVersion], label: str) -> str | None:
+    """Return the label of the next version, which after the last is the first; None where there is no other one."""
+    names, version = list(labels), (labels[label].family, labels[label].name)
+    at = names.index(label)
+    others = (name for name in names[at:] + names[:at] if (labels[name].family, labels[name].name) != version)
+    return next(others, None)
+
+
+def _register(registry: Registry, held: KnownVersion, label: str, following: str | None) -> None:
+    """Register a version as its form says, and choose the ``following`` one: this one is no longer offered."""
     said = {name: st.session_state.get(f"{label} {name}") for name in (
         "ModelType", "Objective", "Tier", "Status", "target_variable", "prediction_horizon", "validation_score",
         "test_score", "who", "why",
@@ -130,4 +141,6 @@ def _register(registry: Registry, held: KnownVersion, label: str) -> None:
         return
     st.session_state[WHO] = said["who"]
     st.session_state[_WARNED] = done.warnings
+    if following is not None:
+        st.session_state["unregistered"] = following
     say_after_rerun(f"Registered {done.record.title}: it is {done.record.status}.")

@@ -37,8 +37,9 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
 def groups(table: pd.DataFrame, model_name: str) -> None:
     """Show the groups; a click on a row opens its group."""
     largest = float(table["mean |τ|"].max()) if table["mean |τ|"].notna().any() else 1.0
-    row = choose_row(
+    symbol = choose_row(
         table, "groups", "Groups with dimension, training window, samples, trees, readiness and strongest factors",
+        names=table["symbol"].tolist(),
         order=[
             "symbol", "return", "ready", "dimension", "trees", "samples", "trained until", "age in days", "freshness",
             "mean |τ|", "top factors", "strongest", "errors", "warnings", "trained from", "group",
@@ -55,8 +56,8 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
             ),
         },
     )  # fmt: skip
-    if row is not None:
-        st.switch_page(page_path("group"), query_params={"model": model_name, "symbol": str(table["symbol"].iloc[row])})
+    if symbol is not None:
+        st.switch_page(page_path("group"), query_params={"model": model_name, "symbol": symbol})
     st.caption(f"{counted(len(table), 'group')}. Click the box of a row to open it.")
     offer_exports(table, f"{model_name}-groups")
 

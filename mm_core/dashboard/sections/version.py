@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from mm_core.dashboard.addresses import page_path
+from mm_core.dashboard.addresses import choose, page_path
 from mm_core.dashboard.sections.choosing_versions import (
     all_versions,
     badges,
-    choose,
     how_to_register,
     labels_of,
 )

@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mm_core.dashboard.addresses import page_path
+from mm_core.dashboard.addresses import choose, page_path
 from mm_core.dashboard.figures.versions import Point, disk_bars, metric_lines
 from mm_core.dashboard.palette import palette
-from mm_core.dashboard.sections.choosing_versions import address_of, badges, labels_of
+from mm_core.dashboard.sections.choosing_versions import badges, labels_among
 from mm_core.dashboard.show import (
     SHARE,
     WHEN,
@@ -24,6 +24,7 @@ from mm_core.dashboard.show import (
     show_figure,
     show_table,
 )
+from mm_core.dashboard.sidebar import in_hand
 from mm_core.dashboard.tables.versions import (
     BAD,
     DOUBTFUL,
@@ -89,13 +90,12 @@ def filtered(versions: Sequence[KnownVersion]) -> list[KnownVersion]:
 
 def cards(shown: Sequence[KnownVersion], everything: Sequence[KnownVersion]) -> None:
     """Show a card for each of the newest versions, grouped by nothing: the filters do that."""
-    labels = labels_of(everything)
     newest = shown[:MOST_CARDS]
-    for start in range(0, len(newest), COLUMNS):
-        for column, held in zip(st.columns(COLUMNS), newest[start : start + COLUMNS], strict=False):
-            address = address_of(labels, held)
-            with column.container(border=True, height="stretch", key=f"version_card_{address['version']}"):
-                _card(held, address)
+    labelled = list(zip(newest, labels_among(everything, newest), strict=True))
+    for start in range(0, len(labelled), COLUMNS):
+        for column, (held, label) in zip(st.columns(COLUMNS), labelled[start : start + COLUMNS], strict=False):
+            with column.container(border=True, height="stretch", key=f"version_card_{label}"):
+                _card(held, {**in_hand(), "version": label})
     if len(shown) > MOST_CARDS:
         st.caption(f"{MOST_CARDS} of {counted(len(shown), 'version')}. The table has all of them.")
 
@@ -103,8 +103,9 @@ def cards(shown: Sequence[KnownVersion], everything: Sequence[KnownVersion]) -> 
 def table(shown: Sequence[KnownVersion], everything: Sequence[KnownVersion]) -> None:
     """Show one row a version; a click on a row opens it."""
     rows = versions_table(shown)
-    row = choose_row(
+    label = choose_row(
         rows, "versions", "Versions with status, figures, size and findings",
+        names=labels_among(everything, shown),
         order=[
             "model", "version", "status", "files are", "latest", "created", VALIDATION, TEST, GAP, "best Sharpe",
             "bytes", "errors", "warnings", "stage", "kind", "tier", "pinned", "registration", "directory",
@@ -123,8 +124,8 @@ def table(shown: Sequence[KnownVersion], everything: Sequence[KnownVersion]) -> 
         },
         height=rows_height(len(rows), 620),
     )  # fmt: skip
-    if row is not None:
-        st.switch_page(page_path("version"), query_params=address_of(labels_of(everything), shown[row]))
+    if label is not None:
+        st.switch_page(page_path("version"), query_params={**in_hand(), "version": label})
     st.caption(f"{counted(len(rows), 'version')}. Click the box of a row to open it.")
     offer_exports(rows, "versions")
 
@@ -138,7 +139,7 @@ def over_time(shown: Sequence[KnownVersion]) -> None:
         return
     names = sorted({one.metric for _, one in known})
     first = next((name for name in FIRST_METRICS if name in names), names[0])
-    metric = st.selectbox("Metric", names, index=names.index(first), key="metric", bind="query-params", width=320)
+    metric = choose("Metric", names, "metric", index=names.index(first), width=320)
     chosen = [(held, one) for held, one in known if one.metric == metric]
     doubtful = sum(bool(one.doubt) for _, one in chosen)
     drawn = chosen
