@@ -89,7 +89,7 @@ def test_a_click_opens_the_row_that_was_clicked_though_a_newer_version_came_abov
     page.get_by_role("tab", name="Cards").click()
     page.get_by_role("link", name="v1.3.0").click()  # the page would begin with this one
     expect(page.get_by_role("heading", name=f"{FAMILY} v1.3.0")).to_be_visible()
-    page.go_back()
+    page.get_by_role("link", name="Versions", exact=True).click()
     page.get_by_role("link", name="v1.2.0").click()
     expect(page.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
     page.get_by_role("link", name="Compare", exact=True).last.click()
