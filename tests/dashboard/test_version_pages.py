@@ -509,6 +509,21 @@ def test_a_version_in_two_directories_can_be_told_apart(
     ]
 
 
+def test_a_version_in_two_directories_shows_what_its_files_say_and_leads_to_no_editor(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0")
+    open_registry(load_settings(empty_state)).registrations.register("fusion", str(write_version("1.0.0")))
+    page = open_page("version", version=f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/v1.0.0)", tab="Normalizer")
+    assert not page.error
+    assert _table(page, "std")["mean"].tolist() == [0.5] * 4
+    assert "Edit normalization" not in [link.proto.label for link in page.main.get("page_link")]
+    page = open_page("config")
+    assert not page.error
+    assert not [box for box in page.selectbox if box.key == "of"]
+    assert "Model fusion has versions and no groups." in _said(page)
+
+
 @pytest.mark.parametrize("name", ["versions", "lifecycle"])
 def test_a_family_that_cannot_be_read_is_named_with_the_remedy_and_the_others_are_shown(
     name: str, version_state: Registry, open_page: OpenPage

@@ -165,7 +165,7 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
         return
     st.caption("Normalized value = (x − mean) / std, 0 where the std is 0. The variance is std².")
     normalizer, values = files.normalizer, {}
-    if opened.can_be_edited:
+    if opened.held.has_editable_normalizer:
         with errors_as_sentences():
             current = opened.registry.normalizers.get(opened.held.family, opened.held.name)
         values = dict(current.record.values)
