@@ -138,6 +138,36 @@ def test_files_that_were_replaced_under_a_draft_are_shown_before_anything_is_sav
     assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
 
 
+def _unsaved_links(page: AppTest) -> list[str]:
+    labels = [link.proto.label.replace("\\", "") for link in page.sidebar.get("page_link")]
+    return [label for label in labels if "unsaved" in label]
+
+
+@pytest.mark.parametrize("what", ["loses its normalizer", "lies in two directories", "is gone"])
+def test_edits_of_a_version_that_the_editor_does_not_offer_any_more_can_be_dropped_and_no_link_leads_to_them(
+    what: str, editor: AppTest, version_state: Registry, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    directory = tmp_path / "root" / FAMILY / V
+    assert _unsaved_links(editor) == [f"{FAMILY} {V}: 1 unsaved"]
+    if what == "loses its normalizer":
+        (directory / "normalizer.json").unlink()
+    elif what == "lies in two directories":
+        write_version("1.1.0")
+    else:
+        directory.rename(tmp_path / "elsewhere")
+    version_state.registrations.refresh("fusion")
+    editor.run()
+    assert not editor.exception
+    assert _unsaved_links(editor) == []
+    why = "there is no such version now" if what == "is gone" else "this version cannot be edited now"
+    assert [one.value.replace("\\", "") for one in editor.sidebar.warning] == [f"{FAMILY} {V}: 1 unsaved, but {why}."]
+    editor.button(key=f"drop_{FAMILY}_{V}_{OF}").click().run()
+    assert not editor.exception
+    assert not editor.sidebar.warning
+    assert not any(draft.cells for draft in editor.session_state["_model_manager_drafts"].values())
+
+
 def _trained_anew(registry: Registry, tmp_path: Path, mean: float = 1.5) -> None:
     new = {name: {"mean": mean, "std": 1.0} for name in FEATURES}
     (tmp_path / "root" / FAMILY / V / "normalizer.json").write_text(json.dumps(new))
