@@ -108,7 +108,10 @@ def _unsaved(view: StoreView) -> None:
         if not draft.cells:
             continue
         said = f"{place.model_name} {place.subject}: {len(draft.cells)} unsaved"
-        trouble = _version_trouble(view, place) if place.label else _group_trouble(view, place)
+        try:
+            trouble = _version_trouble(view, place) if place.label else _group_trouble(view, place)
+        except ModelManagerError:  # what is kept of others can be read, and so can their pages
+            trouble = "what is kept of it cannot be read now; the edits wait"
         if trouble is None:
             address = in_hand() | place.address
             st.page_link(page_path("config"), label=plain(said), icon=":material/edit:", query_params=address)

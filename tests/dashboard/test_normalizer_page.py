@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mm_core.dashboard.editor.drafts import Cell
@@ -166,6 +167,25 @@ def test_edits_of_a_version_that_the_editor_does_not_offer_any_more_can_be_dropp
     assert not editor.exception
     assert not editor.sidebar.warning
     assert not any(draft.cells for draft in editor.session_state["_model_manager_drafts"].values())
+
+
+def test_edits_of_a_version_whose_family_cannot_be_read_wait_beside_every_page_and_can_be_dropped(
+    editor: AppTest, version_state: Registry
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    for path in (load_settings().data_dir / "lifecycle" / FAMILY / "current").glob("index-*.json"):
+        path.write_bytes(b"{")
+    st.cache_resource.clear()  # the dashboard remembers what it read of families; not of all for good
+    for name in ("overview", "versions", "config"):
+        editor.switch_page(f"pages/{name}.py").run()
+        assert not editor.exception, name
+        assert _unsaved_links(editor) == []
+        assert [one.value.replace("\\", "") for one in editor.sidebar.warning] == [
+            f"{FAMILY} {V}: 1 unsaved, but what is kept of it cannot be read now; the edits wait."
+        ]
+    editor.button(key=f"drop_{FAMILY}_{V}_{OF}").click().run()
+    assert not editor.exception
+    assert not editor.sidebar.warning
 
 
 def _trained_anew(registry: Registry, tmp_path: Path, mean: float = 1.5) -> None:
