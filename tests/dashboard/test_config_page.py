@@ -274,6 +274,23 @@ def test_a_scan_that_takes_a_factor_away_keeps_the_other_edits(
     assert plain("no longer has spread_3") in editor.toast[0].value
 
 
+def test_a_factor_that_a_scan_took_away_is_named_and_counts_as_no_changed_number(
+    editor: AppTest, write_group: Callable[..., Path]
+) -> None:
+    _type(editor, {2: {"mean": "9"}})
+    write_group("SOLUSDT_mid_chg_1m", "horizon", factors_txt=b"momentum_5\nvolatility_20\nskew_9\n")
+    _registry().registrations.refresh("horizon")
+    editor.run()
+    said = editor.warning[0].value.replace("\\", "")
+    assert "No number changed. The model has 1 new factor: skew_9. It no longer has spread_3." in said
+    conflicts = _tables(editor)["factor field when you began saved now yours"]
+    assert conflicts[["factor", "field", "when you began", "yours"]].to_numpy().tolist() == [
+        ["spread_3", "mean", "3.5", "9"], ["spread_3", "variance", "6.0", ""],
+    ]  # fmt: skip
+    assert conflicts["saved now"].isna().all()
+    assert editor.button(key="rebase_theirs").disabled
+
+
 def test_an_earlier_revision_is_compared_and_restored(editor: AppTest) -> None:
     editor.session_state["under"] = "History"
     editor.run()

@@ -55,9 +55,16 @@ def diff_table(diff: Sequence[CellDiff]) -> pd.DataFrame:
 
 
 def conflicts_table(conflicts: Sequence[Conflict]) -> pd.DataFrame:
-    """Return one row a number that somebody else changed, with mine beside theirs."""
+    """Return one row a number that is another one by now, with mine beside theirs.
+
+    A side without the factor is None.
+    """
     rows = [
-        (one.cell.factor, one.cell.field, repr(one.before), repr(one.theirs), one.mine if one.mine is not None else "")
+        (
+            *one.cell,
+            *(repr(side) if side is not None else None for side in (one.before, one.theirs)),
+            one.mine if one.mine is not None else "",
+        )
         for one in conflicts
     ]
     return pd.DataFrame(rows, columns=["factor", "field", "when you began", "saved now", "yours"])
