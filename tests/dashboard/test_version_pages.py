@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xgboost
 from streamlit.testing.v1 import AppTest
 
 from mm_core import versions
@@ -276,6 +277,29 @@ def test_a_run_shows_the_xgboost_model_that_bots_get_its_importance_and_its_scal
     assert normalizer["mean"].tolist() == list(model.scaler.mean_)
     parameters = _table(open_page("version", version=f"daily / {RUN}", tab="Parameters"), "parameter")
     assert "booster.objective" in parameters["parameter"].tolist()
+
+
+def test_a_run_with_a_model_without_features_says_that_its_importance_is_not_known(
+    empty_state: dict[str, str], open_page: OpenPage, tmp_path: Path
+) -> None:
+    document = json.loads(bytes(xgboost.train({}, xgboost.DMatrix([[1.0]], [1.0]), 0).save_raw("json")))
+    document["learner"]["learner_model_param"]["num_feature"] = "0"
+    untrained, named = json.dumps(document).encode(), about(feature_names=list(FEATURES))
+    write_trained_run(tmp_path / "models", metadata=named, xgboost_model_pkl=None, xgboost_model_json=untrained)
+    write_trained_run(tmp_path / "models", "20250801_120000")
+    registry = open_registry(load_settings(empty_state))
+    registry.registrations.register("daily", str(tmp_path / "models"))
+    files = {one.name: one.files for one in registry.versions()}[RUN]
+    assert files is not None
+    assert files.booster is not None
+    assert files.booster.feature_names == ()
+    page = open_page("version", version=f"daily / {RUN}", tab="Importance")
+    assert not page.exception
+    assert "Nobody knows the importance: there is no trained booster" in _said(page)
+    page = open_page("compare_versions", a=f"daily / {RUN}", b="daily / 20250801_120000", part="Features")
+    assert not page.exception
+    table = _table(page, "gain share A")
+    assert (table["gain share A"].isna().all(), table["gain share B"].notna().all()) == (True, True)
 
 
 def test_a_run_of_which_bots_get_nothing_says_so_and_why(

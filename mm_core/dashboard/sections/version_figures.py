@@ -111,7 +111,7 @@ def _classes(opened: OpenVersion, evaluation: Evaluation) -> None:
 def _importance(opened: OpenVersion, files: Version) -> None:
     found = importance_of(files)
     if not found:
-        st.info("Nobody knows the importance: there is no booster that can be read, and no file declares any.")
+        st.info("Nobody knows the importance: there is no trained booster that can be read, and no file declares any.")
         return
     known = [(one.feature, one.gain_share) for one in found if one.gain_share is not None]
     if known:
