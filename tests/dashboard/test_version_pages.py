@@ -93,6 +93,39 @@ def test_the_overview_counts_and_tells_what_is_wrong_with_versions(
     assert _table(open_page("service"), "remedy").iloc[0]["open"] == "/versions?q=v1.2.0"
 
 
+def _look_at(page: AppTest, directory: Path) -> None:
+    page.text_input(key="register_path").set_value(str(directory)).run()
+    page.button(key="register_look").click().run()
+    assert not page.exception
+
+
+def test_a_directory_of_versions_is_looked_at_by_how_many_can_predict_and_has_no_table_of_groups(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0")
+    root = write_version("v1.1.0", normalizer_json=None)
+    page = open_page("overview")
+    _look_at(page, root)
+    (said,) = [one.value for one in page.markdown if "Nothing is stored yet" in one.value]
+    findings = len(_table(page, "remedy"))
+    assert said == f"**2 versions**, 1 of which can predict, {findings} findings. Nothing is stored yet."
+    assert not [table for table in page.dataframe if "dimension" in table.value]
+
+
+def test_a_directory_of_groups_and_versions_is_looked_at_by_what_of_both_can_be_used(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], write_version: WriteVersion
+) -> None:
+    write_group("ETHUSDT_r", model_json=b"{")
+    write_group("SOLUSDT_r")
+    write_version("v1.0.0")
+    write_version("1.0.0")
+    page = open_page("overview")
+    _look_at(page, write_version("v1.1.0"))
+    said = " ".join(one.value for one in page.markdown)
+    assert "**2 groups**, 1 of them ready for bots, and **3 versions**, 2 of which can predict, " in said
+    assert len(_table(page, "dimension")) == 2
+
+
 def _record(version: str) -> Any:
     return open_registry(load_settings()).lifecycle.record(FAMILY, version)
 
