@@ -197,6 +197,22 @@ def test_the_search_stands_in_the_address(state: dict[str, str], open_page: Open
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
 
 
+def test_the_search_finds_every_factor_of_a_group_not_its_strongest_alone(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    names = ["momentum_5", "volatility_20", "spread_3", "Carry_7"]
+    rows = "".join(f"SOLUSDT,{name},r,{0.04 - at / 100:.2f}\n" for at, name in enumerate(names))
+    write_group(
+        "SOLUSDT_r",
+        factors_txt="".join(f"{name}\n" for name in names).encode(),
+        ic_csv=f"symbol,factor_name,return_name,Kendall_tau\n{rows}".encode(),
+    )
+    open_registry(load_settings()).registrations.register("m", str(write_group("BTCUSDT_r")))
+    table = _table(open_page("symbols", q="carry"), "dimension")
+    assert table["symbol"].tolist() == ["SOLUSDT"]
+    assert "Carry_7" not in table["strongest"].tolist()[0]
+
+
 def test_kinds_that_are_chosen_stand_in_the_address_and_leave_the_others_out(
     empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
 ) -> None:
