@@ -249,6 +249,20 @@ def test_two_versions_are_compared_by_the_normalization_that_bots_get(
     assert "Mean and std are what people set, else what the files say." in _captions(page)
 
 
+def test_columns_of_means_stds_and_variances_are_written_with_every_digit(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    _others_save(version_state, spread=(9.0, 6.25))
+    written: dict[str, str] = {}
+    for page in (open_page("config", of=OF), open_page("version", version=OF, tab="Normalizer")):
+        for table in page.dataframe:
+            columns = json.loads(table.proto.columns)
+            written |= {name: one.get("type_config", {}).get("format") for name, one in columns.items()}
+    for name in ("saved mean", "saved variance", "mean in files", "variance in files", "mean", "std", "std in files"):
+        numbers = [1e-24, 0.1, 1 / 3, 1e300]
+        assert [float(written[name] % number) for number in numbers] == numbers, name
+
+
 def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:
     _others_save(version_state, spread=(9.0, 6.25))
     page = open_page("version", version=OF, tab="Normalizer")

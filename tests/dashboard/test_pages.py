@@ -247,6 +247,16 @@ def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, 
     assert table["gain rank"].tolist() == [1, 2, 3]  # what the label was made of: mostly the first, half the second
 
 
+def test_columns_of_means_and_variances_are_written_with_every_digit(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = open_page("group", model="horizon", symbol="SOLUSDT")
+    columns = next(json.loads(table.proto.columns) for table in page.dataframe if "variance" in table.value)
+    for name in ("mean", "variance"):
+        written = columns[name]["type_config"]["format"]
+        assert [float(written % number) for number in (1e-24, 0.1, 1 / 3, 1e300)] == [1e-24, 0.1, 1 / 3, 1e300]
+
+
 @pytest.mark.parametrize(
     ("moment", "words"),
     [

@@ -16,6 +16,7 @@ from mm_core.dashboard.show import (
     show_figure,
     show_table,
 )
+from mm_core.dashboard.tables.configs import EVERY_DIGIT
 from mm_core.dashboard.tables.versions import (
     classes_table,
     importance_table,
@@ -176,12 +177,10 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
                 revision = current.record.revision
                 st.caption(f"Revision {revision}. Bots get these numbers; those of the files stand behind.")
     table = normalizer_table(normalizer, values)
-    plain_number = st.column_config.NumberColumn(format="plain")
+    exact = st.column_config.NumberColumn(format=EVERY_DIGIT)
     show_table(
         table, f"{opened.export}-normalizer", "Mean, std and variance of each feature",
-        config=dict.fromkeys(
-            ("mean", "std", "variance", "fill value", "mean in files", "std in files"), plain_number
-        )
+        config=dict.fromkeys(("mean", "std", "variance", "fill value", "mean in files", "std in files"), exact)
         | {"feature": st.column_config.TextColumn(width="medium", pinned=True),
            "dim": st.column_config.NumberColumn(width="small")},
         height=rows_height(len(table), 620),

@@ -11,6 +11,12 @@ import pandas as pd
 from mm_core.dashboard.editor.drafts import Cell, CellDiff, CellProblem, Conflict, Draft
 from mm_core.domain.configs import FactorConfig, FactorConfigRevision, Normalization
 
+EVERY_DIGIT = "%.17g"
+"""How columns of means, variances and stds are written: a number as short as it can be told from its neighbours.
+
+They stay numbers, which sort and are exported as such. The format "plain" ends after 20 decimals, and shows 1e-22 as 0.
+"""
+
 MOST_CHANGES = 5
 """Factors that a line of history names one by one."""
 
