@@ -191,6 +191,17 @@ def test_symbols_are_one_row_a_group(state: dict[str, str], open_page: OpenPage)
     assert list(table["top factors"].tolist()[2]) == [1.0, 0.6667, 0.3333]
 
 
+def test_groups_of_which_every_tau_is_0_have_bars_with_room_for_one(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("BTCUSDT_r", ic_csv=b"symbol,factor_name,return_name,Kendall_tau\nBTCUSDT,momentum_5,r,0\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    (table,) = [table for table in open_page("symbols").dataframe if "dimension" in table.value]
+    assert table.value["mean |τ|"].tolist() == [0.0]
+    bar = json.loads(table.proto.columns)["mean |τ|"]["type_config"]
+    assert (bar["min_value"], bar["max_value"]) == (0, 1)
+
+
 def test_the_search_stands_in_the_address(state: dict[str, str], open_page: OpenPage) -> None:
     assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
     assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]

@@ -49,7 +49,7 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
             "trained from": DAY,
             "trained until": DAY,
             "samples": st.column_config.NumberColumn(format="localized"),
-            "mean |τ|": st.column_config.ProgressColumn(format="%.4f", min_value=0, max_value=largest),
+            "mean |τ|": st.column_config.ProgressColumn(format="%.4f", min_value=0, max_value=largest or 1.0),
             "top factors": st.column_config.BarChartColumn(
                 y_min=0, y_max=1, help="The eight largest: by importance of the training info, else by |τ|"
             ),
