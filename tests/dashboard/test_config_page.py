@@ -163,6 +163,20 @@ def test_search_narrows_the_grid_and_edits_keep_their_factor(editor: AppTest) ->
     assert _saved().mean_values == (1.5, 2.5, 42.0)
 
 
+def test_a_group_without_factors_says_so_and_blames_no_search(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    _registry().registrations.register("m", str(write_group("BTCUSDT_r", factors_txt=b"", ic_csv=None)))
+    page = open_page("config", model="m", symbol="BTCUSDT")
+    assert not page.exception
+    assert [one.value for one in page.info] == ["m BTCUSDT has no factors: there is nothing to normalize."]
+
+
+def test_a_search_that_nothing_fits_says_so(editor: AppTest) -> None:
+    editor.text_input(key="find").set_value("nothing like it").run()
+    assert [one.value for one in editor.info] == ["Nothing fits the search. Clear it to see all of them."]
+
+
 def test_defaults_and_scaling_reach_the_factors_that_are_shown(editor: AppTest) -> None:
     editor.text_input(key="find").set_value("vol").run()
     editor.button(key="defaults").click().run()
