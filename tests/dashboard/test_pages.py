@@ -520,6 +520,10 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     page.run()
     assert [plain("There is no model 'gone' here; this is horizon.")] == [warning.value for warning in page.warning]
     assert page.selectbox(key="model").value == "horizon"
+    page = open_page("group", model="horizon", symbol="NOPE")
+    assert [plain("There is no symbol 'NOPE' here; this is BTCUSDT.")] == [warning.value for warning in page.warning]
+    assert page.selectbox(key="symbol").value == "BTCUSDT"
+    assert page.title[0].value == plain("BTCUSDT · mid_chg_1m")
 
 
 def test_the_symbol_of_a_link_is_found_whatever_its_case(state: dict[str, str], open_page: OpenPage) -> None:
@@ -538,7 +542,30 @@ def test_a_link_in_another_case_does_not_hold_the_symbol(state: dict[str, str], 
     assert page.selectbox(key="symbol").value == "SOLUSDT"
 
 
-def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+def test_two_models_agree_symbol_by_symbol(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    names = ("momentum_5", "volatility_20", "spread_3")
+    rows = "".join(f"BTCUSDT,{name},r,{tau}\n" for name, tau in zip(names, (0.03, 0.02, 0.01), strict=True))
+    turned = f"symbol,factor_name,return_name,Kendall_tau\n{rows}".encode()
+    for name, files in (("one", {}), ("two", {"ic_csv": turned})):
+        write_group("SOLUSDT_r", name)
+        root = write_group("BTCUSDT_r", name, **files)
+        open_registry(load_settings()).registrations.register(name, str(root / name))
+    page = open_page("ic", view="Agreement", scope="all models", sides="models")
+    assert _metrics(page) == {
+        "Symbols compared": "2 of 2",
+        "Median agreement": "+0.0000",
+        "Least": "BTCUSDT -1.0000",
+        "Most": "SOLUSDT +1.0000",
+    }
+    agreement = _table(page, "rank agreement").set_index("symbol")["rank agreement"]
+    assert agreement.to_dict() == pytest.approx({"BTCUSDT": -1, "SOLUSDT": 1})
+
+
+def test_two_models_without_three_common_factors_of_a_symbol_cannot_be_compared_by_ranks(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
     page = open_page("ic", view="Agreement", scope="all models", sides="models")
     assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both
 

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from mm_core import versions
 from mm_core.dashboard.sections.registering_versions import begin_with
+from mm_core.dashboard.words import plain
 from mm_core.domain.lifecycle import ModelType, Objective, Status
 from mm_core.domain.versions import BoosterText, Version, VersionLayout
 from mm_core.registry import Registry
@@ -544,12 +545,31 @@ def test_names_and_notes_that_look_like_html_and_are_long_are_shown_as_they_are(
     registry = open_registry(load_settings(empty_state))
     registry.registrations.register("odd", str(root))
     assert {one.family for one in registry.versions()} == {HTML, long}
+    about = {"model_type": "lightgbm", "objective": "price_prediction", "target_variable": "r"}
+    fields = {**about, "model_name": long, "model_version": "v1.0.0", "prediction_horizon": "1d", "status": "deployed"}
+    registry.lifecycle.register(fields, Author("ann", HTML))
+
+    def texts(page: AppTest) -> list[str]:
+        assert not page.exception
+        return [text.value for text in [*page.markdown, *page.caption, *page.subheader]]
+
     for name in PAGES[:3]:
         for family in (HTML, long):
-            page = open_page(name, version=f"{family} / v1.0.0", a=f"{family} / v1.0.0")
-            assert not page.exception, name
-            raw = [text.value for text in [*page.markdown, *page.caption, *page.subheader] if HTML in text.value]
-            assert raw == [], (name, raw)
+            address = f"{family} / v1.0.0"
+            page = open_page(name, version=address, a=address)
+            assert [text for text in texts(page) if HTML in text] == [], name
+            if name == "compare_versions":
+                assert page.selectbox(key="a").value == address
+            else:
+                assert any(plain(family) in text for text in texts(page)), (name, family)
+    page = open_page("version", version=f"{long} / v1.0.0", tab="Events")
+    assert _table(page, "why")["why"].tolist() == [HTML]
+    page = open_page("lifecycle", family=long)
+    ahead = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=2)
+    page.get("datetime_input")[0].set_value(ahead).run()
+    assert [text for text in texts(page) if HTML in text] == []
+    assert any(f"by **ann**: “{plain(HTML)}”" in text for text in texts(page))
+    assert _table(page, "why")["why"].tolist() == [HTML]
 
 
 def test_a_version_in_two_directories_can_be_told_apart(
