@@ -10,6 +10,7 @@ from mm_core.dashboard.editor.subjects import open_subject
 from mm_core.dashboard.page import begin
 from mm_core.dashboard.sections import config
 from mm_core.dashboard.show import draw_open_tab
+from mm_core.dashboard.words import plain
 
 registry = begin("Factor configs")
 editing = begin_editing(open_subject(registry))
@@ -19,8 +20,10 @@ names = config.search(editing)
 bulk.bulk_tools(editing, names)
 if names:
     grid.edit_grid(editing, names)
-else:
+elif editing.draft.base.factor_names:
     st.info("Nothing fits the search. Clear it to see all of them.")
+else:
+    st.info(f"{plain(editing.subject.title)} has no {editing.subject.kind}s: there is nothing to normalize.")
 config.problems(editing)
 saving.save_bar(editing)
 

@@ -12,7 +12,7 @@ from mm_core.dashboard.words import counted
 
 opened = open_model(begin("Symbols"))
 table = groups_of(opened.model, opened.scan, now())
-shown = symbols.filtered(table)
+shown = symbols.filtered(table, opened.scan)
 if shown.empty:
     st.info("No group fits. Clear the search or choose other filters.")
     st.stop()

@@ -15,6 +15,7 @@ from mm_core.dashboard.session import current_registry, errors_as_sentences
 from mm_core.dashboard.words import plain
 from mm_core.errors import ModelManagerError
 from mm_core.registry import StoreView
+from mm_core.registry.known_versions import versions_of
 from mm_core.registry.version_lookups import is_held
 
 _PICKED = "_model_manager_picked"
@@ -102,29 +103,36 @@ def _choice(
 
 
 def _unsaved(view: StoreView) -> None:
-    """Lead to each draft with edits; one whose model or symbol is gone can be dropped here."""
+    """Lead to each draft with edits; one that the editor does not offer can be dropped here."""
     for place, draft in list(drafts().items()):
         if not draft.cells:
             continue
         said = f"{place.model_name} {place.subject}: {len(draft.cells)} unsaved"
-        if _is_there(view, place):
+        try:
+            trouble = _version_trouble(view, place) if place.label else _group_trouble(view, place)
+        except ModelManagerError:  # what is kept of others can be read, and so can their pages
+            trouble = "what is kept of it cannot be read now; the edits wait"
+        if trouble is None:
             address = in_hand() | place.address
             st.page_link(page_path("config"), label=plain(said), icon=":material/edit:", query_params=address)
         else:
-            st.warning(plain(f"{said}, but there is no such {'version' if place.label else 'group'} now."))
-            st.button(
-                "Drop these edits",
-                key=f"drop_{place.model_name}_{place.subject}",
-                on_click=_drop,
-                args=(place,),
-            )
+            st.warning(plain(f"{said}, but {trouble}."))
+            st.button("Drop these edits", key="_".join(("drop", *filter(None, place))), on_click=_drop, args=(place,))
 
 
-def _is_there(view: StoreView, place: Place) -> bool:
-    if place.label:
-        return is_held(view, place.model_name, place.subject)
+def _group_trouble(view: StoreView, place: Place) -> str | None:
+    """Return why the editor does not offer a group, None where it does."""
     scan = view.scan(place.model_name)
-    return scan is not None and bool(scan.groups_of(place.subject))
+    return None if scan is not None and scan.groups_of(place.subject) else "there is no such group now"
+
+
+def _version_trouble(view: StoreView, place: Place) -> str | None:
+    """Return why the editor does not offer a version under the name that the draft has for it, None where it does."""
+    if not is_held(view, place.model_name, place.subject):
+        return "there is no such version now"
+    offered = [one for one in versions_of(view, place.model_name) if one.has_editable_normalizer]
+    is_offered = (place.model_name, place.subject) in [(one.family, one.name) for one in offered]
+    return None if is_offered else "this version cannot be edited now"
 
 
 def _drop(place: Place) -> None:

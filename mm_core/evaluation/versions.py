@@ -135,11 +135,14 @@ class FeatureImportance:
 
 
 def importance_of(files: Version) -> tuple[FeatureImportance, ...]:
-    """Return each feature's importance, largest first; a feature that only the files declare comes along."""
+    """Return each feature's importance, largest first; a feature that only the files declare comes along.
+
+    A booster without columns knows nothing of the features that other files name.
+    """
     splits: Mapping[str, int] = {}
     shares: Mapping[str, float] = {}
     names: Sequence[str] = ()
-    if files.booster is not None:
+    if files.booster is not None and files.booster.feature_names:
         names = feature_names(files)
         splits = dict(zip(names, files.booster.splits, strict=True))
         total = sum(files.booster.gain)

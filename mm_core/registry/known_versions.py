@@ -89,6 +89,13 @@ class KnownVersion:
         """Whether anybody can tell what is registered of it."""
         return self.held is None or self.held.is_known
 
+    @property
+    def has_editable_normalizer(self) -> bool:
+        """Whether people can set numbers over its normalizer, and bots are given them: it alone is called so."""
+        files = self.files
+        has_one = files is not None and files.normalizer is not None and files.can_predict
+        return has_one and self.is_alone and self.is_known
+
     def count(self, severity: Severity) -> int:
         """Return how many findings of a severity there are."""
         return sum(finding.severity is severity for finding in self.findings)

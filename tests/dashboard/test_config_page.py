@@ -163,6 +163,20 @@ def test_search_narrows_the_grid_and_edits_keep_their_factor(editor: AppTest) ->
     assert _saved().mean_values == (1.5, 2.5, 42.0)
 
 
+def test_a_group_without_factors_says_so_and_blames_no_search(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    _registry().registrations.register("m", str(write_group("BTCUSDT_r", factors_txt=b"", ic_csv=None)))
+    page = open_page("config", model="m", symbol="BTCUSDT")
+    assert not page.exception
+    assert [one.value for one in page.info] == ["m BTCUSDT has no factors: there is nothing to normalize."]
+
+
+def test_a_search_that_nothing_fits_says_so(editor: AppTest) -> None:
+    editor.text_input(key="find").set_value("nothing like it").run()
+    assert [one.value for one in editor.info] == ["Nothing fits the search. Clear it to see all of them."]
+
+
 def test_defaults_and_scaling_reach_the_factors_that_are_shown(editor: AppTest) -> None:
     editor.text_input(key="find").set_value("vol").run()
     editor.button(key="defaults").click().run()
@@ -272,6 +286,23 @@ def test_a_scan_that_takes_a_factor_away_keeps_the_other_edits(
     assert _grid(editor)["factor"].tolist() == ["momentum_5", "volatility_20", "skew_9"]
     assert _grid(editor)["mean"].tolist() == ["7", "2.5", "0.2"]
     assert plain("no longer has spread_3") in editor.toast[0].value
+
+
+def test_a_factor_that_a_scan_took_away_is_named_and_counts_as_no_changed_number(
+    editor: AppTest, write_group: Callable[..., Path]
+) -> None:
+    _type(editor, {2: {"mean": "9"}})
+    write_group("SOLUSDT_mid_chg_1m", "horizon", factors_txt=b"momentum_5\nvolatility_20\nskew_9\n")
+    _registry().registrations.refresh("horizon")
+    editor.run()
+    said = editor.warning[0].value.replace("\\", "")
+    assert "No number changed. The model has 1 new factor: skew_9. It no longer has spread_3." in said
+    conflicts = _tables(editor)["factor field when you began saved now yours"]
+    assert conflicts[["factor", "field", "when you began", "yours"]].to_numpy().tolist() == [
+        ["spread_3", "mean", "3.5", "9"], ["spread_3", "variance", "6.0", ""],
+    ]  # fmt: skip
+    assert conflicts["saved now"].isna().all()
+    assert editor.button(key="rebase_theirs").disabled
 
 
 def test_an_earlier_revision_is_compared_and_restored(editor: AppTest) -> None:

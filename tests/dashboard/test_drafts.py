@@ -22,7 +22,7 @@ from mm_core.dashboard.editor.drafts import (
     parse_number,
     scaled,
 )
-from mm_core.domain.configs import FactorConfig, parse_factor_config
+from mm_core.domain.configs import Defaults, FactorConfig, Normalization, parse_factor_config
 
 NAMES = ("momentum_5", "volatility_20", "spread_3", "obi")
 CELL = st.builds(Cell, st.sampled_from(NAMES), st.sampled_from(("mean", "variance")))
@@ -219,9 +219,28 @@ def test_conflicts_are_what_others_changed_with_mine_beside_it() -> None:
     assert draft.conflicts_with(current) == [
         Conflict(Cell("a", "mean"), 0.2, 0.3, "7"),
         Conflict(Cell("b", "variance"), 4.0, 5.0, None),
-        Conflict(Cell("new", "variance"), 1.0, 2.0, None),
+        Conflict(Cell("new", "variance"), None, 2.0, None),
     ]
     assert draft.conflicts_with(draft.base) == []
+
+
+def test_a_factor_that_one_side_has_alone_is_no_conflict_where_nobody_set_it() -> None:
+    def as_in_files(*names: str) -> FactorConfig:
+        said = {name: Normalization(0.5, 4.0) for name in names}
+        return FactorConfig("v1.1.0", names, (0.5,) * len(names), (4.0,) * len(names), Defaults(said))
+
+    assert Draft(as_in_files("a", "gone"), 0).conflicts_with(as_in_files("a", "new")) == []
+
+
+def test_a_number_of_a_factor_that_is_gone_was_set_by_somebody_and_changed_by_nobody() -> None:
+    draft = _draft()
+    draft.type_into({Cell("b", "mean"): "7"})
+    conflicts = draft.conflicts_with(FactorConfig("SOLUSDT", ("a",), (0.2,), (1.0,)))
+    assert conflicts == [
+        Conflict(Cell("b", "mean"), 1e-7, None, "7"),
+        Conflict(Cell("b", "variance"), 4.0, None, None),
+    ]
+    assert not any(one.is_change for one in conflicts)
 
 
 def test_what_others_saved_as_i_typed_it_is_no_edit_after_a_rebase() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from mm_core.dashboard.editor.drafts import Cell
@@ -138,6 +139,55 @@ def test_files_that_were_replaced_under_a_draft_are_shown_before_anything_is_sav
     assert (config.mean_values, config.variance_values) == ((7.0, 1.5, 1.5, 1.5), (1.0,) * 4)
 
 
+def _unsaved_links(page: AppTest) -> list[str]:
+    labels = [link.proto.label.replace("\\", "") for link in page.sidebar.get("page_link")]
+    return [label for label in labels if "unsaved" in label]
+
+
+@pytest.mark.parametrize("what", ["loses its normalizer", "lies in two directories", "is gone"])
+def test_edits_of_a_version_that_the_editor_does_not_offer_any_more_can_be_dropped_and_no_link_leads_to_them(
+    what: str, editor: AppTest, version_state: Registry, write_version: WriteVersion, tmp_path: Path
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    directory = tmp_path / "root" / FAMILY / V
+    assert _unsaved_links(editor) == [f"{FAMILY} {V}: 1 unsaved"]
+    if what == "loses its normalizer":
+        (directory / "normalizer.json").unlink()
+    elif what == "lies in two directories":
+        write_version("1.1.0")
+    else:
+        directory.rename(tmp_path / "elsewhere")
+    version_state.registrations.refresh("fusion")
+    editor.run()
+    assert not editor.exception
+    assert _unsaved_links(editor) == []
+    why = "there is no such version now" if what == "is gone" else "this version cannot be edited now"
+    assert [one.value.replace("\\", "") for one in editor.sidebar.warning] == [f"{FAMILY} {V}: 1 unsaved, but {why}."]
+    editor.button(key=f"drop_{FAMILY}_{V}_{OF}").click().run()
+    assert not editor.exception
+    assert not editor.sidebar.warning
+    assert not any(draft.cells for draft in editor.session_state["_model_manager_drafts"].values())
+
+
+def test_edits_of_a_version_whose_family_cannot_be_read_wait_beside_every_page_and_can_be_dropped(
+    editor: AppTest, version_state: Registry
+) -> None:
+    _type(editor, {0: {"mean": "7"}})
+    for path in (load_settings().data_dir / "lifecycle" / FAMILY / "current").glob("index-*.json"):
+        path.write_bytes(b"{")
+    st.cache_resource.clear()  # the dashboard remembers what it read of families; not of all for good
+    for name in ("overview", "versions", "config"):
+        editor.switch_page(f"pages/{name}.py").run()
+        assert not editor.exception, name
+        assert _unsaved_links(editor) == []
+        assert [one.value.replace("\\", "") for one in editor.sidebar.warning] == [
+            f"{FAMILY} {V}: 1 unsaved, but what is kept of it cannot be read now; the edits wait."
+        ]
+    editor.button(key=f"drop_{FAMILY}_{V}_{OF}").click().run()
+    assert not editor.exception
+    assert not editor.sidebar.warning
+
+
 def _trained_anew(registry: Registry, tmp_path: Path, mean: float = 1.5) -> None:
     new = {name: {"mean": mean, "std": 1.0} for name in FEATURES}
     (tmp_path / "root" / FAMILY / V / "normalizer.json").write_text(json.dumps(new))
@@ -197,6 +247,20 @@ def test_two_versions_are_compared_by_the_normalization_that_bots_get(
     assert (table["mean A"].tolist(), table["std A"].tolist()) == ([0.5, 0.5, 9.0, 0.5], [2.0, 2.0, 2.5, 2.0])
     assert (table["mean B"].tolist(), table["std B"].tolist()) == ([0.5] * 4, [2.0] * 4)
     assert "Mean and std are what people set, else what the files say." in _captions(page)
+
+
+def test_columns_of_means_stds_and_variances_are_written_with_every_digit(
+    version_state: Registry, open_page: OpenPage
+) -> None:
+    _others_save(version_state, spread=(9.0, 6.25))
+    written: dict[str, str] = {}
+    for page in (open_page("config", of=OF), open_page("version", version=OF, tab="Normalizer")):
+        for table in page.dataframe:
+            columns = json.loads(table.proto.columns)
+            written |= {name: one.get("type_config", {}).get("format") for name, one in columns.items()}
+    for name in ("saved mean", "saved variance", "mean in files", "variance in files", "mean", "std", "std in files"):
+        numbers = [1e-24, 0.1, 1 / 3, 1e300]
+        assert [float(written[name] % number) for number in numbers] == numbers, name
 
 
 def test_the_page_of_a_version_tells_what_is_overridden(version_state: Registry, open_page: OpenPage) -> None:

@@ -191,10 +191,37 @@ def test_symbols_are_one_row_a_group(state: dict[str, str], open_page: OpenPage)
     assert list(table["top factors"].tolist()[2]) == [1.0, 0.6667, 0.3333]
 
 
+def test_groups_of_which_every_tau_is_0_have_bars_with_room_for_one(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    root = write_group("BTCUSDT_r", ic_csv=b"symbol,factor_name,return_name,Kendall_tau\nBTCUSDT,momentum_5,r,0\n")
+    open_registry(load_settings()).registrations.register("m", str(root))
+    (table,) = [table for table in open_page("symbols").dataframe if "dimension" in table.value]
+    assert table.value["mean |τ|"].tolist() == [0.0]
+    bar = json.loads(table.proto.columns)["mean |τ|"]["type_config"]
+    assert (bar["min_value"], bar["max_value"]) == (0, 1)
+
+
 def test_the_search_stands_in_the_address(state: dict[str, str], open_page: OpenPage) -> None:
     assert _table(open_page("symbols", q="sol"), "dimension")["symbol"].tolist() == ["SOLUSDT"]
     assert _table(open_page("symbols", bots="not ready"), "dimension")["symbol"].tolist() == ["ETHUSDT"]
     assert "No group fits" in open_page("symbols", q="nothing like it").info[0].value
+
+
+def test_the_search_finds_every_factor_of_a_group_not_its_strongest_alone(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    names = ["momentum_5", "volatility_20", "spread_3", "Carry_7"]
+    rows = "".join(f"SOLUSDT,{name},r,{0.04 - at / 100:.2f}\n" for at, name in enumerate(names))
+    write_group(
+        "SOLUSDT_r",
+        factors_txt="".join(f"{name}\n" for name in names).encode(),
+        ic_csv=f"symbol,factor_name,return_name,Kendall_tau\n{rows}".encode(),
+    )
+    open_registry(load_settings()).registrations.register("m", str(write_group("BTCUSDT_r")))
+    table = _table(open_page("symbols", q="carry"), "dimension")
+    assert table["symbol"].tolist() == ["SOLUSDT"]
+    assert "Carry_7" not in table["strongest"].tolist()[0]
 
 
 def test_kinds_that_are_chosen_stand_in_the_address_and_leave_the_others_out(
@@ -229,6 +256,16 @@ def test_a_group_shows_its_factors_with_gain_and_normalization(state: dict[str, 
     assert table["variance"].tolist() == [4.0, 5.0, 6.0]
     assert table["gain share"].sum() == pytest.approx(1)
     assert table["gain rank"].tolist() == [1, 2, 3]  # what the label was made of: mostly the first, half the second
+
+
+def test_columns_of_means_and_variances_are_written_with_every_digit(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
+    page = open_page("group", model="horizon", symbol="SOLUSDT")
+    columns = next(json.loads(table.proto.columns) for table in page.dataframe if "variance" in table.value)
+    for name in ("mean", "variance"):
+        written = columns[name]["type_config"]["format"]
+        assert [float(written % number) for number in (1e-24, 0.1, 1 / 3, 1e300)] == [1e-24, 0.1, 1 / 3, 1e300]
 
 
 @pytest.mark.parametrize(
@@ -483,6 +520,10 @@ def test_a_link_to_an_unknown_model_or_symbol_says_what_is_shown_instead(
     page.run()
     assert [plain("There is no model 'gone' here; this is horizon.")] == [warning.value for warning in page.warning]
     assert page.selectbox(key="model").value == "horizon"
+    page = open_page("group", model="horizon", symbol="NOPE")
+    assert [plain("There is no symbol 'NOPE' here; this is BTCUSDT.")] == [warning.value for warning in page.warning]
+    assert page.selectbox(key="symbol").value == "BTCUSDT"
+    assert page.title[0].value == plain("BTCUSDT · mid_chg_1m")
 
 
 def test_the_symbol_of_a_link_is_found_whatever_its_case(state: dict[str, str], open_page: OpenPage) -> None:
@@ -501,7 +542,30 @@ def test_a_link_in_another_case_does_not_hold_the_symbol(state: dict[str, str], 
     assert page.selectbox(key="symbol").value == "SOLUSDT"
 
 
-def test_two_models_agree_symbol_by_symbol(state: dict[str, str], open_page: OpenPage) -> None:
+def test_two_models_agree_symbol_by_symbol(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path]
+) -> None:
+    names = ("momentum_5", "volatility_20", "spread_3")
+    rows = "".join(f"BTCUSDT,{name},r,{tau}\n" for name, tau in zip(names, (0.03, 0.02, 0.01), strict=True))
+    turned = f"symbol,factor_name,return_name,Kendall_tau\n{rows}".encode()
+    for name, files in (("one", {}), ("two", {"ic_csv": turned})):
+        write_group("SOLUSDT_r", name)
+        root = write_group("BTCUSDT_r", name, **files)
+        open_registry(load_settings()).registrations.register(name, str(root / name))
+    page = open_page("ic", view="Agreement", scope="all models", sides="models")
+    assert _metrics(page) == {
+        "Symbols compared": "2 of 2",
+        "Median agreement": "+0.0000",
+        "Least": "BTCUSDT -1.0000",
+        "Most": "SOLUSDT +1.0000",
+    }
+    agreement = _table(page, "rank agreement").set_index("symbol")["rank agreement"]
+    assert agreement.to_dict() == pytest.approx({"BTCUSDT": -1, "SOLUSDT": 1})
+
+
+def test_two_models_without_three_common_factors_of_a_symbol_cannot_be_compared_by_ranks(
+    state: dict[str, str], open_page: OpenPage
+) -> None:
     page = open_page("ic", view="Agreement", scope="all models", sides="models")
     assert "no symbol with three common factors" in page.info[0].value  # SOLUSDT has two in both
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xgboost
 from streamlit.testing.v1 import AppTest
 
 from mm_core import versions
 from mm_core.dashboard.sections.registering_versions import begin_with
+from mm_core.dashboard.words import plain
 from mm_core.domain.lifecycle import ModelType, Objective, Status
 from mm_core.domain.versions import BoosterText, Version, VersionLayout
 from mm_core.registry import Registry
@@ -90,6 +92,39 @@ def test_the_overview_counts_and_tells_what_is_wrong_with_versions(
     assert findings.iloc[0]["symbol, version"] == "v1.2.0"
     assert findings.iloc[0]["code"] == "normalizer-missing"
     assert _table(open_page("service"), "remedy").iloc[0]["open"] == "/versions?q=v1.2.0"
+
+
+def _look_at(page: AppTest, directory: Path) -> None:
+    page.text_input(key="register_path").set_value(str(directory)).run()
+    page.button(key="register_look").click().run()
+    assert not page.exception
+
+
+def test_a_directory_of_versions_is_looked_at_by_how_many_can_predict_and_has_no_table_of_groups(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0")
+    root = write_version("v1.1.0", normalizer_json=None)
+    page = open_page("overview")
+    _look_at(page, root)
+    (said,) = [one.value for one in page.markdown if "Nothing is stored yet" in one.value]
+    findings = len(_table(page, "remedy"))
+    assert said == f"**2 versions**, 1 of which can predict, {findings} findings. Nothing is stored yet."
+    assert not [table for table in page.dataframe if "dimension" in table.value]
+
+
+def test_a_directory_of_groups_and_versions_is_looked_at_by_what_of_both_can_be_used(
+    empty_state: dict[str, str], open_page: OpenPage, write_group: Callable[..., Path], write_version: WriteVersion
+) -> None:
+    write_group("ETHUSDT_r", model_json=b"{")
+    write_group("SOLUSDT_r")
+    write_version("v1.0.0")
+    write_version("1.0.0")
+    page = open_page("overview")
+    _look_at(page, write_version("v1.1.0"))
+    said = " ".join(one.value for one in page.markdown)
+    assert "**2 groups**, 1 of them ready for bots, and **3 versions**, 2 of which can predict, " in said
+    assert len(_table(page, "dimension")) == 2
 
 
 def _record(version: str) -> Any:
@@ -276,6 +311,29 @@ def test_a_run_shows_the_xgboost_model_that_bots_get_its_importance_and_its_scal
     assert normalizer["mean"].tolist() == list(model.scaler.mean_)
     parameters = _table(open_page("version", version=f"daily / {RUN}", tab="Parameters"), "parameter")
     assert "booster.objective" in parameters["parameter"].tolist()
+
+
+def test_a_run_with_a_model_without_features_says_that_its_importance_is_not_known(
+    empty_state: dict[str, str], open_page: OpenPage, tmp_path: Path
+) -> None:
+    document = json.loads(bytes(xgboost.train({}, xgboost.DMatrix([[1.0]], [1.0]), 0).save_raw("json")))
+    document["learner"]["learner_model_param"]["num_feature"] = "0"
+    untrained, named = json.dumps(document).encode(), about(feature_names=list(FEATURES))
+    write_trained_run(tmp_path / "models", metadata=named, xgboost_model_pkl=None, xgboost_model_json=untrained)
+    write_trained_run(tmp_path / "models", "20250801_120000")
+    registry = open_registry(load_settings(empty_state))
+    registry.registrations.register("daily", str(tmp_path / "models"))
+    files = {one.name: one.files for one in registry.versions()}[RUN]
+    assert files is not None
+    assert files.booster is not None
+    assert files.booster.feature_names == ()
+    page = open_page("version", version=f"daily / {RUN}", tab="Importance")
+    assert not page.exception
+    assert "Nobody knows the importance: there is no trained booster" in _said(page)
+    page = open_page("compare_versions", a=f"daily / {RUN}", b="daily / 20250801_120000", part="Features")
+    assert not page.exception
+    table = _table(page, "gain share A")
+    assert (table["gain share A"].isna().all(), table["gain share B"].notna().all()) == (True, True)
 
 
 def test_a_run_of_which_bots_get_nothing_says_so_and_why(
@@ -487,12 +545,31 @@ def test_names_and_notes_that_look_like_html_and_are_long_are_shown_as_they_are(
     registry = open_registry(load_settings(empty_state))
     registry.registrations.register("odd", str(root))
     assert {one.family for one in registry.versions()} == {HTML, long}
+    about = {"model_type": "lightgbm", "objective": "price_prediction", "target_variable": "r"}
+    fields = {**about, "model_name": long, "model_version": "v1.0.0", "prediction_horizon": "1d", "status": "deployed"}
+    registry.lifecycle.register(fields, Author("ann", HTML))
+
+    def texts(page: AppTest) -> list[str]:
+        assert not page.exception
+        return [text.value for text in [*page.markdown, *page.caption, *page.subheader]]
+
     for name in PAGES[:3]:
         for family in (HTML, long):
-            page = open_page(name, version=f"{family} / v1.0.0", a=f"{family} / v1.0.0")
-            assert not page.exception, name
-            raw = [text.value for text in [*page.markdown, *page.caption, *page.subheader] if HTML in text.value]
-            assert raw == [], (name, raw)
+            address = f"{family} / v1.0.0"
+            page = open_page(name, version=address, a=address)
+            assert [text for text in texts(page) if HTML in text] == [], name
+            if name == "compare_versions":
+                assert page.selectbox(key="a").value == address
+            else:
+                assert any(plain(family) in text for text in texts(page)), (name, family)
+    page = open_page("version", version=f"{long} / v1.0.0", tab="Events")
+    assert _table(page, "why")["why"].tolist() == [HTML]
+    page = open_page("lifecycle", family=long)
+    ahead = datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=2)
+    page.get("datetime_input")[0].set_value(ahead).run()
+    assert [text for text in texts(page) if HTML in text] == []
+    assert any(f"by **ann**: “{plain(HTML)}”" in text for text in texts(page))
+    assert _table(page, "why")["why"].tolist() == [HTML]
 
 
 def test_a_version_in_two_directories_can_be_told_apart(
@@ -507,6 +584,21 @@ def test_a_version_in_two_directories_can_be_told_apart(
         f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/1.0.0)",
         f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/v1.0.0)",
     ]
+
+
+def test_a_version_in_two_directories_shows_what_its_files_say_and_leads_to_no_editor(
+    empty_state: dict[str, str], open_page: OpenPage, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0")
+    open_registry(load_settings(empty_state)).registrations.register("fusion", str(write_version("1.0.0")))
+    page = open_page("version", version=f"{FAMILY} / v1.0.0 (fusion: {FAMILY}/v1.0.0)", tab="Normalizer")
+    assert not page.error
+    assert _table(page, "std")["mean"].tolist() == [0.5] * 4
+    assert "Edit normalization" not in [link.proto.label for link in page.main.get("page_link")]
+    page = open_page("config")
+    assert not page.error
+    assert not [box for box in page.selectbox if box.key == "of"]
+    assert "Model fusion has versions and no groups." in _said(page)
 
 
 @pytest.mark.parametrize("name", ["versions", "lifecycle"])

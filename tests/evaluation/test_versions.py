@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from mm_core.domain.versions import (
     VersionNumber,
 )
 from mm_core.evaluation.versions import (
+    FeatureImportance,
     feature_names,
     feature_shifts,
     generalization_gap,
@@ -99,6 +101,15 @@ def test_columns_keep_the_boosters_names_where_the_other_files_disagree() -> Non
 def test_a_booster_without_any_gain_has_shares_of_nothing() -> None:
     (one,) = importance_of(_version(booster=_booster(("a",), (0,), (0.0,))))
     assert one.gain_share == 0.0
+
+
+def test_a_booster_without_columns_knows_nothing_of_the_features_that_other_files_name() -> None:
+    files = _version(booster=_booster((), (), ()), metadata=VersionMetadata(feature_names=("a", "b")))
+    assert feature_names(files) == ("a", "b")
+    assert importance_of(files) == ()
+    assert [(one.change, one.gain_shares) for one in feature_shifts(files, files)] == [("kept", (None, None))] * 2
+    declared = replace(files, importance={"b": 5.0})
+    assert importance_of(declared) == (FeatureImportance("b", None, None, 5.0),)
 
 
 def test_features_are_gained_lost_moved_or_kept() -> None:

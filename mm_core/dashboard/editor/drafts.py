@@ -42,12 +42,20 @@ class CellDiff(NamedTuple):
 
 
 class Conflict(NamedTuple):
-    """One number that somebody else changed since the draft was begun; ``mine`` is None where only they changed it."""
+    """One number that is another one since the draft was begun; ``mine`` is None where nothing is typed over it.
+
+    ``before`` is None where the model has the factor since then, ``theirs`` where it has it no more.
+    """
 
     cell: Cell
-    before: float
-    theirs: float
+    before: float | None
+    theirs: float | None
     mine: str | None
+
+    @property
+    def is_change(self) -> bool:
+        """Whether both sides have the factor: else nobody changed the number."""
+        return self.before is not None and self.theirs is not None
 
 
 @dataclass(slots=True)
@@ -131,16 +139,20 @@ class Draft:
         )
 
     def conflicts_with(self, current: FactorConfig) -> list[Conflict]:
-        """Return the numbers that differ between the draft's base and ``current``, with mine beside theirs."""
+        """Return the numbers that differ between the draft's base and ``current``, with mine beside theirs.
+
+        Of a factor that one of them has alone, these are the numbers that somebody set.
+        """
         mine, theirs = self._saved, current.normalizations()
         found = []
         for name in dict.fromkeys([*mine, *theirs]):
-            before = mine.get(name) or self.base.defaults.of(name)
-            now = theirs.get(name) or current.defaults.of(name)
+            before, now = mine.get(name), theirs.get(name)
+            old, new = before or current.defaults.of(name), now or self.base.defaults.of(name)
             for at, which in enumerate(FIELDS):
-                if before[at] != now[at]:
+                if old[at] != new[at]:
                     cell = Cell(name, which)
-                    found.append(Conflict(cell, before[at], now[at], self.cells.get(cell)))
+                    then, theirs_now = before[at] if before else None, now[at] if now else None
+                    found.append(Conflict(cell, then, theirs_now, self.cells.get(cell)))
         return found
 
     def rebase(

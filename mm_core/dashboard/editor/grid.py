@@ -11,7 +11,7 @@ from mm_core.dashboard.editor.begin import Editing
 from mm_core.dashboard.editor.drafts import FIELDS
 from mm_core.dashboard.editor.kept import PinnedGrid, pin_grid, pinned_grid
 from mm_core.dashboard.show import TAU, offer_exports, rows_height
-from mm_core.dashboard.tables.configs import editor_table
+from mm_core.dashboard.tables.configs import EVERY_DIGIT, editor_table
 
 NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 """What a cell accepts while somebody types: a number with point and exponent. Its meaning is checked after that."""
@@ -63,10 +63,12 @@ def edit_grid(editing: Editing, names: Sequence[str]) -> None:
             "factor": st.column_config.TextColumn(pinned=True, width="medium"),
             "Kendall τ": TAU,
             "gain share": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=largest or 1.0),
-            "saved mean": st.column_config.NumberColumn(format="plain", help="What bots get now"),
-            "saved variance": st.column_config.NumberColumn(format="plain", help="What bots get now"),
-            "mean in files": st.column_config.NumberColumn(format="plain", help="What bots get where nobody set it"),
-            "variance in files": st.column_config.NumberColumn(format="plain", help="Std squared"),
+            "saved mean": st.column_config.NumberColumn(format=EVERY_DIGIT, help="What bots get now"),
+            "saved variance": st.column_config.NumberColumn(format=EVERY_DIGIT, help="What bots get now"),
+            "mean in files": st.column_config.NumberColumn(
+                format=EVERY_DIGIT, help="What bots get where nobody set it"
+            ),
+            "variance in files": st.column_config.NumberColumn(format=EVERY_DIGIT, help="Std squared"),
             **numbers,
         },
     )

@@ -65,15 +65,17 @@ def behind_notice(editing: Editing) -> None:
         draft.rebase(saved.config, saved.record.revision, keep_mine=True, created_at=saved.record.created_at)
         return
     conflicts = draft.conflicts_with(saved.config)
-    both = [conflict for conflict in conflicts if conflict.mine is not None]
+    changed = [conflict for conflict in conflicts if conflict.is_change]
+    both = [conflict for conflict in changed if conflict.mine is not None]
     with st.container(border=True):
-        st.warning(" ".join(_what_happened(editing, len(conflicts), len(both))), icon=":material/call_split:")
-        show_table(
-            conflicts_table(conflicts),
-            "conflicts",
-            "Numbers that somebody else changed, beside yours",
-            height=rows_height(len(conflicts), 260),
-        )
+        st.warning(" ".join(_what_happened(editing, len(changed), len(both))), icon=":material/call_split:")
+        if conflicts:
+            show_table(
+                conflicts_table(conflicts),
+                "conflicts",
+                "Numbers that are other ones by now, beside yours",
+                height=rows_height(len(conflicts), 260),
+            )
         with st.container(horizontal=True):
             st.button(
                 "Put my changes on top",
@@ -100,10 +102,8 @@ def _what_happened(editing: Editing, changed: int, both: int) -> list[str]:
     faster = f"Somebody else was faster: revision {revision} is saved, you edit revision {draft.revision}."
     if revision == draft.revision and saved.config.defaults != draft.base.defaults:
         faster = "The files of this version were replaced since you began."
-    said = [
-        faster,
-        f"{counted(changed, 'number')} changed, {both} of them here too.",
-    ]
+    numbers = f"{counted(changed, 'number')} changed, {both} of them here too." if changed else "No number changed."
+    said = [faster, numbers]
     before, now = draft.base.factor_names, saved.config.factor_names
     gone = [name for name in before if name not in set(now)]
     new = [name for name in now if name not in set(before)]

@@ -45,11 +45,7 @@ class EditedSubject:
 def open_subject(registry: Registry) -> EditedSubject:
     """Return what is chosen: the group in hand unless it is a version; say how to get one where there is nothing."""
     with errors_as_sentences():
-        labels = {
-            label: held
-            for label, held in labels_of(registry.versions()).items()
-            if held.files is not None and held.files.normalizer is not None and held.files.can_predict
-        }
+        labels = {label: held for label, held in labels_of(registry.versions()).items() if held.has_editable_normalizer}
     options = [THE_GROUP, *labels] if picked().symbol is not None else list(labels)
     if options and (labels or st.query_params.get("of") not in (None, THE_GROUP)):
         if THE_GROUP not in options and st.session_state.get("of") == THE_GROUP:

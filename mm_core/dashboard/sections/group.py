@@ -28,6 +28,7 @@ from mm_core.dashboard.show import (
     show_figure,
     show_table,
 )
+from mm_core.dashboard.tables.configs import EVERY_DIGIT
 from mm_core.dashboard.tables.factors import factor_table, one_sided_parameters
 from mm_core.dashboard.tables.models import files_table, findings_table, why_unserved
 from mm_core.dashboard.words import counted, plain
@@ -160,8 +161,8 @@ def factors(opened: OpenGroup, facts: Facts) -> None:
             )
             if "gain share" in table
             else None,
-            "mean": st.column_config.NumberColumn(format="plain"),
-            "variance": st.column_config.NumberColumn(format="plain"),
+            "mean": st.column_config.NumberColumn(format=EVERY_DIGIT),
+            "variance": st.column_config.NumberColumn(format=EVERY_DIGIT),
         },
     )
 

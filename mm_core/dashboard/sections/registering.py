@@ -14,8 +14,10 @@ from mm_core.dashboard.page import now, refuse_after_rerun, say_after_rerun, sho
 from mm_core.dashboard.show import DAY, show_table
 from mm_core.dashboard.tables.models import findings_in, findings_table, groups_table
 from mm_core.dashboard.words import counted, plain
+from mm_core.domain.findings import Severity
 from mm_core.domain.groups import Scan
 from mm_core.domain.models import checked_model_name
+from mm_core.domain.versions import Version
 from mm_core.errors import ModelManagerError
 from mm_core.registry import Registry
 
@@ -28,11 +30,12 @@ REGISTER, REFRESH, DELETE = "register", "refresh", "delete"
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What registering a directory would find."""
+    """What registering a directory would find; ``predicting`` is how many of the versions can predict."""
 
     root_path: str
     groups: pd.DataFrame
     versions: int
+    predicting: int
     findings: pd.DataFrame
     duplicates: dict[str, tuple[str, ...]]
 
@@ -89,6 +92,7 @@ def _look(registry: Registry, root_path: str) -> None:
             root_path,
             groups_table(scan.groups.values(), now()),
             len(scan.versions),
+            sum(_can_predict(scan, version) for version in scan.versions.values()),
             findings_table(findings_in(scan)).drop(columns=["model", "code"]),
             scan.duplicate_symbols(),
         )
@@ -97,22 +101,36 @@ def _look(registry: Registry, root_path: str) -> None:
 
 
 def _show_preview(preview: Preview) -> None:
-    ready = int((preview.groups["ready"] == "yes").sum())
-    st.markdown(
-        f"**{_amount(len(preview.groups), preview.versions)}**, {ready} of them ready for bots, "
-        f"{counted(len(preview.findings), 'finding')}. "
-        "Nothing is stored yet."
-    )
+    st.markdown(f"{_what_is_there(preview)}, {counted(len(preview.findings), 'finding')}. Nothing is stored yet.")
     if preview.duplicates:
         listed = "; ".join(f"{symbol}: {', '.join(keys)}" for symbol, keys in preview.duplicates.items())
         st.error(f"A symbol may have one group only. Keep one of each: {plain(listed)}")
     columns = ["symbol", "return", "ready", "dimension", "trees", "trained until", "errors", "warnings", "group"]
-    show_table(
-        preview.groups[columns], "preview-groups", "Groups that would be registered", height=220,
-        config={"trained until": DAY},
-    )  # fmt: skip
+    if len(preview.groups):
+        show_table(
+            preview.groups[columns], "preview-groups", "Groups that would be registered", height=220,
+            config={"trained until": DAY},
+        )  # fmt: skip
     if len(preview.findings):
         show_table(preview.findings, "preview-findings", "Findings, errors first", height=180)
+
+
+def _what_is_there(preview: Preview) -> str:
+    """Return how many groups there are and are ready for bots, how many versions there are and can predict."""
+    groups, versions, said = len(preview.groups), preview.versions, []
+    if groups:
+        ready = int((preview.groups["ready"] == "yes").sum())
+        said.append(f"**{_amount(groups, 0)}**, {ready} of them ready for bots")
+    if versions:
+        said.append(f"**{_amount(0, versions)}**, {preview.predicting} of which can predict")
+    return ", and ".join(said) or f"**{_amount(0, 0)}**"
+
+
+def _can_predict(scan: Scan, version: Version) -> bool:
+    """Return whether a version has a model, and no error of its own or beside others of its root."""
+    shared = scan.twins_by_path.get(version.path, ())
+    has_error = any(finding.severity is Severity.ERROR for finding in shared)
+    return version.model is not None and version.can_predict and not has_error
 
 
 def _register(registry: Registry, name: str, root_path: str) -> None:

@@ -15,8 +15,8 @@ from mm_core.domain.groups import Scan
 from mm_core.evaluation.training import Freshness, TrainingWindow, freshness, training_window
 
 
-def filtered(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that search and filters ask for; both stand in the address."""
+def filtered(table: pd.DataFrame, scan: Scan) -> pd.DataFrame:
+    """Return the rows that search and filters ask for; both stand in the address. ``scan`` has the rows' factors."""
     left, middle, right = st.columns([2, 2, 1.4])
     text = left.text_input(
         "Search", key="q", bind="query-params", placeholder="symbol, return, factor", icon=":material/search:"
@@ -25,8 +25,8 @@ def filtered(table: pd.DataFrame) -> pd.DataFrame:
     only = right.pills("Bots", ["ready", "not ready"], key="bots", bind="query-params")
     wanted = text.strip().casefold()
     if wanted:
-        hit = pd.Series(False, index=table.index)
-        for column in ("symbol", "return", "group", "strongest"):
+        hit = table["group"].isin(_with_factor(scan, wanted))
+        for column in ("symbol", "return", "group"):
             hit |= table[column].str.casefold().str.contains(wanted, regex=False)
         table = table[hit]
     if only:
@@ -50,7 +50,7 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
             "trained from": DAY,
             "trained until": DAY,
             "samples": st.column_config.NumberColumn(format="localized"),
-            "mean |τ|": st.column_config.ProgressColumn(format="%.4f", min_value=0, max_value=largest),
+            "mean |τ|": st.column_config.ProgressColumn(format="%.4f", min_value=0, max_value=largest or 1.0),
             "top factors": st.column_config.BarChartColumn(
                 y_min=0, y_max=1, help="The eight largest: by importance of the training info, else by |τ|"
             ),
@@ -60,6 +60,12 @@ def groups(table: pd.DataFrame, model_name: str) -> None:
         st.switch_page(page_path("group"), query_params={"model": model_name, "symbol": symbol})
     st.caption(f"{counted(len(table), 'group')}. Click the box of a row to open it.")
     offer_exports(table, f"{model_name}-groups")
+
+
+def _with_factor(scan: Scan, wanted: str) -> list[str]:
+    """Return the keys of the groups with a factor that has ``wanted`` in its name, which is given in lower case."""
+    found = {name for name in scan.factor_union() if wanted in name.casefold()}
+    return [key for key, group in scan.groups.items() if not found.isdisjoint(group.factors.names)]
 
 
 def windows(scan: Scan, group_keys: Sequence[str], now: datetime) -> list[tuple[str, TrainingWindow, Freshness]]:

@@ -60,12 +60,6 @@ class OpenVersion:
     held: KnownVersion
 
     @property
-    def can_be_edited(self) -> bool:
-        """Whether its normalizer can be edited: its files hold one, and bots can be given it."""
-        files = self.held.files
-        return files is not None and files.normalizer is not None and files.can_predict
-
-    @property
     def export(self) -> str:
         """How names of its exports begin."""
         return f"{self.held.family}-{self.held.name}"
@@ -90,7 +84,7 @@ def header(opened: OpenVersion) -> None:
             icon=":material/compare_arrows:",
             query_params={**in_hand(), "a": opened.label},
         )
-        if opened.can_be_edited:
+        if held.has_editable_normalizer:
             st.page_link(
                 page_path("config"),
                 label="Edit normalization",

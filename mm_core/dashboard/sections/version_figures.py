@@ -16,6 +16,7 @@ from mm_core.dashboard.show import (
     show_figure,
     show_table,
 )
+from mm_core.dashboard.tables.configs import EVERY_DIGIT
 from mm_core.dashboard.tables.versions import (
     classes_table,
     importance_table,
@@ -111,7 +112,7 @@ def _classes(opened: OpenVersion, evaluation: Evaluation) -> None:
 def _importance(opened: OpenVersion, files: Version) -> None:
     found = importance_of(files)
     if not found:
-        st.info("Nobody knows the importance: there is no booster that can be read, and no file declares any.")
+        st.info("Nobody knows the importance: there is no trained booster that can be read, and no file declares any.")
         return
     known = [(one.feature, one.gain_share) for one in found if one.gain_share is not None]
     if known:
@@ -165,7 +166,7 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
         return
     st.caption("Normalized value = (x − mean) / std, 0 where the std is 0. The variance is std².")
     normalizer, values = files.normalizer, {}
-    if opened.can_be_edited:
+    if opened.held.has_editable_normalizer:
         with errors_as_sentences():
             current = opened.registry.normalizers.get(opened.held.family, opened.held.name)
         values = dict(current.record.values)
@@ -176,12 +177,10 @@ def _normalizer(opened: OpenVersion, files: Version) -> None:
                 revision = current.record.revision
                 st.caption(f"Revision {revision}. Bots get these numbers; those of the files stand behind.")
     table = normalizer_table(normalizer, values)
-    plain_number = st.column_config.NumberColumn(format="plain")
+    exact = st.column_config.NumberColumn(format=EVERY_DIGIT)
     show_table(
         table, f"{opened.export}-normalizer", "Mean, std and variance of each feature",
-        config=dict.fromkeys(
-            ("mean", "std", "variance", "fill value", "mean in files", "std in files"), plain_number
-        )
+        config=dict.fromkeys(("mean", "std", "variance", "fill value", "mean in files", "std in files"), exact)
         | {"feature": st.column_config.TextColumn(width="medium", pinned=True),
            "dim": st.column_config.NumberColumn(width="small")},
         height=rows_height(len(table), 620),

@@ -11,6 +11,12 @@ import pandas as pd
 from mm_core.dashboard.editor.drafts import Cell, CellDiff, CellProblem, Conflict, Draft
 from mm_core.domain.configs import FactorConfig, FactorConfigRevision, Normalization
 
+EVERY_DIGIT = "%.17g"
+"""How columns of means, variances and stds are written: a number as short as it can be told from its neighbours.
+
+They stay numbers, which sort and are exported as such. The format "plain" ends after 20 decimals, and shows 1e-22 as 0.
+"""
+
 MOST_CHANGES = 5
 """Factors that a line of history names one by one."""
 
@@ -55,9 +61,16 @@ def diff_table(diff: Sequence[CellDiff]) -> pd.DataFrame:
 
 
 def conflicts_table(conflicts: Sequence[Conflict]) -> pd.DataFrame:
-    """Return one row a number that somebody else changed, with mine beside theirs."""
+    """Return one row a number that is another one by now, with mine beside theirs.
+
+    A side without the factor is None.
+    """
     rows = [
-        (one.cell.factor, one.cell.field, repr(one.before), repr(one.theirs), one.mine if one.mine is not None else "")
+        (
+            *one.cell,
+            *(repr(side) if side is not None else None for side in (one.before, one.theirs)),
+            one.mine if one.mine is not None else "",
+        )
         for one in conflicts
     ]
     return pd.DataFrame(rows, columns=["factor", "field", "when you began", "saved now", "yours"])
