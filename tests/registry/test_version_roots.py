@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mm_core import versions
 from mm_core.domain.lifecycle import Status
-from mm_core.errors import AmbiguousVersion, BadRequest, CannotPredict, VersionNotFound
+from mm_core.domain.version_records import VersionRecord
+from mm_core.errors import AmbiguousVersion, BadRequest, CannotPredict, InvalidRoot, VersionNotFound
 from mm_core.registry import Registry
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.version_roots import ScannedRoots
@@ -22,7 +26,7 @@ from tests.versions.conftest import write_run_below
 __all__ = ["lightgbm_booster", "write_version"]
 
 ROOTS = ScannedRoots()
-RUN = "20250724_150837"
+RUN, NEWER, NEWEST = "20250724_150837", "20250725_150837", "20250726_150837"
 
 
 @pytest.fixture
@@ -190,3 +194,110 @@ def test_a_run_of_the_same_name_in_another_directory_does_not_stay_for_it(regist
     assert registry.lifecycle.reason_to_keep(tmp_path / "link" / "models" / RUN) is not None
     assert registry.lifecycle.reason_to_keep(other) is None
     assert registry.lifecycle.reason_to_keep(mine.parent) is None
+
+
+@pytest.fixture
+def stood(registry: Registry, tmp_path: Path) -> VersionRecord:
+    """The oldest of three runs of a managed and registered root, validated."""
+    root = versions.init(tmp_path / "disk" / "models")
+    for run in (RUN, NEWER, NEWEST):
+        write_run_below(root, run)
+    registry.registrations.register("models", str(root))
+    return registry.lifecycle.register(_fields(RUN, model_name="models", status="validated"), ANN).record
+
+
+def _renamed(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the root another name, which no refresh can find out; return its new path."""
+    root = (tmp_path / "disk" / "models").rename(tmp_path / "disk" / "models-old")
+    with pytest.raises(InvalidRoot):
+        registry.registrations.refresh("models")
+    return root
+
+
+def _mounted_twice(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return another path of the root, which is none of a link as far as anybody can tell: such is a bind mount."""
+    (tmp_path / "mount").symlink_to(tmp_path / "disk")
+    monkeypatch.setattr(os.path, "realpath", lambda path, **_: os.path.abspath(path))
+    return tmp_path / "mount" / "models"
+
+
+def _shadow(registry: Registry, record: VersionRecord) -> None:
+    registry.lifecycle.move(record, Status.SHADOW, ANN)
+
+
+def _deployed(registry: Registry, record: VersionRecord) -> None:
+    registry.lifecycle.move(record, Status.DEPLOYED, ANN, force=True)
+
+
+def _pinned(registry: Registry, record: VersionRecord) -> None:
+    registry.lifecycle.set_pinned(record, True, ANN)
+
+
+@pytest.mark.parametrize("stands", [_shadow, _deployed, _pinned])
+@pytest.mark.parametrize("seen", [_renamed, _mounted_twice])
+def test_no_removal_takes_what_runs_or_is_pinned_below_a_root_that_was_renamed_or_is_seen_under_another_path(
+    registry: Registry,
+    stood: VersionRecord,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Callable[[Registry, Path, pytest.MonkeyPatch], Path],
+    stands: Callable[[Registry, VersionRecord], None],
+) -> None:
+    stands(registry, stood)
+    root = seen(registry, tmp_path, monkeypatch)
+    lifecycle = registry.lifecycle
+    plan = versions.plan_cleanup(root, 1, lambda version: lifecycle.reason_to_keep(root / version))
+    assert [one.version for one in plan.protected] == [RUN]
+    assert versions.execute(plan, lifecycle.settled).versions == (NEWER,)
+    assert (root / RUN / "lstm_model.h5").exists()
+
+
+@pytest.mark.parametrize("stands", [_shadow, _deployed, _pinned])
+@pytest.mark.parametrize("seen", [_renamed, _mounted_twice])
+@pytest.mark.parametrize("is_twice", [False, True], ids=["alone", "beside a copy"])
+def test_what_runs_or_is_pinned_only_when_it_is_in_the_trash_is_put_back_whatever_its_root_is_called_by_then(
+    registry: Registry,
+    stood: VersionRecord,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: Callable[[Registry, Path, pytest.MonkeyPatch], Path],
+    stands: Callable[[Registry, VersionRecord], None],
+    is_twice: bool,
+) -> None:
+    if is_twice:
+        registry.registrations.register("copy", str(write_run_below(tmp_path / "copy" / "models", RUN).parent.parent))
+    root = seen(registry, tmp_path, monkeypatch)
+    lifecycle = registry.lifecycle
+    in_trash = []
+
+    @contextmanager
+    def settled() -> Iterator[None]:
+        in_trash.append(not (root / RUN).exists())
+        stands(registry, stood)
+        with lifecycle.settled():
+            yield
+
+    plan = versions.plan_cleanup(root, 1, lambda version: lifecycle.reason_to_keep(root / version))
+    assert [one.version for one in plan.removals] == [NEWER, RUN]
+    done = versions.execute(plan, settled)
+    assert (in_trash, done.versions, [one.version for one in done.stayed]) == ([True], (NEWER,), [RUN])
+    assert (root / RUN / "lstm_model.h5").exists()
+
+
+def test_a_run_that_may_be_the_one_that_runs_says_where_that_was_and_what_to_do(
+    registry: Registry, stood: VersionRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _deployed(registry, stood)
+    other = write_run_below(tmp_path / "other", RUN)
+    assert registry.lifecycle.reason_to_keep(other) is None
+    root = _renamed(registry, tmp_path, monkeypatch)
+    was = tmp_path / "disk" / "models" / RUN
+    for directory in (root / RUN, other):
+        assert registry.lifecycle.reason_to_keep(directory) == (
+            f"models {RUN} is deployed (Production) in the registry, and '{was}' is not there any more: this may be "
+            "it. Bring it back, or register the root that it is in now and delete the old registration."
+        )
+    registry.registrations.delete("models")
+    registry.registrations.register("models", str(root))
+    reasons = [registry.lifecycle.reason_to_keep(directory) for directory in (root / RUN, other)]
+    assert reasons == [f"models {RUN} is deployed (Production) in the registry.", None]
