@@ -1,12 +1,12 @@
-"""Whether a version may be registered or deployed, as far as registered roots tell of its files."""
+"""Whether a version may be registered or deployed, or its family be called otherwise, as registered roots tell."""
 
 from __future__ import annotations
 
 import shlex
 
 from mm_core.domain.lifecycle import Status
-from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import VersionNotFound
+from mm_core.domain.version_records import Family, VersionRecord
+from mm_core.errors import CannotPredict, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
 from mm_core.registry.lookups import check_all_scans
@@ -79,6 +79,36 @@ def check_predicts(
     if reasons:
         way_out = f"Mend its files, or {or_else}"
         raise refusal(f"{name} {version}", places[0], reasons, "cannot predict", way_out)
+
+
+def check_stays_found(roots: VersionRoots, view: StoreView, family: Family, changed: Family, alias: str) -> None:
+    """Let a family get or lose the name ``alias`` where whatever runs of it is as easily found as before.
+
+    Raises `AmbiguousVersion` for what would lie in several directories, `CannotPredict` for what would lie in none, and
+    `ScanMissing` where nobody knows just now what a root holds.
+    """
+    running = [record for record in view.lifecycle.records(family.name) if record.status.runs]
+    if not running:
+        return
+    check_all_scans(view)
+    paths = roots.paths(view, (family.name, *family.aliases))
+    paths_then = roots.paths(view, (changed.name, *changed.aliases))
+    for record in running:
+        places, places_then = paths.get(record.model_version, ()), paths_then.get(record.model_version, ())
+        if len(places_then) > max(1, len(places)):
+            raise ambiguous_version(
+                f"Called '{alias}' as well, {record.title}",
+                places_then,
+                f"It is {record.status}: keep one of them, refresh its root, then repeat it; nothing was changed.",
+            )
+        if places and not places_then:
+            raise CannotPredict(
+                f"Not called '{alias}' any more, {record.title} would be in no directory. It is {record.status}, in "
+                f"'{places[0]}': let that be called '{family.name}' and refresh its root, or deprecate the version "
+                "first; nothing was changed.",
+                [f"No registered root would hold {record.title}."],
+                is_missing=True,
+            )
 
 
 def way_to_deploy(record: VersionRecord) -> str:

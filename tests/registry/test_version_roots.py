@@ -15,10 +15,20 @@ import pytest
 from mm_core import versions
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import AmbiguousVersion, BadRequest, CannotPredict, InvalidRoot, VersionNotFound
+from mm_core.errors import (
+    AmbiguousVersion,
+    BadRequest,
+    CannotPredict,
+    InvalidRoot,
+    ScanMissing,
+    VersionNotFound,
+)
 from mm_core.registry import Registry
+from mm_core.registry import lifecycle as lifecycle_module
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.version_roots import ScannedRoots
+from mm_core.settings import Settings
+from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import WriteVersion, lightgbm_booster, write_version
 from tests.registry.test_lifecycle import ANN, BESIDE, FIELDS, NAME
 from tests.versions.conftest import write_run_below
@@ -141,6 +151,89 @@ def test_a_version_that_got_a_twin_is_not_deployed_unless_forced_with_a_reason(
     with pytest.raises(BadRequest, match="a note is needed"):
         lifecycle.update(record, {"status": Status.DEPLOYED}, Author("ann"), force=True)
     assert lifecycle.move(record, Status.DEPLOYED, ANN, force=True).status is Status.DEPLOYED
+
+
+@pytest.mark.parametrize("status", ["shadow", "deployed"])
+def test_no_other_name_brings_what_runs_into_two_directories(
+    registry: Registry, root: Path, write_version: WriteVersion, status: str
+) -> None:
+    lifecycle = registry.lifecycle
+    lifecycle.register(_fields("v1.0.0", status=status), ANN)
+    write_version("v1.0.0", "sentiment")
+    registry.registrations.refresh("all")
+    before = registry.view().revision, registry.version_payloads.handle(NAME, "v1.0.0")
+    with pytest.raises(AmbiguousVersion) as raised:
+        lifecycle.set_alias(NAME, "sentiment", ANN)
+    places = (str(root / NAME / "v1.0.0"), str(root / "sentiment" / "v1.0.0"))
+    assert (set(raised.value.problems), raised.value.code) == (set(places), "AMBIGUOUS_VERSION")
+    for part in (f"Called 'sentiment' as well, {NAME} v1.0.0 is in '", f"It is {status}: keep one of them", *places):
+        assert part in raised.value.detail
+    assert (registry.view().revision, registry.version_payloads.handle(NAME, "v1.0.0")) == before
+    shutil.rmtree(root / "sentiment" / "v1.0.0")
+    registry.registrations.refresh("all")
+    assert lifecycle.set_alias(NAME, "sentiment", ANN).aliases == ("sentiment",)
+
+
+def test_another_name_may_bring_what_does_not_run_into_two_directories(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    registry.lifecycle.register(_fields("v1.0.0", status="validated"), ANN)
+    write_version("v1.0.0", "sentiment")
+    registry.registrations.refresh("all")
+    assert registry.lifecycle.set_alias(NAME, "sentiment", ANN).aliases == ("sentiment",)
+
+
+def test_no_name_goes_by_which_alone_what_runs_is_found(
+    registry: Registry, root: Path, write_version: WriteVersion
+) -> None:
+    lifecycle = registry.lifecycle
+    write_version("v2.0.0", "sentiment")
+    registry.registrations.refresh("all")
+    lifecycle.register(_fields("v1.0.0", status="validated"), ANN)
+    lifecycle.set_alias(NAME, "sentiment", ANN)
+    record = lifecycle.register(_fields("v2.0.0", status="deployed"), ANN).record
+    before = registry.view().revision
+    with pytest.raises(CannotPredict) as raised:
+        lifecycle.set_alias(NAME, "sentiment", ANN, remove=True)
+    assert raised.value.code == "MODEL_FILE_MISSING"
+    for part in ("Not called 'sentiment' any more", "It is deployed", f"'{root / 'sentiment' / 'v2.0.0'}'"):
+        assert part in raised.value.detail
+    assert registry.view().revision == before
+    assert registry.version_payloads.handle(NAME, "v2.0.0").digest
+    lifecycle.move(record, Status.DEPRECATED, ANN)
+    assert lifecycle.set_alias(NAME, "sentiment", ANN, remove=True).aliases == ()
+
+
+def test_what_begins_to_run_while_a_name_is_given_is_looked_at_as_well(
+    registry: Registry, root: Path, write_version: WriteVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle = registry.lifecycle
+    record = lifecycle.register(_fields("v1.0.0", status="validated"), ANN).record
+    write_version("v1.0.0", "sentiment")
+    registry.registrations.refresh("all")
+    real, asked = lifecycle_module.check_stays_found, []
+
+    def check(*arguments: Any) -> None:
+        real(*arguments)
+        if not asked:
+            asked.append(lifecycle.move(record, Status.DEPLOYED, ANN))
+
+    monkeypatch.setattr(lifecycle_module, "check_stays_found", check)
+    with pytest.raises(AmbiguousVersion):
+        lifecycle.set_alias(NAME, "sentiment", ANN)
+    assert lifecycle.deployed(NAME).record == asked[0]
+    with pytest.raises(VersionNotFound):
+        lifecycle.record("sentiment", "v1.0.0")
+
+
+def test_no_name_is_given_to_what_runs_while_nobody_knows_what_a_root_holds(
+    registry: Registry, root: Path, settings: Settings
+) -> None:
+    registry.lifecycle.register(_fields("v1.0.0", status="deployed"), ANN)
+    for path in (settings.data_dir / "scans").rglob("versions-*"):
+        path.unlink()
+    with pytest.raises(ScanMissing):
+        open_registry(settings).lifecycle.set_alias(NAME, "sentiment", ANN)
 
 
 def test_a_file_with_a_version_in_two_directories_is_not_imported(
