@@ -135,7 +135,7 @@ class InvalidNormalizer(VersionUnusable):
 
 
 class AlreadyExists(Conflict):
-    """A version, or another name of a family, is taken; ``existing`` tells by what."""
+    """A version, another name of a family, or what is set under it, is there; ``existing`` tells which."""
 
     title = "Already exists"
     code = "ALREADY_EXISTS"

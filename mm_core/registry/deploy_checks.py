@@ -1,12 +1,14 @@
-"""Whether a version may be registered or deployed, as far as registered roots tell of its files."""
+"""Whether a version may be registered or deployed, or its family be called otherwise, as registered roots tell."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from mm_core.domain.lifecycle import Status
-from mm_core.domain.version_records import VersionRecord
-from mm_core.errors import VersionNotFound
+from mm_core.domain.version_records import Family, VersionRecord
+from mm_core.errors import CannotPredict, VersionNotFound
 from mm_core.registry.lifecycle_changes import Author
 from mm_core.registry.lifecycle_lookups import SHOWN, names_of
 from mm_core.registry.lookups import check_all_scans
@@ -28,12 +30,12 @@ def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) ->
             f"Model not found: registered roots hold {', '.join(list(paths)[:SHOWN])} of '{name}', not {version}. Put "
             "its directory there, or correct the version; nothing was stored."
         )
-    check_one_directory(roots, view, name, version)
+    check_one_directory(paths, name, version)
 
 
-def check_one_directory(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
-    """Raise `AmbiguousVersion` where several directories hold a version."""
-    places = roots.paths(view, names_of(view, name)).get(version, ())
+def check_one_directory(paths: Mapping[str, tuple[Path, ...]], name: str, version: str) -> None:
+    """Raise `AmbiguousVersion` where several directories hold a version; ``paths`` are those of its family's."""
+    places = paths.get(version, ())
     if len(places) > 1:
         raise ambiguous_version(
             f"{name} {version}", places, "Keep one of them, refresh its root, then register it; nothing was stored."
@@ -79,6 +81,36 @@ def check_predicts(
     if reasons:
         way_out = f"Mend its files, or {or_else}"
         raise refusal(f"{name} {version}", places[0], reasons, "cannot predict", way_out)
+
+
+def check_stays_found(roots: VersionRoots, view: StoreView, family: Family, changed: Family, alias: str) -> None:
+    """Let a family get or lose the name ``alias`` where whatever runs of it is as easily found as before.
+
+    Raises `AmbiguousVersion` for what would lie in several directories, `CannotPredict` for what would lie in none, and
+    `ScanMissing` where nobody knows just now what a root holds.
+    """
+    running = [record for record in view.lifecycle.records(family.name) if record.status.runs]
+    if not running:
+        return
+    check_all_scans(view)
+    paths = roots.paths(view, (family.name, *family.aliases))
+    paths_then = roots.paths(view, (changed.name, *changed.aliases))
+    for record in running:
+        places, places_then = paths.get(record.model_version, ()), paths_then.get(record.model_version, ())
+        if len(places_then) > max(1, len(places)):
+            raise ambiguous_version(
+                f"Called '{alias}' as well, {record.title}",
+                places_then,
+                f"It is {record.status}: keep one of them, refresh its root, then repeat it; nothing was changed.",
+            )
+        if places and not places_then:
+            raise CannotPredict(
+                f"Not called '{alias}' any more, {record.title} would be in no directory. It is {record.status}, in "
+                f"'{places[0]}': let that be called '{family.name}' and refresh its root, or deprecate the version "
+                "first; nothing was changed.",
+                [f"No registered root would hold {record.title}."],
+                is_missing=True,
+            )
 
 
 def way_to_deploy(record: VersionRecord) -> str:

@@ -29,7 +29,7 @@ from mm_core.errors import (
     InvalidName,
     NothingToUpdate,
 )
-from mm_core.registry.deploy_checks import check_held, check_predicts, shared_models
+from mm_core.registry.deploy_checks import check_held, check_predicts, check_stays_found, shared_models
 from mm_core.registry.lifecycle_changes import Author, as_it_is_now, created, moved, now_stamp, saved_with, updated
 from mm_core.registry.lifecycle_lookups import (
     AbTest,
@@ -41,6 +41,7 @@ from mm_core.registry.lifecycle_lookups import (
 )
 from mm_core.registry.lifecycle_reading import LifecycleReader
 from mm_core.registry.move_plans import DEMOTIONS, MovePlan, check_replaces, planned_move
+from mm_core.registry.normalizers import check_set_once
 from mm_core.registry.version_import import Imported, imported_registry
 from mm_core.store import StoreTransaction, StoreView
 
@@ -193,22 +194,20 @@ class Lifecycle(LifecycleReader):
         return self._change(record, None, change)
 
     def set_alias(self, name: str, alias: str, author: Author, *, remove: bool = False) -> Family:
-        """Let another name stand for a family, or no longer; raises `AlreadyExists` where that name is taken."""
+        """Let another name stand for a family, or no longer.
+
+        Raises `AlreadyExists` where that name is taken, or something is set for one version under both names. What runs
+        stays in one directory: raises `AmbiguousVersion` where it would be in several, `CannotPredict` where in none.
+        """
         if FAMILY_NAME.fullmatch(alias) is None:
             raise InvalidName(
                 f"{alias[:80]!r} cannot name a model. Use 1 to 255 letters, digits, dots, underscores or hyphens."
             )
+        self._called(self._store.view(), name, alias, remove)  # before, so that a refusal keeps no writer waiting
         with self._store.transaction() as transaction:
-            family = require_family(transaction, name)
-            taken = find_family(transaction, alias)
-            if taken is not None and (taken.name != family.name or alias == family.name):
-                raise AlreadyExists(
-                    f"'{alias}' is a name of '{taken.name}' already. Choose another one.", {"model_name": taken.name}
-                )
-            if (alias in family.aliases) is not remove:
+            family, changed = self._called(transaction, name, alias, remove)
+            if changed == family:
                 return family
-            others = tuple(other for other in family.aliases if other != alias)
-            changed = Family(family.name, others if remove else (*others, alias))
             change = FieldChange(", ".join(family.aliases), ", ".join(changed.aliases))
             action = Action.UNALIAS if remove else Action.ALIAS
             event = VersionEvent(
@@ -224,6 +223,23 @@ class Lifecycle(LifecycleReader):
         such file, and as `register`.
         """
         return imported_registry(self._store, self._roots, name, data, beside, author)
+
+    def _called(self, view: StoreView, name: str, alias: str, remove: bool) -> tuple[Family, Family]:
+        """Return a family as it is and as `set_alias` leaves it; raises as that does."""
+        family = require_family(view, name)
+        taken = find_family(view, alias)
+        if taken is not None and (taken.name != family.name or alias == family.name):
+            raise AlreadyExists(
+                f"'{alias}' is a name of '{taken.name}' already. Choose another one.", {"model_name": taken.name}
+            )
+        if (alias in family.aliases) is not remove:
+            return family, family
+        others = tuple(other for other in family.aliases if other != alias)
+        changed = Family(family.name, others if remove else (*others, alias))
+        check_stays_found(self._roots, view, family, changed, alias)
+        if not remove:
+            check_set_once(view, family, alias)
+        return family, changed
 
     def _registered_again(
         self,

@@ -25,7 +25,7 @@ from mm_core.registry.lifecycle_lookups import (
     require_whole,
 )
 from mm_core.registry.normalizers import normalizer_revision
-from mm_core.registry.version_roots import VersionRoots
+from mm_core.registry.version_roots import VersionRoots, is_same_directory
 from mm_core.store import RegistryStore
 
 
@@ -120,8 +120,8 @@ class LifecycleReader:
     def reason_to_keep(self, directory: Path) -> str | None:
         """Return why no cleanup may take the directory of a version, as a sentence; None where nothing speaks for it.
 
-        Whatever runs or is pinned stays. Where registered roots do not tell in which directory such a version is, it
-        may be this one.
+        Whatever runs or is pinned stays. Where registered roots do not tell in which directory such a version is, or
+        it is not where a scan saw it, as where a root was renamed since, it may be this one.
         """
         version = version_id(directory.name)
         if version is None:
@@ -132,10 +132,16 @@ class LifecycleReader:
             record = view.lifecycle.record(family.name, version)
             if record is None or not (record.status.runs or record.pinned):
                 continue
-            places = self._roots.paths(view, (family.name, *family.aliases)).get(version)
-            if places is None or os.path.realpath(directory) in map(os.path.realpath, places):
-                stands = f"is {record.status} ({record.status.stage})" if record.status.runs else "is pinned"
+            stands = f"is {record.status} ({record.status.stage})" if record.status.runs else "is pinned"
+            places = self._roots.paths(view, (family.name, *family.aliases)).get(version, ())
+            if not places or any(is_same_directory(directory, place) for place in places):
                 return f"{record.title} {stands} in the registry."
+            lost = [place for place in places if not os.path.isdir(place)]
+            if lost:
+                return (
+                    f"{record.title} {stands} in the registry, and '{lost[0]}' is not there any more: this may be it. "
+                    "Bring it back, or register the root that it is in now and delete the old registration."
+                )
         return None
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,14 +20,14 @@ from mm_core.domain.normalizers import (
 )
 from mm_core.domain.version_records import FAMILY_NAME, Family
 from mm_core.domain.versions import Normalizer, Version
-from mm_core.errors import CannotPredict, ModelUnusable, NormalizerNotFound, StoreCorrupt
+from mm_core.errors import AlreadyExists, CannotPredict, ModelUnusable, NormalizerNotFound, StoreCorrupt
 from mm_core.payloads import NOTHING_SET, NormalizerOverrides
 from mm_core.prediction import Features, features_of
 from mm_core.registry.configs import Configs, ConfigSubject
 from mm_core.registry.lifecycle_lookups import find_family
 from mm_core.registry.version_lookups import HeldVersion, only_held, require_known
 from mm_core.registry.version_refusals import refusal, what_keeps
-from mm_core.registry.version_roots import ScannedRoots
+from mm_core.registry.version_roots import ScannedRoots, versions_below
 from mm_core.store import ConfigsTransaction, ConfigsView, StoreTransaction, StoreView
 
 
@@ -117,6 +118,33 @@ def normalizer_revision(view: StoreView, name: str, version: str) -> int:
     family = find_family(view, name) or Family(name)
     stamps = (view.normalizers.stamp(one, version) for one in (family.name, *family.aliases))
     return next((stamp.revision for stamp in stamps if stamp is not None), 0)
+
+
+def check_set_once(view: StoreView, family: Family, alias: str) -> None:
+    """Raise `AlreadyExists` where something is set for a version under ``alias`` and under a name of the family too.
+
+    Of one family only one of both would count, and nobody would be told.
+    """
+    held = {version.name: version for _, _, version in versions_below(view, (alias,))}
+    for version in view.normalizers.stamps(alias):
+        kept_under = _kept_under(view, (family.name, *family.aliases), version)
+        record = view.normalizers.record(alias, version)
+        if kept_under is None or record is None or not _sets_anything(record, held.get(version)):
+            continue
+        restore = shlex.join(("normalizer", "restore", alias, version, "0"))
+        raise AlreadyExists(
+            f"Mean and variance of {version} are set under '{kept_under}' and under '{alias}': of one family, what is "
+            f"set under '{kept_under}' alone would count. Take back what is set under '{alias}' (`python -m mm_core "
+            f"{restore}`), then repeat it; nothing was changed.",
+            {"model_name": kept_under, "model_version": version},
+        )
+
+
+def _sets_anything(record: FactorConfigRecord, version: Version | None) -> bool:
+    """Return whether a record has numbers for a version; without its files, all that it has may be meant."""
+    if version is None or version.normalizer is None:
+        return bool(record.values)
+    return not record.values.keys().isdisjoint(_as_bots_get_it(version).feature_names)
 
 
 def carry_normalizers(transaction: StoreTransaction, model_name: str, previous: Scan | None, scan: Scan) -> None:

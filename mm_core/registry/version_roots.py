@@ -79,6 +79,23 @@ def expected_below(root: Path, registration: str, names: Sequence[str], version:
     return root / version if registration in names else root / names[0] / version
 
 
+def is_same_directory(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one directory, also where a mount shows it under both.
+
+    One that was moved away just now, as into a trash, counts where it was: by its name and the directory around it.
+    """
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    return _is_same_file(one, other) or (one.name == other.name and _is_same_file(one.parent, other.parent))
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
 def _each_once(paths: Sequence[Path]) -> tuple[Path, ...]:
     """Return the first path of each directory; one path alone is not looked at, for that takes the most time."""
     if len(paths) == 1:

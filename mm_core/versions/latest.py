@@ -15,6 +15,9 @@ from mm_core.versions.directories import content_of, is_run
 from mm_core.versions.managed import TEMPORARY, locked, not_written, replace_durably, require_managed, sync
 from mm_core.versions.pins import not_found
 
+AS_LATEST = f"'{LATEST}' stands for it."
+"""Why a run stays that is the latest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Latest:
@@ -51,6 +54,16 @@ def pointed_at(root: Path, ids: Sequence[RunId]) -> frozenset[str]:
     """Return every run that somebody takes for the latest: by link, by pointer file, or as `resolve_latest` says."""
     found = {resolve_latest(root, ids).version, _by_link(root)[0], _by_file(root)[0]}
     return frozenset(version for version in found if version is not None)
+
+
+def kept_as_latest(root: Path, ids: Sequence[RunId]) -> dict[str, str]:
+    """Return every run that nobody may take without a word of ``latest``, and why, as a sentence.
+
+    These are the runs of `pointed_at`, and the one that `resolve_latest` finds once link and pointer file are lost.
+    """
+    newest = _newest(root, [str(run) for run in ids])
+    found = {newest: f"'{LATEST}' would stand for it without a link or file."} if newest is not None else {}
+    return found | dict.fromkeys(pointed_at(root, ids), AS_LATEST)
 
 
 def move_latest(root: str | os.PathLike[str], version: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from mm_core.domain.runs import LATEST, TRAINING_METADATA, RunId, model_of
 from mm_core.errors import BadRequest, RunProtected
 from mm_core.versions.directories import Content, content_of, is_run, run_ids
-from mm_core.versions.latest import pointed_at, resolve_latest
+from mm_core.versions.latest import AS_LATEST, kept_as_latest, resolve_latest
 from mm_core.versions.managed import TEMPORARY, require_managed, try_lock
 from mm_core.versions.pins import not_found, pinned
 
@@ -97,12 +97,12 @@ def plan_delete(
     if not is_run(path, version):
         raise not_found(path, version)
     follower = None
-    pointed = pointed_at(path, ids)
+    pointed = kept_as_latest(path, ids)
     if next_latest and version in pointed:
         follower = resolve_latest(path, ids, without=version).version
         if follower is None:
             raise RunProtected(f"Version {version} stays: it is the only one. Publish another before you delete it.")
-        pointed = frozenset({follower})
+        pointed = {follower: AS_LATEST}
     content = content_of(path / version)
     reason = reason_to_stay(path, version, content, pointed, pinned(path), protect)
     if reason is not None:
@@ -120,7 +120,7 @@ def plan_cleanup(root: str | os.PathLike[str], keep: int, protect: Protect | Non
         raise BadRequest(f"--keep {keep} would leave no version. Keep at least 1.")
     path = require_managed(root)
     ids = run_ids(path)
-    pointed, pins = pointed_at(path, ids), pinned(path)
+    pointed, pins = kept_as_latest(path, ids), pinned(path)
     removals, protected = [], []
     kept = newest(path, ids, keep)
     for version in map(str, ids[len(kept) :]):
@@ -160,13 +160,13 @@ def reason_to_stay(
     root: Path,
     version: str,
     content: Content,
-    pointed: Collection[str],
+    pointed: Mapping[str, str],
     pins: dict[str, str],
     protect: Protect | None,
 ) -> str | None:
     """Return why a version must not be removed, as a sentence, None where nothing speaks for it."""
     if version in pointed:
-        return f"'{LATEST}' stands for it."
+        return pointed[version]
     if version in pins:
         return "it is pinned" + (f": {pins[version]}" if pins[version] else ".")
     reason = protect(version) if protect is not None else None

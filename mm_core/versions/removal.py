@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_core.versions.directories import content_of, is_run, run_ids
-from mm_core.versions.latest import point_latest, pointed_at
+from mm_core.versions.latest import AS_LATEST, kept_as_latest, point_latest, pointed_at
 from mm_core.versions.managed import locked, not_written, require_managed, sync
 from mm_core.versions.pins import pinned
 from mm_core.versions.plans import (
@@ -122,15 +122,14 @@ def _reasons(plan: RemovalPlan, root: Path) -> tuple[dict[str, str | None], str 
     ids = run_ids(root)
     kept = newest(root, ids, plan.keep)
     pins = pinned(root)
-    pointed = pointed_at(root, ids)
+    pointed = kept_as_latest(root, ids)
     follower = None
-    if (
-        plan.next_latest is not None
-        and is_run(root, plan.next_latest)
-        and any(removal.version in pointed for removal in plan.removals)
-    ):
-        follower = plan.next_latest
-        pointed = frozenset({plan.next_latest})
+    if plan.next_latest is not None and is_run(root, plan.next_latest):
+        named = pointed_at(root, ids)
+        if any(removal.version in named for removal in plan.removals):
+            follower = plan.next_latest
+            named = frozenset({follower})
+        pointed = dict.fromkeys(named, AS_LATEST)
     reasons: dict[str, str | None] = {}
     for removal in plan.removals:
         version = removal.version

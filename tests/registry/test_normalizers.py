@@ -13,10 +13,11 @@ from typing import Any
 import lightgbm
 import pytest
 
-from mm_core.domain.configs import FILES_DIGEST, FactorConfigRevision
+from mm_core.domain.configs import FILES_DIGEST, FactorConfigRecord, FactorConfigRevision, Normalization
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.verification import CheckName, Outcome
 from mm_core.errors import (
+    AlreadyExists,
     BackupRefused,
     CannotPredict,
     InvalidFactorConfig,
@@ -262,6 +263,51 @@ def test_what_was_set_stays_with_a_family_that_gets_another_name(registry: Regis
     saved = registry.normalizers.save("late-signal", V, _document(spread=(8.0, 4.0)), by="api")
     assert (saved.record.revision, len(registry.normalizers.history("late-signal", V))) == (2, 2)
     assert _said(registry)[2][2] == 8.0
+
+
+def test_a_name_under_which_numbers_are_set_is_not_given_to_a_family_that_has_set_others(
+    registry: Registry, root: Path, write_version: WriteVersion, make: Make, lifecycle: Lifecycle
+) -> None:
+    make("v9.0.0", model_name="late-signal")
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    (root / NAME).rename(root / "late-signal")
+    registry.registrations.refresh("models")
+    registry.normalizers.save("late-signal", V, _document(spread=(9.0, 4.0)), by="api")
+    (root / "late-signal").rename(root / NAME)
+    registry.registrations.refresh("models")
+    before = registry.view().revision, _said(registry)
+    with pytest.raises(AlreadyExists) as raised:
+        lifecycle.set_alias("late-signal", NAME, ANN)
+    assert raised.value.existing == {"model_name": "late-signal", "model_version": V}
+    for part in (f"under 'late-signal' and under '{NAME}'", f"normalizer restore {NAME} {V} 0", "nothing was changed"):
+        assert part in raised.value.detail
+    assert (registry.view().revision, _said(registry)) == before
+    registry.normalizers.restore(NAME, V, 0, by="cli")
+    assert lifecycle.set_alias("late-signal", NAME, ANN).aliases == (NAME,)
+    assert _said(registry)[2] == [0.5, 0.5, 9.0, 0.5]
+
+
+def test_numbers_of_features_that_a_version_lost_keep_no_name_from_its_family(
+    registry: Registry, root: Path, write_version: WriteVersion, make: Make, lifecycle: Lifecycle
+) -> None:
+    make("v9.0.0", model_name="late-signal")
+    with registry.store.transaction() as transaction:
+        for name, feature in (("late-signal", FEATURES[0]), (NAME, "lost")):
+            record = FactorConfigRecord(name, V, 1, "2026", "2026", {feature: Normalization(1.0, 2.0)})
+            transaction.normalizers.save(record, FactorConfigRevision(1, "2026", "cli", "edit"))
+    assert lifecycle.set_alias("late-signal", NAME, ANN).aliases == (NAME,)
+
+
+def test_what_is_set_for_a_version_that_no_root_holds_counts_as_well(
+    registry: Registry, make: Make, lifecycle: Lifecycle
+) -> None:
+    make("v9.0.0", model_name="late-signal")
+    with registry.store.transaction() as transaction:
+        for name in ("late-signal", NAME):
+            record = FactorConfigRecord(name, V, 1, "2026", "2026", {FEATURES[0]: Normalization(1.0, 2.0)})
+            transaction.normalizers.save(record, FactorConfigRevision(1, "2026", "cli", "edit"))
+    with pytest.raises(AlreadyExists):
+        lifecycle.set_alias("late-signal", NAME, ANN)
 
 
 def test_what_was_set_outlives_the_registration_and_comes_back_with_it(registry: Registry, root: Path) -> None:

@@ -89,6 +89,45 @@ def test_the_newest_is_protected_where_latest_is_missing_or_dangling(week: Path)
         versions.plan_delete(week, NEWEST)
 
 
+def test_the_newest_with_metadata_is_protected_whatever_link_and_file_stand_for(
+    managed: Path, write_run: WriteRun
+) -> None:
+    for version in VERSIONS[:4]:
+        write_run(version)
+    for version in VERSIONS[4:]:
+        write_run(version, about=False)
+    (managed / "latest").symlink_to(OLDEST)
+    (managed / "latest.txt").write_text(VERSIONS[1])
+    why = "'latest' would stand for it without a link or file."
+    plan = versions.plan_cleanup(managed, 1)
+    stays = "'latest' stands for it."
+    assert plan.protected == tuple(map(Protected, (VERSIONS[3], VERSIONS[1], OLDEST), (why, stays, stays)))
+    assert versions.execute(plan).versions == (VERSIONS[5], VERSIONS[4], VERSIONS[2])
+    with pytest.raises(RunProtected, match=f"Version {VERSIONS[3]} stays: {why}"):
+        versions.plan_delete(managed, VERSIONS[3])
+    for name in ("latest", "latest.txt"):
+        (managed / name).unlink()
+    assert versions.current_version(managed) == versions.Latest(VERSIONS[3], "newest")
+
+
+def test_a_version_that_became_the_newest_with_metadata_stays(managed: Path, write_run: WriteRun) -> None:
+    for version in VERSIONS:
+        write_run(version)
+    (managed / "latest").symlink_to(OLDEST)
+    plan = versions.plan_delete(managed, VERSIONS[-2])
+    (managed / NEWEST / "training_metadata.json").unlink()
+    done = versions.execute(plan)
+    assert done.stayed == (Protected(VERSIONS[-2], "'latest' would stand for it without a link or file."),)
+
+
+def test_the_newest_goes_where_latest_is_another_one_if_asked_and_latest_stays(week: Path) -> None:
+    versions.move_latest(week, OLDEST)
+    plan = versions.plan_delete(week, NEWEST, next_latest=True)
+    assert plan.next_latest == OLDEST
+    assert versions.execute(plan).versions == (NEWEST,)
+    assert versions.current_version(week) == versions.Latest(OLDEST, "link")
+
+
 def test_a_deployed_or_a_shadow_version_is_protected_by_who_knows(week: Path) -> None:
     statuses = {OLDEST: "deployed", VERSIONS[2]: "shadow"}
 
@@ -401,6 +440,7 @@ def test_no_plan_holds_a_protected_version_or_leaves_the_root(
         held |= {VERSIONS[n] for n in deployed} & real
         held |= {VERSIONS[n] for n in (latest, pointer) if n is not None} & real
         held |= {v for v, kind in zip(VERSIONS, kinds, strict=False) if kind in {"unfinished", "locked"}}
+        held |= {max((v for v, kind in zip(VERSIONS, kinds, strict=False) if kind in {"run", "locked"}), default="")}
         current = versions.current_version(root).version
         newest = _newest({v: k for v, k in zip(VERSIONS, kinds, strict=False) if v in real}, keep)
 
