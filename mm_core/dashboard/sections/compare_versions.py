@@ -222,7 +222,7 @@ def _as_bots_get_it(registry: Registry, held: KnownVersion) -> Version:
     """Return what a version's files say, with what people set laid over its normalizer."""
     files = held.files
     assert files is not None
-    if files.normalizer is None or not files.can_predict or not held.is_alone:
+    if files.normalizer is None or not held.has_editable_normalizer:
         return files  # nothing can be set for it
     with errors_as_sentences():
         current = registry.normalizers.get(held.family, held.name)
