@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from mm_core.domain.lifecycle import Status
 from mm_core.domain.version_records import Family, VersionRecord
@@ -28,12 +30,12 @@ def check_held(roots: VersionRoots, view: StoreView, name: str, version: str) ->
             f"Model not found: registered roots hold {', '.join(list(paths)[:SHOWN])} of '{name}', not {version}. Put "
             "its directory there, or correct the version; nothing was stored."
         )
-    check_one_directory(roots, view, name, version)
+    check_one_directory(paths, name, version)
 
 
-def check_one_directory(roots: VersionRoots, view: StoreView, name: str, version: str) -> None:
-    """Raise `AmbiguousVersion` where several directories hold a version."""
-    places = roots.paths(view, names_of(view, name)).get(version, ())
+def check_one_directory(paths: Mapping[str, tuple[Path, ...]], name: str, version: str) -> None:
+    """Raise `AmbiguousVersion` where several directories hold a version; ``paths`` are those of its family's."""
+    places = paths.get(version, ())
     if len(places) > 1:
         raise ambiguous_version(
             f"{name} {version}", places, "Keep one of them, refresh its root, then register it; nothing was stored."

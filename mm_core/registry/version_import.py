@@ -14,7 +14,8 @@ from mm_core.domain.version_records import NewVersion, VersionRecord, parse_new_
 from mm_core.errors import BadRequest, InvalidVersion, UnreadableArtifact, VersionUnusable
 from mm_core.registry.deploy_checks import check_one_directory, check_predicts
 from mm_core.registry.lifecycle_changes import Author, created, now_stamp, saved_with
-from mm_core.registry.lifecycle_lookups import find_family
+from mm_core.registry.lifecycle_lookups import find_family, names_of
+from mm_core.registry.lookups import check_all_scans
 from mm_core.registry.version_roots import VersionRoots
 from mm_core.store import RegistryStore, StoreTransaction
 
@@ -35,7 +36,8 @@ def imported_registry(
     """Register the versions of a file; what is there already gets what file and ``beside`` tell, and keeps the rest.
 
     The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
-    every other one is ``validated``. Raises `AmbiguousVersion` where registered roots hold one of them twice.
+    every other one is ``validated``. What no root holds though roots hold others of the family is a warning. Raises
+    `AmbiguousVersion` where registered roots hold one of them twice, `ScanMissing` where nobody knows that just now.
     """
     report = FileReport(FILE)
     try:
@@ -47,8 +49,12 @@ def imported_registry(
     new = _parsed(documents)
     deployable = file.active
     with store.transaction() as transaction:
+        paths = roots.paths(transaction, names_of(transaction, name))
         for version in new:
-            check_one_directory(roots, transaction, name, version.model_version)
+            check_one_directory(paths, name, version.model_version)
+        unheld = [version.model_version for version in new if paths and version.model_version not in paths]
+        if unheld:
+            check_all_scans(transaction)
         if deployable is not None:
             try:
                 deploy = shlex.join(("lifecycle", "deploy", name, deployable))
@@ -56,7 +62,13 @@ def imported_registry(
                 check_predicts(roots, transaction, name, deployable, author, force=False, or_else=or_else)
             except VersionUnusable as error:
                 warnings.append(f"{deployable} is active in the file and is validated, not deployed: {error.detail}")
+                unheld = [version for version in unheld if version != deployable]
                 deployable = None
+        warnings += [
+            f"No registered root holds {name} {version}, though there are roots with other versions of it: put its "
+            "directory there, or correct the file."
+            for version in unheld
+        ]
         found = []
         for version, document, entry in zip(new, documents, file.entries, strict=True):
             status = Status.DEPLOYED if entry.version == deployable else Status.VALIDATED

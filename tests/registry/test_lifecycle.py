@@ -686,8 +686,9 @@ def test_what_is_active_in_a_file_and_has_an_invalid_normalizer_is_not_deployed_
     registry.registrations.register("all", str(write_version(normalizer_json={"momentum_5d": {"mean": "x"}})))
     done = lifecycle.import_file(NAME, _file(), BESIDE, ANN)
     assert [one.status for one in done.records] == [Status.VALIDATED, Status.VALIDATED]
-    (warning,) = done.warnings
+    warning, not_held = done.warnings
     assert "is validated, not deployed: Invalid normalizer format for feature 'momentum_5d'" in warning
+    assert f"No registered root holds {NAME} v1.0.0" in not_held
 
 
 def test_odd_entries_are_told_and_the_rest_is_imported(lifecycle: Lifecycle) -> None:

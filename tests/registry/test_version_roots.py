@@ -248,6 +248,54 @@ def test_a_file_with_a_version_in_two_directories_is_not_imported(
     assert registry.view().revision == before
 
 
+def _file_of(*versions: str, active: str | None = None) -> bytes:
+    entries = [
+        {
+            "model_version": version, "algorithm": "LightGBM", "is_active": version == active,
+            "deployment_status": "active" if version == active else "registered",
+        }
+        for version in versions
+    ]  # fmt: skip
+    return json.dumps({"models": entries, "active_model": active}).encode()
+
+
+def test_what_no_root_holds_though_roots_hold_its_family_is_imported_with_a_warning_each(
+    registry: Registry, root: Path
+) -> None:
+    data = _file_of("v0.8.0", "v0.9.0", "v1.0.0", "v2.0.0", active="v2.0.0")
+    done = registry.lifecycle.import_file(NAME, data, BESIDE, ANN)
+    assert [one.status for one in done.records] == [Status.VALIDATED] * 4
+    active, *not_held = done.warnings
+    assert "v2.0.0 is active in the file and is validated, not deployed: Failed to load model" in active
+    assert not_held == [
+        f"No registered root holds {NAME} {version}, though there are roots with other versions of it: put its "
+        "directory there, or correct the file."
+        for version in ("v0.8.0", "v0.9.0")
+    ]
+    assert registry.lifecycle.import_file("another", data, BESIDE, ANN).warnings == (), "no root tells anything of it"
+
+
+def test_nothing_is_imported_of_which_nobody_knows_whether_a_root_holds_it(
+    registry: Registry, root: Path, tmp_path: Path, settings: Settings
+) -> None:
+    registry.registrations.register("runs", str(write_run_below(tmp_path / "runs", RUN).parent))
+    for path in (settings.data_dir / "scans" / "runs").rglob("versions-*"):
+        path.unlink()
+    with pytest.raises(ScanMissing):
+        open_registry(settings).lifecycle.import_file(NAME, _file_of("v0.9.0"), BESIDE, ANN)
+
+
+def test_what_roots_hold_is_looked_up_as_often_for_many_entries_as_for_one(
+    registry: Registry, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = ScannedRoots.paths, []
+    monkeypatch.setattr(ScannedRoots, "paths", lambda *given: asked.append(given) or real(*given))
+    registry.lifecycle.import_file(NAME, _file_of("v1.0.0"), BESIDE, ANN)
+    for_one = len(asked)
+    registry.lifecycle.import_file(NAME, _file_of(*(f"v1.0.{patch}" for patch in range(20))), BESIDE, ANN)
+    assert len(asked) == 2 * for_one
+
+
 def test_a_version_with_the_model_of_another_one_is_registered_with_a_warning(
     registry: Registry, root: Path, write_version: WriteVersion
 ) -> None:
