@@ -37,7 +37,7 @@ def imported_registry(
 
     The version that the whole file calls active is deployed, unless another one of the family is or it cannot predict;
     every other one is ``validated``. What no root holds though roots hold others of the family is a warning. Raises
-    `AmbiguousVersion` where registered roots hold one of them twice, and `ScanMissing` where nobody knows that just now.
+    `AmbiguousVersion` where registered roots hold one of them twice, `ScanMissing` where nobody knows that just now.
     """
     report = FileReport(FILE)
     try:
