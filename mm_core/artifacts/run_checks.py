@@ -74,6 +74,8 @@ class RunChecks:
                 "Look at the labels and the parameters of the training.",
             )
         is_named = not is_numbered(trained) or trained in (declared, scaler.feature_names if scaler else ())
+        if not is_named and self._are_numbered_otherwise(path, trained, scaler, declared):
+            return None
         if not self._agree(path, trained if is_named else (), len(trained), scaler, declared):
             return None
         names = (trained if is_named else ()) or (scaler.feature_names if scaler is not None else ()) or declared
@@ -129,6 +131,23 @@ class RunChecks:
                 f"The booster tells {outputs} classes apart, the metadata names {len(run.classes)}.",
                 "Write the metadata of the training that made the model.",
             )
+
+    def _are_numbered_otherwise(
+        self, path: str, trained: tuple[str, ...], scaler: Scaler | None, declared: tuple[str, ...]
+    ) -> bool:
+        """Return whether the run calls its features as a booster without names does, in another order; say so."""
+        for source, names in ((SCALERS, scaler.feature_names if scaler is not None else ()), ("metadata", declared)):
+            if len(names) == len(trained) and set(names) == set(trained):
+                self._error(
+                    "features-mismatch",
+                    path,
+                    f"The booster calls its columns '{trained[0]}' to '{trained[-1]}' by their places, and {source} "
+                    "names the same features in another order: nothing tells whether it was trained with these names "
+                    "or with none.",
+                    "Train with the columns in the order of their numbers, or with other names.",
+                )
+                return True
+        return False
 
     def _agree(
         self, path: str, trained: tuple[str, ...], count: int, scaler: Scaler | None, declared: tuple[str, ...]

@@ -31,7 +31,8 @@ def features_of(trained: Sequence[str], named: Sequence[str], normalizer: Normal
 
     ``named`` are those of the metadata, or empty. Where the booster has names, the others must be the same ones, in
     whichever order; a space counts as ``_``, as LightGBM writes it. Where it has none, its columns are the features of
-    the metadata, else of the normalizer, in their order. Raises `ModelUnusable` where they differ.
+    the metadata, else of the normalizer, in their order. Raises `ModelUnusable` where they differ, and where the
+    features are called by numbers in another order: then nothing tells whether the booster has names.
     """
     lists = {"metadata": tuple(named), "normalizer": () if normalizer is None else normalizer.feature_names}
     given = {source: names for source, names in lists.items() if names}
@@ -44,7 +45,13 @@ def features_of(trained: Sequence[str], named: Sequence[str], normalizer: Normal
             )
         if len({_spelled(name) for name in names}) != len(names):
             raise ModelUnusable(f"The {source} names a feature twice. Write each of them once.")
-    if _has_no_names(trained) and not any(set(names) == set(trained) for names in given.values()):
+        if _has_no_names(trained) and set(names) == set(trained) and names != tuple(trained):
+            raise ModelUnusable(
+                f"The booster's columns are called '{trained[0]}' to '{trained[-1]}' by their places, and the {source} "
+                "names the same features in another order: nothing tells whether the booster was trained with these "
+                "names or with none. Bring them into the order of the columns, or train with other names."
+            )
+    if _has_no_names(trained) and not any(names == tuple(trained) for names in given.values()):
         names = _in_their_order(given) or tuple(trained)
         taken = [f"those of the {source} are taken, in their order." for source in given]
         warnings.append(

@@ -44,15 +44,25 @@ def test_a_booster_without_names_has_those_of_the_others_in_their_order_and_a_wa
     assert "as it does" in alone.warnings[0]
 
 
-@pytest.mark.parametrize(
-    "trained", [("f2", "f0", "f1"), ("Column_1", "Column_0", "Column_2"), ("f0", "f1", "f2"), ("f1", "f2", "f3")]
-)
+@pytest.mark.parametrize("trained", [("f2", "f0", "f1"), ("Column_1", "Column_0", "Column_2"), ("f1", "f2", "f3")])
 def test_names_that_the_other_files_have_too_are_names_however_they_look(trained: tuple[str, ...]) -> None:
     others = tuple(sorted(trained, reverse=True))
     found = features_of(trained, others, _normalizer(*others))
     assert (found.names, found.warnings) == (trained, ())
     assert found.normalizer is not None
     assert found.normalizer.mean == tuple(float(others.index(name)) for name in trained)
+
+
+@pytest.mark.parametrize("word", ["f", "Column_"])
+def test_features_called_by_numbers_in_another_order_do_not_tell_whether_the_booster_has_names(word: str) -> None:
+    trained = tuple(f"{word}{place}" for place in range(12))
+    as_text = tuple(sorted(trained))
+    assert as_text[2] == f"{word}10", "if the booster has no names, its column 2 is this one"
+    for named, normalizer in ((as_text, None), ((), _normalizer(*as_text)), (trained, _normalizer(*as_text))):
+        with pytest.raises(ModelUnusable, match="the same features in another order: nothing tells"):
+            features_of(trained, named, normalizer)
+    found = features_of(trained, trained, _normalizer(*trained))
+    assert (found.names, found.warnings) == (trained, ())
 
 
 @pytest.mark.parametrize("trained", [("f1", "f2"), ("Column_0", "f1"), ("Column_1", "Column_0")])

@@ -253,6 +253,23 @@ def test_scaler_and_metadata_in_two_orders_beside_a_booster_without_names_are_an
     assert _codes(_read(tmp_path)) == [("error", "features-mismatch")]
 
 
+@pytest.mark.parametrize("is_in_metadata", [False, True])
+def test_features_called_by_numbers_in_another_order_than_the_columns_of_a_booster_without_names_are_an_error(
+    tmp_path: Path, is_in_metadata: bool
+) -> None:
+    other = ("f0", "f2", "f1", "f3")  # what XGBoost calls column 1 is the third feature of these
+    found = about(feature_names=list(other)) if is_in_metadata else about()
+    scaler = pickle.dumps(trained(False).scaler) if is_in_metadata else _fitted(other)
+    write_trained_run(tmp_path / "other", model=trained(False), metadata=found, scalers_pkl=scaler)
+    version = _read(tmp_path / "other")
+    assert [finding.code for finding in version.findings if finding.severity is Severity.ERROR] == ["features-mismatch"]
+    assert "the same features in another order" in version.findings[0].detail
+    assert not version.can_predict
+    same = _fitted(("f0", "f1", "f2", "f3"))
+    write_trained_run(tmp_path / "same", model=trained(False), metadata=about(), scalers_pkl=same)
+    assert _read(tmp_path / "same").can_predict
+
+
 def test_classes_of_another_number_than_the_boosters_are_an_error(tmp_path: Path) -> None:
     write_trained_run(tmp_path, metadata=about(classes=["DOWN", "FLAT", "UP"]))
     assert _codes(_read(tmp_path)) == [("error", "classes-mismatch")]
