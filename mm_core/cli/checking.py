@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,9 @@ def check(
         scan = context.obj.registry.registrations.preview(str(directory.absolute()), progress)
     duplicates = scan.duplicate_symbols()
     missing = {path: missing_optional_files(version) if strict_all else () for path, version in scan.versions.items()}
+    twins = scan.twins_by_path
+    own = {path: (*one.findings, *twins.get(path, ()), *missing[path]) for path, one in scan.versions.items()}
+    called = Counter((one.model_name, one.name) for one in scan.versions.values())
     findings = (*scan.all_findings(), *(finding for of in missing.values() for finding in of))
     refused = DuplicateSymbols(directory.name, duplicates).detail if duplicates else None
     fatal = {Severity.ERROR, Severity.WARNING} if strict or strict_all else {Severity.ERROR}
@@ -43,20 +47,23 @@ def check(
                 "symbol_count": len(scan.symbols()),
                 "version_count": len(scan.versions),
                 "duplicate_symbols": duplicates,
-                "versions": [_version_document(version, missing[path]) for path, version in scan.versions.items()],
+                "versions": [
+                    _version_document(one, own[path], called[one.model_name, one.name] == 1)
+                    for path, one in scan.versions.items()
+                ],
                 "latest": scan.latest,
                 "findings": [finding_document(finding) for finding in findings],
                 "passed": not failed,
             }
         )
     else:
-        _print(scan, missing, findings, refused)
+        _print(scan, own, findings, refused)
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _version_document(version: Version, missing: Iterable[Finding]) -> dict[str, Any]:
-    findings = (*version.findings, *missing)
+def _version_document(version: Version, findings: Iterable[Finding], is_alone: bool) -> dict[str, Any]:
+    """Return what is told of a version; of one that is not ``is_alone`` in its name, nobody can tell which is meant."""
     return {
         "path": version.path,
         "model_name": version.model_name,
@@ -64,24 +71,22 @@ def _version_document(version: Version, missing: Iterable[Finding]) -> dict[str,
         "layout": version.layout,
         "created_at": version.created_at,
         "size_bytes": version.size_bytes,
-        "can_predict": version.can_predict and version.model is not None and not version.has_unread_scaler,
+        "can_predict": is_alone and version.can_predict and version.model is not None and not version.has_unread_scaler,
         "findings": [finding_document(finding) for finding in findings],
     }
 
 
-def _print(
-    scan: Scan, missing: dict[str, tuple[Finding, ...]], findings: tuple[Finding, ...], refused: str | None
-) -> None:
+def _print(scan: Scan, own: dict[str, tuple[Finding, ...]], findings: tuple[Finding, ...], refused: str | None) -> None:
     if scan.versions:
         headers = ["directory", "layout", "created at", "# files", "# bytes", "# errors", "# warnings"]
-        print_table("Versions", headers, [_row(version, missing[path]) for path, version in scan.versions.items()])
+        print_table("Versions", headers, [_row(version, own[path]) for path, version in scan.versions.items()])
     print_findings(findings)
     counts = f"{len(scan.groups)} groups, {len(scan.versions)} versions, {len(findings)} findings."
     print_text(counts + (f" {refused}" if refused else ""))
 
 
-def _row(version: Version, missing: Iterable[Finding]) -> tuple[object, ...]:
-    severities = [finding.severity for finding in (*version.findings, *missing)]
+def _row(version: Version, findings: Iterable[Finding]) -> tuple[object, ...]:
+    severities = [finding.severity for finding in findings]
     return (
         version.path,
         version.layout,

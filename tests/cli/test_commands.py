@@ -214,7 +214,7 @@ def test_check_lists_versions_with_their_findings(run: Run, write_version: Write
         "sentiment-fusion/v1.1.0", "v1.1.0", "versions", True
     )  # fmt: skip
     assert [finding["code"] for finding in first["findings"]] == ["version-prefix"]
-    assert [finding["code"] for finding in second["findings"]] == ["normalizer-missing"]
+    assert [finding["code"] for finding in second["findings"]] == ["normalizer-missing", "duplicate-model-file"]
     table = run("check", str(root)).output
     assert "sentiment-fusion/v1.2.0" in table
     assert "0 groups, 2 versions, 3 findings." in table
@@ -246,6 +246,26 @@ def test_check_says_which_runs_can_predict(run: Run, tmp_path: Path, files: dict
     result = run("check", str(tmp_path / "runs"), "--json")
     (version,) = json.loads(result.stdout)["versions"]
     assert (result.exit_code, version["layout"], version["can_predict"]) == (0, "runs", can)
+
+
+def test_check_tells_of_a_version_in_two_directories_that_neither_can_predict(
+    run: Run, write_version: WriteVersion
+) -> None:
+    write_version("v1.0.0", metadata_json=metadata("v1.0.0"))
+    root = write_version("1.0.0", metadata_json=metadata("v1.0.0"))
+    write_version("v1.1.0")
+    result = run("check", str(root), "--json")
+    found = {one["path"].rpartition("/")[2]: one for one in json.loads(result.stdout)["versions"]}
+    assert result.exit_code == 1
+    assert {name: one["can_predict"] for name, one in found.items()} == {
+        "1.0.0": False,
+        "v1.0.0": False,
+        "v1.1.0": True,
+    }
+    codes = [finding["code"] for name in ("1.0.0", "v1.0.0") for finding in found[name]["findings"]]
+    assert codes.count("duplicate-version") == 1
+    lines = [re.split(r"\s*│\s*", line) for line in run("check", str(root)).stdout.splitlines() if "versions │" in line]
+    assert {line[1].rpartition("/")[2]: line[-3] for line in lines} == {"1.0.0": "0", "v1.0.0": "1", "v1.1.0": "0"}
 
 
 def test_check_names_the_files_that_strict_all_asks_for(run: Run, write_version: WriteVersion) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
+import xgboost
 
 from mm_core.artifacts import reading_defects
 from mm_core.artifacts.limits import ReadingLimits
@@ -21,7 +23,7 @@ from mm_core.errors import VersionNotFound
 from mm_core.prediction import PredictionLimits, Predictor
 from mm_core.registry import Registry
 from mm_core.registry.verification import Verifier
-from tests.artifacts.runs.training import KERAS, THRESHOLD, trained, write_trained_run
+from tests.artifacts.runs.training import KERAS, THRESHOLD, about, trained, write_trained_run
 from tests.artifacts.versions.conftest import FEATURES, WriteVersion, lightgbm_booster, metadata, write_version
 from tests.registry.test_lifecycle import ANN, FIELDS, NAME
 from tests.versions.conftest import write_run_below
@@ -448,6 +450,19 @@ def test_the_xgboost_model_of_a_run_predicts_as_xgboost_does(
     assert report.versions[0].confidence == pytest.approx(abs(share - THRESHOLD) * 2, abs=1e-6)
     assert ("for the means of 4 features" if with_scaler else "for zeros as 4 features") in check.detail
     assert "bots are given 'xgboost'" in _by_name(report)[CheckName.STRUCTURE].detail
+
+
+def test_a_version_whose_features_cannot_be_told_fails_in_its_report(
+    registry: Registry, verifier: Verifier, tmp_path: Path
+) -> None:
+    names = ["a b", "a_b", "c", "d"]  # the first two are one, as LightGBM writes them
+    rows = pd.DataFrame(trained().rows, columns=names)
+    classifier = xgboost.XGBClassifier(n_estimators=2, n_jobs=1).fit(rows, rows["c"] > -3)
+    files = {"scalers_pkl": None, "xgboost_model_pkl": pickle.dumps(classifier)}
+    write_trained_run(tmp_path / "runs" / NAME, metadata=about(feature_names=names), **files)
+    registry.registrations.register("all", str(tmp_path / "runs"))
+    _register(registry, RUN)
+    assert _failed(verifier.verify(NAME, RUN)) == {CheckName.TEST_PREDICTION: "CANNOT_PREDICT"}
 
 
 def test_a_run_whose_scaler_cannot_be_read_fails_as_nobody_knows_its_normalization(

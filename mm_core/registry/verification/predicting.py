@@ -58,9 +58,9 @@ def check_prediction(view: StoreView, subject: Subject, predict: Predict) -> tup
         return fail(name, "CANNOT_PREDICT", "There is nothing whole to predict with.", MEND_FIRST), None
     try:
         normalizer = effective_of(view, subject.name, place.registration, version)
+        row, what = _row_of(version, normalizer)
     except ModelUnusable as error:
         return fail(name, "CANNOT_PREDICT", error.detail, REMEDIES["CANNOT_PREDICT"]), None
-    row, what = _row_of(version, normalizer)
     try:
         with _predicting(place, version, normalizer) as model:
             answer = predict(model, [row])
