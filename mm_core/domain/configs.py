@@ -14,6 +14,9 @@ from mm_core.errors import MOST_SHOWN, InvalidFactorConfig, Problems, RevisionNo
 DEFAULT_MEAN = 0.2
 DEFAULT_VARIANCE = 1.0
 
+CARRY = "carry"
+"""The action of a revision that takes what was set on to other files."""
+
 AS_IN_FILES = 0
 """The number of the revision before all others, where files say what nobody set."""
 

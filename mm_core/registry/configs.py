@@ -9,6 +9,7 @@ from typing import Any
 
 from mm_core.domain.configs import (
     AS_IN_FILES,
+    CARRY,
     FILES_DIGEST,
     SAME_FOR_ALL,
     Defaults,
@@ -125,7 +126,8 @@ class Configs(ABC):
     ) -> CurrentConfig:
         """Set every factor to what it was when revision ``number`` had been saved, as a new revision.
 
-        Values of factors that the model does not have now are left as they are. Raises `RevisionNotFound`.
+        Values of factors that the model does not have now are left as they are. Raises `RevisionNotFound`, and
+        `RevisionConflict` where files were replaced since, whose numbers that revision has beside those that were set.
         """
         with self._store.transaction() as transaction:
             subject = self._subject(transaction, model_name, name, None)
@@ -133,6 +135,7 @@ class Configs(ABC):
             current = subject.current(configs)
             _check_revision(subject, current.record, expected_revision)
             then = _values_at(subject, configs, number)
+            _check_same_files(subject, configs, number)
             mine = set(subject.factor_names)
             values = {name: value for name, value in current.record.values.items() if name not in mine}
             values |= {name: value for name, value in then.items() if name in mine}
@@ -238,7 +241,7 @@ def carry_factor_configs(transaction: StoreTransaction, model_name: str, previou
                 record.revision + 1,
                 now,
                 "scan",
-                "carry",
+                CARRY,
                 added=tuple(name for name in names if name not in set(before)),
                 dropped=tuple(name for name in before if name not in set(names)),
             )
@@ -265,6 +268,20 @@ def _values_at(subject: ConfigSubject, configs: ConfigsView, number: int) -> Map
     if number == AS_IN_FILES and subject.defaults.are_in_files:
         return {}
     return values_at(configs.history(subject.model_name, subject.name), number)
+
+
+def _check_same_files(subject: ConfigSubject, configs: ConfigsView, number: int) -> None:
+    """Refuse a revision from before other files came: what it has of theirs would count as set by somebody."""
+    if not subject.defaults.are_in_files or number == AS_IN_FILES:
+        return
+    later = [one for one in configs.history(subject.model_name, subject.name) if one.number > number]
+    carried = next((one for one in later if one.action == CARRY and one.changes), None)
+    if carried is not None:
+        raise RevisionConflict(
+            f"{subject.title} at revision {number} has numbers of files that were replaced since (revision "
+            f"{carried.number} carries what was set on to the new ones); they would be set over theirs. Set the "
+            "numbers that you want by hand, or restore a later revision; nothing was stored."
+        )
 
 
 def _check_revision(

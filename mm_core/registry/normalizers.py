@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 
-from mm_core.domain.configs import CellChange, FactorConfigRecord, FactorConfigRevision
+from mm_core.domain.configs import CARRY, CellChange, FactorConfigRecord, FactorConfigRevision
 from mm_core.domain.groups import Scan
 from mm_core.domain.moments import utc_now
 from mm_core.domain.normalizers import (
@@ -199,7 +199,7 @@ def _carry(transaction: StoreTransaction, names: tuple[str, ...], before: Versio
         now, number = utc_now(), record.revision + 1
         transaction.normalizers.save(
             replace(kept, revision=number, updated_at=now),
-            FactorConfigRevision(number, now, "scan", "carry", "", changes, added, dropped),
+            FactorConfigRevision(number, now, "scan", CARRY, "", changes, added, dropped),
         )
 
 

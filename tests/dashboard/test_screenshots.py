@@ -208,5 +208,5 @@ def _settle(page: Page, theme: str) -> None:
 
 
 def _is_too_wide(page: Page) -> bool:
-    """Return whether the page can be moved sideways: what lies around it is as wide as the window, whatever is in it."""
+    """Return whether the page can be moved sideways; what lies around it is as wide as the window in any case."""
     return bool(page.get_by_test_id("stMain").evaluate("main => main.scrollWidth > main.clientWidth + 1"))

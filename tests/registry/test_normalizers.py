@@ -320,6 +320,24 @@ def test_what_was_set_outlives_the_registration_and_comes_back_with_it(registry:
     assert registry.normalizers.history(NAME, V)[0].note == "kept"
 
 
+def test_a_revision_with_numbers_of_files_that_were_replaced_is_not_restored_over_the_new_ones(
+    registry: Registry, root: Path
+) -> None:
+    registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0)), by="api")
+    new = {name: {"mean": 1.5, "std": 0.1} for name in FEATURES}
+    (root / NAME / V / "normalizer.json").write_text(json.dumps(new))
+    registry.registrations.refresh("models")
+    carried = _said(registry)
+    assert carried == (2, ["spread"], [1.5, 1.5, 7.0, 1.5], [0.1] * 4)
+    with pytest.raises(RevisionConflict, match="revision 1 has numbers of files that were replaced since"):
+        registry.normalizers.restore(NAME, V, 1, by="dashboard")
+    assert _said(registry) == carried
+    registry.normalizers.restore(NAME, V, 0, by="cli")
+    assert _said(registry) == (3, [], [1.5] * 4, [0.1] * 4)
+    registry.normalizers.restore(NAME, V, 2, by="cli")
+    assert _said(registry) == (4, *carried[1:]), "the carried numbers are of the files that are there"
+
+
 def test_files_that_are_replaced_carry_what_nobody_changed_and_history_says_so(registry: Registry, root: Path) -> None:
     registry.normalizers.save(NAME, V, _document(spread=(7.0, 4.0), volume=(0.5, 9.0)), by="api")
     new = {name: {"mean": 1.5, "std": 0.1} for name in FEATURES}
