@@ -26,7 +26,7 @@ if __name__ == "__main__":
 import atheris  # noqa: E402
 
 with atheris.instrument_imports(include=["mm_core.artifacts"]):
-    from tests.attacks.fuzz_targets import SELF_TEST, TARGETS, TARGETS_AND_SELF_TEST, seeds_of
+    from tests.attacks.fuzz_targets import SELF_TEST, TARGETS, TARGETS_AND_SELF_TEST, honest_files, seeds_of
 
 from mm_core.artifacts.pickles.decoding import CannotDecode  # noqa: E402
 from mm_core.errors import UnreadableArtifact  # noqa: E402
@@ -93,6 +93,7 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 takes others each time")
     given = arguments.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
+    honest_files()  # once, before the children are forked
     names = [given.target] if given.target else list(TARGETS)
     each, more = divmod(given.seconds, len(names))  # atheris takes whole seconds
     shares = [max(1, each + (place < more)) for place in range(len(names))]

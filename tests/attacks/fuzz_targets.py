@@ -10,6 +10,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -165,15 +166,26 @@ def seeds_of(name: str) -> list[bytes]:
     """Return the smallest honest files that belong to a target, and small hostile ones of its shape."""
     target = TARGETS_AND_SELF_TEST[name]
     wanted = target.mentioned
-    files = [(kind.encode() + content, content) for kind, content in (*honest(), *_scalers())]
+    files = honest_files()
     if not target.is_pickle:
         return sorted({_handle(content) for said, content in files if wanted in said} - {b""}, key=len)[:FEWEST_SEEDS]
     chosen = {content for said, content in files if wanted in said}
     if wanted not in (b"_info", b"_model"):
-        chosen |= {attack.data for attack in attacks_of("shapes") if wanted in attack.data}
+        chosen |= {attack for attack in _shapes() if wanted in attack}
     small = sorted((content for content in chosen if len(content) <= LARGEST_SEED), key=lambda data: (len(data), data))
     step = max(1, len(small) // MOST_SEEDS)
     return small[::step] or sorted(chosen, key=len)[:FEWEST_SEEDS]
+
+
+@cache
+def honest_files() -> tuple[tuple[bytes, bytes], ...]:
+    """Return what each honest file mentions, its kind included, and its content; made once for all targets."""
+    return tuple((kind.encode() + content, content) for kind, content in (*honest(), *_scalers()))
+
+
+@cache
+def _shapes() -> tuple[bytes, ...]:
+    return tuple(attack.data for attack in attacks_of("shapes"))
 
 
 def _scalers() -> Iterator[tuple[str, bytes]]:

@@ -101,9 +101,7 @@ def open_page(components: BidiComponentManager) -> OpenPage:
     def open_(name: str, **address: str) -> AppTest:
         page = AppTest.from_file(str(PROJECT / "app.py"), default_timeout=60)
         page._bidi_component_manager = components
-        for key, value in address.items():
-            page.query_params[key] = value
-        page.run()
+        page.session_state["_model_manager_routed"] = True  # else the first run is that of the page at /
         page.switch_page(f"pages/{name}.py")
         page.session_state["_model_manager_written"] = {}  # AppTest loses the frame's widgets here; the address counts
         for key, value in address.items():
