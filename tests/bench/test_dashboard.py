@@ -34,7 +34,7 @@ def test_a_quick_run_measures_every_budget_and_leaves_nothing_behind(scratch: Pa
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
-    assert list(figures["views"]) == ["overview", "group Factors", "config"]
+    assert list(figures["views"]) == ["overview", "config"]
     for name, view in figures["views"].items():
         assert name in done.stdout
         assert None not in [*view["open_seconds"], *view["open_seconds_with_empty_cache"]], "the content was not shown"
