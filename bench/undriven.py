@@ -8,6 +8,7 @@ takes otherwise.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -96,14 +97,26 @@ class Chromium:
 
 
 @contextmanager
+def room_of_its_own() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Make a directory for all that a browser writes; give it and the environment for the browser.
+
+    A browser that ends leaves files in the temporary directory now and then: they go with this one. Its path is
+    short, because a socket is put into it, whose path has 107 bytes at most.
+    """
+    with tempfile.TemporaryDirectory(prefix="mm-", ignore_cleanup_errors=True) as room:
+        yield Path(room), os.environ | {"TMPDIR": room}
+
+
+@contextmanager
 def chromium() -> Iterator[Chromium]:
     """Run headless Chromium that knows no other machine and has never been anywhere."""
-    with tempfile.TemporaryDirectory(prefix="mm-", ignore_cleanup_errors=True) as profile:
+    with room_of_its_own() as (room, environment):
+        profile = room / "profile"
         command = [CHROMIUM, "--headless=new", f"--user-data-dir={profile}", "--remote-debugging-port=0"]
         command += [f"--window-size={SIZE[0]},{SIZE[1]}", *OPTIONS]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            with connect(_address(process, Path(profile)), max_size=None) as connection:
+            with connect(_address(process, profile), max_size=None) as connection:
                 browser = Chromium(connection)
                 yield browser
                 browser.close()

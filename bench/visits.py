@@ -17,7 +17,7 @@ from make_artifacts import RETURN_NAME, symbol_of
 from peers import PROJECT, Peer
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 from playwright.sync_api import TimeoutError as TookTooLong
-from undriven import CHROMIUM, OPTIONS, SIZE, Chromium
+from undriven import CHROMIUM, OPTIONS, SIZE, Chromium, room_of_its_own
 
 MODEL = "bench"
 OTHER_MODEL = "bench-before"
@@ -116,8 +116,8 @@ TITLES = {"group": "Group", "ic": "IC explorer", "config": "Factor configs"}
 @contextmanager
 def driven_chromium() -> Iterator[BrowserContext]:
     """Run headless Chromium that Playwright can click in: how long a page takes in it says nothing, see `undriven`."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    with room_of_its_own() as (_, environment), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, env=dict(environment))
         try:
             yield browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]})
         finally:
