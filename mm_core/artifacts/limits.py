@@ -11,7 +11,7 @@ MEBIBYTE = 1 << 20
 READING_RULES = 4
 """Raised when a file would be read otherwise than before: groups that were read by older rules are read again."""
 
-VERSION_RULES = 5
+VERSION_RULES = 6
 """The same for the files of versions."""
 
 

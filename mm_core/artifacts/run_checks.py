@@ -156,6 +156,10 @@ class RunChecks:
 
         ``trained`` is empty where the booster has no names of its own.
         """
+        if not count:
+            remedy = "Train it with features; XGBoost itself saves no such model."
+            self._error("features-mismatch", path, "The booster takes no feature.", remedy)
+            return False
         if len(set(trained)) != len(trained):
             self._error("features-mismatch", path, "The booster has two features of one name.", ONE_TRAINING)
             return False

@@ -17,6 +17,7 @@ import random
 import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
@@ -134,18 +135,21 @@ def _fuzz(name: str, seconds: int, keep: Path, seed: int, said: int) -> None:
 
 def _in_a_child(name: str, seconds: int, given: argparse.Namespace) -> int:
     sys.stdout.flush()
+    began = time.monotonic()
     with tempfile.TemporaryFile() as file:
         child = os.fork()
         if not child:
             _fuzz(name, seconds, given.keep, given.seed, file.fileno())
             sys.exit(0)  # as a process ends: libFuzzer keeps the input on the way out
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        took = time.monotonic() - began
         file.seek(0)
         said = file.read().decode(errors="replace")
     counts = [int(count) for count in re.findall(r"number_of_executed_units: *(\d+)", said)]
     edges = [int(count) for count in re.findall(r"\bcov: (\d+)", said)]
     kept = re.findall(r"written to (.+)", said)
-    line = {"target": name, "seconds": seconds, "inputs": sum(counts), "edges": [*edges[:1], *edges[-1:]], "kept": kept}
+    line = {"target": name, "seconds": round(took, 1), "inputs": sum(counts), "edges": [*edges[:1], *edges[-1:]]}
+    line["kept"] = kept
     print(json.dumps(line), flush=True)
     if code:
         print("\n".join(row for row in said.splitlines() if not row.startswith(("INFO", "#")))[-4000:], file=sys.stderr)

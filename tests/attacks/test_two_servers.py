@@ -100,6 +100,7 @@ def test_writers_at_both_lose_no_update(servers: list[RunningServer]) -> None:
         assert {item["symbol"]: item["config_revision"] for item in items} == {"BTCUSDT": 1, "SOLUSDT": 31}
 
 
+@pytest.mark.parametrize("servers", ["2"], ids=["two workers each"], indirect=True)
 def test_the_second_says_who_publishes_and_takes_over_when_the_first_is_killed(servers: list[RunningServer]) -> None:
     first, second = servers
     assert "publishing" in _log(first)
@@ -107,6 +108,7 @@ def test_the_second_says_who_publishes_and_takes_over_when_the_first_is_killed(s
     assert "publishing" not in _log(second)
     since = _changes(second, 0)["revision"]
     children = subprocess.run(["pgrep", "-P", str(first.process.pid)], capture_output=True, text=True).stdout.split()
+    assert len(children) >= 2
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
     save_mean(second, "SOLUSDT", 7.5)

@@ -16,7 +16,6 @@ from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import WriteVersion
 from tests.dashboard.browsing import cell, errors_of, open_tab, press_for, settled, type_into_cell
-from tests.dashboard.conftest import PROJECT
 from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
 
 __all__ = ["lightgbm_booster", "version_state", "write_version"]
@@ -26,8 +25,6 @@ pytestmark = pytest.mark.browser
 Start = Callable[[], str]
 MEAN, VARIANCE = 4, 6
 """Columns of the grid."""
-
-SCREENSHOTS = PROJECT / "screenshots"
 
 
 def _pull(server: str) -> tuple[dict[str, Any], str]:
@@ -85,25 +82,6 @@ def test_a_versions_normalizer_is_edited_pulled_and_put_back_and_its_files_never
     assert tree_digest(tmp_path / "root") == files
     assert [one.action for one in version_state.normalizers.history(FAMILY, "v1.1.0")] == ["edit", "restore"]
     assert errors_of(page) == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_editor_and_the_page_of_an_overridden_version_are_drawn_in_both_themes(
-    theme: str, version_state: Registry, start_dashboard: Start, browser: BrowserContext
-) -> None:
-    values = {"mean_values": [0.5, 1.25, 0.5, 0.5], "variance_values": [4.0, 4.0, 6.25, 4.0]}
-    version_state.normalizers.save(FAMILY, "v1.1.0", {"v1.1.0": values}, by="cli", note="drift")
-    base, of = start_dashboard(), f"{FAMILY} / v1.1.0"
-    SCREENSHOTS.mkdir(exist_ok=True)
-    for name, address, heading, column in (
-        ("config-version", f"/config?of={of}&under=History", "Factor configs", 1),
-        ("version-normalizer", f"/version?version={of}&tab=Normalizer", "Version", 0),
-    ):
-        page = open_tab(browser, base + address, heading, dark=theme == "dark", size=(1280, 1000))
-        expect(cell(page, column, 1)).to_have_text("volatility_20d")
-        page.wait_for_timeout(300)  # fonts and the last redraw of the canvas
-        page.screenshot(path=SCREENSHOTS / f"{name}-{theme}.png", full_page=True)
-        assert errors_of(page) == []
 
 
 def test_the_link_of_a_draft_leads_to_what_it_is_of_whatever_is_edited_now(

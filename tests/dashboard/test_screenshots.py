@@ -64,6 +64,7 @@ VIEWS = {
     "ic-distributions": View("/ic?view=Distributions&scope=all models", "IC explorer"),
     "ic-families": View("/ic?model=mid_chg_5b&view=Families", "IC explorer"),
     "config": View(f"/config?{GROUP}", "Factor configs"),
+    "config-of-a-version": View("/config?of=market-direction / v1.2.0&under=History", "Factor configs"),
     "compare-groups": View(f"/compare?{GROUP}", "Compare"),
     "compare-factors": View(f"/compare?{GROUP}&part=Factors", "Compare"),
     "compare-one-symbol": View(
@@ -106,7 +107,7 @@ TEXTS = {"light": LIGHT.text, "dark": DARK.text}
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, booster_json: bytes) -> Iterator[Registry]:
-    """The demo with lives of weeks, a model with a broken group and an earlier scan, and a config somebody edited."""
+    """The demo with lives of weeks, a model with a broken group and an earlier scan, and numbers that somebody set."""
     path = tmp_path_factory.mktemp("screenshots")
     with pytest.MonkeyPatch.context() as patched:
         state_below(path, patched)
@@ -126,6 +127,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory, booster_json: bytes) -> Itera
         means = [round(0.01 * dim, 4) for dim in range(len(current.factor_names))]
         body = {"mean_values": means, "variance_values": [1.5] * len(means)}
         registry.configs.save("mid_chg_5b", "NVDA", {"NVDA": body}, by="cli", note="first fit")
+        fitted = registry.normalizers.get("market-direction", "v1.2.0").config
+        means, variances = [0.25, *fitted.mean_values[1:]], [4.0, *fitted.variance_values[1:]]
+        drifted = {"mean_values": means, "variance_values": variances}
+        registry.normalizers.save("market-direction", "v1.2.0", {"v1.2.0": drifted}, by="cli", note="drift")
         yield registry
 
 
@@ -175,8 +180,10 @@ def test_a_page_that_is_wider_than_the_window_is_told(tab: Page) -> None:
     assert not _is_too_wide(tab)
     wide = "document.querySelector('[data-testid=stHeading]').insertAdjacentHTML('afterend', '<p id=w style=%s></p>')"
     tab.evaluate(wide % "width:3000px;height:1px")
-    assert _is_too_wide(tab)
-    tab.evaluate("document.getElementById('w').remove()")
+    try:
+        assert _is_too_wide(tab)
+    finally:
+        tab.evaluate("document.getElementById('w').remove()")
 
 
 def _open(page: Page, view: View) -> None:

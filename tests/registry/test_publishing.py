@@ -787,7 +787,7 @@ def test_after_any_changes_what_is_published_is_what_asking_the_store_gives(
     ]  # fmt: skip
     registries[0].registrations.register("m", str(root))
     known: dict[str, dict[str, str]] = {"m": {}, "n": {}}
-    revision = 0
+    revision = named = 0
     for step in range(40):
         for _ in range(chance.randint(1, 3)):
             try:
@@ -807,8 +807,10 @@ def test_after_any_changes_what_is_published_is_what_asking_the_store_gives(
             told = owner.changes.since(name, revision).symbols
             differing = {symbol for symbol in before.keys() | now.keys() if before.get(symbol) != now.get(symbol)}
             assert told is None or not now or differing <= set(told), f"{seed}/{step}"
+            named += told is not None and bool(now) and bool(differing)
         assert _bodies_handed_out(settings) == {digest for of in known.values() for digest in of.values()}
         revision = fresh.view().revision
+    assert named >= 5, "hardly a change was told of by its symbols"
 
 
 def _agree(settings: Settings, registries: list[Registry], symbols: list[str], at: str) -> int:

@@ -119,23 +119,27 @@ def _members(group: int) -> list[str]:
     return found
 
 
-def test_the_demo_is_served_and_sigterm_stops_everything(started_with_demo: Started) -> None:
+def test_the_demo_is_served_and_changed_by_the_config_pages_command_lines_and_sigterm_stops_everything(
+    started_with_demo: Started, checkout: Path, environment: dict[str, str]
+) -> None:
     process, url = started_with_demo
     names = [item["model_name"] for item in http.get(url + "/api/models").json()["items"]]
     assert names == ["market-direction", "mid_chg_1b", "mid_chg_20b", "mid_chg_5b", "walk-forward"]
     payload = http.get(url + "/api/models/mid_chg_5b/model/EURUSD").json()["payload"]
     assert payload["metadata"]["feature_dim"] == 110
+
+    lines = change_by_command_line("mid_chg_5b", "EURUSD", 1).replace(
+        "# edit", "sed -i s/0.2,/0.25,/ config.json # edit"
+    )
+    subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, check=True, capture_output=True, timeout=60)
+    changed = http.get(url + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config").json()
+    assert changed["EURUSD"]["mean_values"][0] == 0.25
+    again = subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (again.returncode, "is at revision 2" in again.stderr) == (1, True)
+
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
     assert _members(process.pid) == []
-
-
-def test_stop_ends_what_start_began_and_says_so(started: Started, checkout: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
-    assert started[0].wait(5) == 0
-    again = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
-    assert (again.returncode, "is not running" in again.stdout) == (0, True)
 
 
 def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
@@ -150,15 +154,18 @@ def test_a_group_that_is_told_to_stop_again_and_again_still_ends_by_itself(
     assert _members(process.pid) == []
 
 
-def test_a_second_start_is_refused_before_it_replaces_anything_and_leaves_the_first_one_to_stop(
+def test_a_second_start_is_refused_before_it_replaces_anything_and_stop_ends_the_first_one_and_says_so(
     started: Started, checkout: Path, environment: dict[str, str]
 ) -> None:
     (checkout / "setup.sh").write_text('#!/bin/sh\ntouch "$0.called"\n')
     second = subprocess.run([str(checkout / "start.sh")], env=environment, capture_output=True, text=True, timeout=60)
     assert (second.returncode, f"already running as process {started[0].pid}" in second.stderr) == (1, True)
     assert not (checkout / "setup.sh.called").exists()
-    subprocess.run([str(checkout / "stop.sh")], env=environment, check=True, capture_output=True, timeout=30)
+    done = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "stop: stopped\n")
     assert started[0].wait(5) == 0
+    again = subprocess.run([str(checkout / "stop.sh")], env=environment, capture_output=True, text=True, timeout=30)
+    assert (again.returncode, "is not running" in again.stdout) == (0, True)
 
 
 def test_what_goes_on_after_start_was_killed_is_not_started_beside_but_stopped(
@@ -246,19 +253,6 @@ def test_a_start_that_is_stopped_while_it_sets_up_leaves_no_id(stand_ins: Path) 
             assert not (stand_ins / "run" / "model_manager.pid").exists()
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def test_the_command_lines_of_the_config_page_change_a_config(
-    started_with_demo: Started, checkout: Path, environment: dict[str, str]
-) -> None:
-    lines = change_by_command_line("mid_chg_5b", "EURUSD", 1).replace(
-        "# edit", "sed -i s/0.2,/0.25,/ config.json # edit"
-    )
-    subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, check=True, capture_output=True, timeout=60)
-    answer = http.get(started_with_demo[1] + "/api/models/mid_chg_5b/symbols/EURUSD/factor-config")
-    assert answer.json()["EURUSD"]["mean_values"][0] == 0.25
-    again = subprocess.run(["bash", "-ec", lines], cwd=checkout, env=environment, capture_output=True, text=True)
-    assert (again.returncode, "is at revision 2" in again.stderr) == (1, True)
 
 
 def test_a_setting_that_is_refused_starts_nothing(checkout: Path, environment: dict[str, str]) -> None:

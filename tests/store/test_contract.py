@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,10 @@ from mm_core.domain.versions import (
 from mm_core.errors import ModelNotFound, StoreBusy
 from mm_core.store import RegistryStore, TinyDBStore
 
-BACKENDS: dict[str, Callable[[Path], RegistryStore]] = {"tinydb": lambda path: TinyDBStore(path, lock_timeout=0.3)}
+LOCK_SECONDS = 0.3
+BACKENDS: dict[str, Callable[[Path], RegistryStore]] = {
+    "tinydb": lambda path: TinyDBStore(path, lock_timeout=LOCK_SECONDS)
+}
 MODEL = RegisteredModel("m", "/root", "2024-01-01", "2024-01-01")
 
 
@@ -369,8 +373,10 @@ def test_a_second_writer_waits_and_is_told_when_it_takes_too_long(
 
         with store.transaction():
             thread = threading.Thread(target=write)
+            began = time.monotonic()
             thread.start()
             thread.join()
+            assert time.monotonic() - began >= LOCK_SECONDS
         assert "try again" in failed[0].detail
 
 

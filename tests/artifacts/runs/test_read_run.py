@@ -270,6 +270,17 @@ def test_features_called_by_numbers_in_another_order_than_the_columns_of_a_boost
     assert _read(tmp_path / "same").can_predict
 
 
+def test_a_booster_that_takes_no_feature_is_an_error_whatever_else_the_run_says(tmp_path: Path) -> None:
+    document = json.loads(bytes(xgboost.train({}, xgboost.DMatrix([[1.0]], [1.0]), 0).save_raw("json")))
+    document["learner"]["learner_model_param"]["num_feature"] = "0"
+    model = json.dumps(document).encode()
+    write_trained_run(tmp_path, metadata=about(), xgboost_model_pkl=None, xgboost_model_json=model, scalers_pkl=None)
+    version = _read(tmp_path)
+    assert ("error", "features-mismatch") in _codes(version)
+    assert "The booster takes no feature." in {finding.detail for finding in version.findings}
+    assert not version.can_predict
+
+
 def test_classes_of_another_number_than_the_boosters_are_an_error(tmp_path: Path) -> None:
     write_trained_run(tmp_path, metadata=about(classes=["DOWN", "FLAT", "UP"]))
     assert _codes(_read(tmp_path)) == [("error", "classes-mismatch")]
