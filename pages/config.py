@@ -15,7 +15,8 @@ from mm_core.dashboard.words import plain
 registry = begin("Factor configs")
 editing = begin_editing(open_subject(registry))
 config.header(editing)
-saving.behind_notice(editing)
+with st.container():  # these are there now and then, and what is below them shall not move
+    saving.behind_notice(editing)
 names = config.search(editing)
 bulk.bulk_tools(editing, names)
 if names:
@@ -24,7 +25,8 @@ elif editing.draft.base.factor_names:
     st.info("Nothing fits the search. Clear it to see all of them.")
 else:
     st.info(f"{plain(editing.subject.title)} has no {editing.subject.kind}s: there is nothing to normalize.")
-config.problems(editing)
+with st.container():
+    config.problems(editing)
 saving.save_bar(editing)
 
 below = {"What will change": config.changes, "History": history.history, "From outside": config.from_outside}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block
 
 from mm_core.dashboard.editor.kept import Place
 from mm_core.dashboard.words import plain
@@ -234,6 +235,23 @@ def test_an_edit_that_arrives_together_with_a_newer_revision_is_not_lost(editor:
     assert _grid(editor)["mean"].tolist() == ["8.0", "7", "3.5"]
     _save(editor)
     assert _saved().mean_values == (8.0, 7.0, 3.5)
+
+
+def test_nothing_that_comes_or_goes_above_the_buttons_moves_them(editor: AppTest) -> None:
+    """What moves is there twice for a while, and loses the focus."""
+
+    def place() -> int:
+        blocks = {at: block for at, block in editor.main.children.items() if isinstance(block, Block)}
+        return next(at for at, block in blocks.items() if "save" in [button.key for button in block.button])
+
+    before = place()
+    _type(editor, {0: {"mean": "1e999"}})
+    assert "1 number cannot be saved" in editor.error[0].value
+    assert place() == before
+    _others_save([8, 2.5, 3.5])
+    editor.run()
+    assert "revision 3 is saved" in editor.warning[0].value
+    assert place() == before
 
 
 @pytest.mark.parametrize(("button", "mean"), [("rebase_mine", "7"), ("rebase_theirs", "8.0"), ("rebase_drop", "8.0")])
