@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import cache
 
 import pytest
 import schemathesis
@@ -37,8 +38,9 @@ NOT_SAID_BY_THE_SCHEMA = [schemathesis.checks.positive_data_acceptance]
 """Whether a root exists or a config fits the model."""
 
 
-def _schema(target: Target) -> schemathesis.BaseSchema:
-    return schemathesis.openapi.from_url(target.url + "/api/openapi.json")
+@cache
+def _schema_at(url: str) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(url + "/api/openapi.json")
 
 
 def _check(case: schemathesis.Case, number: int, *, lead_to_known: bool) -> None:
@@ -59,7 +61,7 @@ def test_sound_requests_are_answered_as_described(target: Target, path: str, met
     numbers = itertools.count()
 
     @BOUNDED
-    @given(case=_schema(target)[path][method].as_strategy())
+    @given(case=_schema_at(target.url)[path][method].as_strategy())
     def answered(case: schemathesis.Case) -> None:
         _check(case, next(numbers), lead_to_known=len(str(case.path_parameters)) % 2 == 0)
 
@@ -71,7 +73,7 @@ def test_broken_requests_are_refused_as_described(target: Target, path: str, met
     numbers = itertools.count(1)
 
     @BOUNDED
-    @given(case=_schema(target)[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    @given(case=_schema_at(target.url)[path][method].as_strategy(generation_mode=GenerationMode.NEGATIVE))
     def refused(case: schemathesis.Case) -> None:
         case.headers.pop("If-Match", None)  # 412 would come first
         _check(case, next(numbers), lead_to_known=True)

@@ -30,7 +30,7 @@ from mm_core.wiring import open_registry
 from tests.api.conftest import RunningServer, start_server, wait_until_published
 from tests.asking import http
 from tests.conftest import FACTORS as FACTORS_OF_A_GROUP
-from tests.dashboard.browsing import errors_of, go_to, open_tab
+from tests.dashboard.browsing import errors_of, go_in_place, open_tab
 from tests.dashboard.conftest import (
     asked_outside,
     browser,
@@ -336,11 +336,10 @@ def test_pages_show_names_letter_by_letter(
 ) -> None:
     registry = open_registry(load_settings())
     registry.registrations.register("m", str(_hostile_state(write_group, booster_json)))
-    base = start_dashboard()
-    page = open_tab(browser, base, None)
+    page = open_tab(browser, start_dashboard(), None)
     seen = {}
     for page_name in ("symbols", "group", "ic", "config"):
-        go_to(page, f"{base}/{page_name}?model=m&symbol={quote(SHOWN[0], safe='')}", None)
+        go_in_place(page, f"/{page_name}?model=m&symbol={quote(SHOWN[0], safe='')}", None)
         made = page.get_by_test_id("stApp").locator(
             "img[src*='example.org'], img[src='x'], a[href*='example.org'], .katex, [data-testid=stMain] b, "
             "[data-testid=stMain] i, [data-testid=stMain] em, .js-plotly-plot a"
@@ -352,7 +351,7 @@ def test_pages_show_names_letter_by_letter(
         assert _is_shown(seen[page_name].replace("\t", " ")), page_name
         assert errors_of(page) == []
     assert all(text in seen["group"] for text in (SHOWN[0], "[link=http://example.org]r[/link] <i>$b^2$</i>"))
-    go_to(page, f"{base}/group?model=m&symbol={quote(SHOWN[-1], safe='')}&side=For%20bots", None)
+    go_in_place(page, f"/group?model=m&symbol={quote(SHOWN[-1], safe='')}&side=For%20bots", None)
     page.get_by_role("tab", name="For bots").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the payload").click()

@@ -11,6 +11,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 expect.set_options(timeout=20_000)  # streamlit answers in tenths of a second, a busy machine in seconds
 
+NOWHERE = "about:blank"
 GO_IN_PLACE = "address => { history.pushState(null, '', address); dispatchEvent(new PopStateEvent('popstate')) }"
 
 
@@ -18,9 +19,31 @@ def open_tab(
     context: BrowserContext, url: str, heading: str | None, *, dark: bool = False, size: tuple[int, int] = (1280, 900)
 ) -> Page:
     """Open an address in a tab of its own and wait for the page's heading; errors are noted in ``errors_of``."""
-    page = context.new_page()
+    left = [page for page in context.pages if page.url == NOWHERE and hasattr(page, "errors")]
+    page = left[0] if left else _new_tab(context)
     page.emulate_media(color_scheme="dark" if dark else "light")
     page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.errors.clear()  # type: ignore[attr-defined]
+    page.goto(url)
+    expect(_title(page, heading)).to_be_visible(timeout=60_000)
+    settled(page)
+    return page
+
+
+def leave_one_tab(context: BrowserContext) -> None:
+    """Close all tabs but one of `open_tab`, which goes nowhere: others would compile streamlit anew."""
+    left = [page for page in context.pages if hasattr(page, "errors")][:1]
+    for page in context.pages:
+        if page not in left:
+            page.close()
+    for page in left:
+        if page.url != NOWHERE:
+            page.evaluate("sessionStorage.clear()")
+            page.goto(NOWHERE)
+
+
+def _new_tab(context: BrowserContext) -> Page:
+    page = context.new_page()
     found: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -32,21 +55,17 @@ def open_tab(
     page.on("pageerror", lambda error: found.append(str(error)))
     page.errors = found  # type: ignore[attr-defined]
     _count_runs(page)
-    go_to(page, url, heading)
     return page
 
 
-def go_to(page: Page, url: str, heading: str | None) -> None:
-    """Open another address in a tab, whose process knows streamlit's scripts by then, and wait for the heading."""
-    page.goto(url)
-    title = (
-        page.get_by_test_id("stHeading") if heading is None else page.get_by_role("heading", name=heading, exact=True)
-    )
-    expect(title.first).to_be_visible(timeout=60_000)
-    settled(page)
+def _title(page: Page, heading: str | None) -> Locator:
+    """Return the heading that a page is to have, any where none is said."""
+    if heading is None:
+        return page.get_by_test_id("stHeading").first
+    return page.get_by_role("heading", name=heading, exact=True).first
 
 
-def go_in_place(page: Page, address: str, heading: str) -> None:
+def go_in_place(page: Page, address: str, heading: str | None) -> None:
     """Go to another address as Back does, without loading streamlit anew; wait for its script's end and the heading."""
     earlier = page.whole_runs  # type: ignore[attr-defined]
     page.evaluate(GO_IN_PLACE, address)
@@ -54,7 +73,7 @@ def go_in_place(page: Page, address: str, heading: str) -> None:
     while page.whole_runs == earlier:  # type: ignore[attr-defined]
         assert time.monotonic() < deadline, f"the script of {address} does not end"
         page.wait_for_timeout(20)
-    expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
+    expect(_title(page, heading)).to_be_visible()
     settled(page)
 
 

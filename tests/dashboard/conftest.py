@@ -21,6 +21,7 @@ from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.conftest import write_group_below
+from tests.dashboard.browsing import leave_one_tab
 from tests.processes import free_port
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -214,7 +215,7 @@ def warm_browser(chromium: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def browser(warm_browser: BrowserContext, asked_outside: list[str]) -> Iterator[BrowserContext]:
-    """A browser that remembers nothing of other tests: no tabs, cookies or storage; only the cache stays."""
+    """A browser that remembers nothing of other tests: no addresses, cookies or storage; only the cache stays."""
 
     def note(request: Request) -> None:  # to hold requests up, as a route does, switches the browser's cache off
         local = urlsplit(request.url).hostname in {"127.0.0.1", "localhost"}
@@ -223,7 +224,6 @@ def browser(warm_browser: BrowserContext, asked_outside: list[str]) -> Iterator[
 
     warm_browser.on("request", note)
     yield warm_browser
-    for page in warm_browser.pages:
-        page.close()
+    leave_one_tab(warm_browser)
     warm_browser.remove_listener("request", note)
     warm_browser.set_storage_state({"cookies": [], "origins": []})

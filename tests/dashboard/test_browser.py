@@ -100,7 +100,6 @@ def test_the_analysts_day(
     [
         ("/config?model=horizon&symbol=SOLUSDT", "Factor configs"),
         ("/group?model=longer&symbol=SOLUSDT&tab=IC", "SOLUSDT · mid_chg_5m"),
-        ("/overview", "Overview"),
     ],
 )
 def test_a_deep_link_into_a_fresh_process_shows_what_its_sender_saw(
@@ -165,7 +164,8 @@ def test_undo_page_changes_and_leaving_keep_a_draft(dashboard_to_read: str, brow
     with page.expect_event("dialog") as asked:
         page.close(run_before_unload=True)
     assert asked.value.type == "beforeunload"
-    asked.value.accept()
+    with page.expect_event("close"):
+        asked.value.accept()
 
 
 def test_what_does_not_look_like_a_number_never_reaches_the_draft(

@@ -254,11 +254,13 @@ def test_columns_of_means_stds_and_variances_are_written_with_every_digit(
 ) -> None:
     _others_save(version_state, spread=(9.0, 6.25))
     written: dict[str, str] = {}
-    for page in (open_page("config", of=OF), open_page("version", version=OF, tab="Normalizer")):
+    compared = open_page("compare_versions", a=OF, b=f"{FAMILY} / v1.0.0", part="Features")
+    for page in (open_page("config", of=OF), open_page("version", version=OF, tab="Normalizer"), compared):
         for table in page.dataframe:
             columns = json.loads(table.proto.columns)
             written |= {name: one.get("type_config", {}).get("format") for name, one in columns.items()}
-    for name in ("saved mean", "saved variance", "mean in files", "variance in files", "mean", "std", "std in files"):
+    names = ("saved mean", "saved variance", "mean in files", "variance in files", "mean", "std", "std in files")
+    for name in (*names, "mean A", "mean B", "std A", "std B"):
         numbers = [1e-24, 0.1, 1 / 3, 1e300]
         assert [float(written[name] % number) for number in numbers] == numbers, name
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from demo.register_demo import register_demo
 from mm_core.dashboard.palette import DARK, LIGHT
@@ -99,6 +100,13 @@ LOOKS = {
 }
 """In the order in which a page is looked at, which follows the system's theme and the size of the window."""
 
+WIDE_FOR = 5_000
+"""Milliseconds after which a page that is wider than the window stays so."""
+
+FITS = """() => {
+  const main = document.querySelector('[data-testid=stMain]');
+  return main && main.scrollWidth <= main.clientWidth + 1;
+}"""
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 24, 31)"}
 FIGURES_HAVE_TEXT_IN = """color =>
   [...document.querySelectorAll('.js-plotly-plot')].every(figure => figure._fullLayout?.font.color === color)"""
@@ -215,5 +223,12 @@ def _settle(page: Page, theme: str) -> None:
 
 
 def _is_too_wide(page: Page) -> bool:
-    """Return whether the page can be moved sideways; what lies around it is as wide as the window in any case."""
-    return bool(page.get_by_test_id("stMain").evaluate("main => main.scrollWidth > main.clientWidth + 1"))
+    """Return whether the page can be moved sideways; what lies around it is as wide as the window in any case.
+
+    Tables and figures are drawn anew some time after the window has changed, so they are given a few seconds.
+    """
+    try:
+        page.wait_for_function(FITS, timeout=WIDE_FOR)
+    except PlaywrightTimeout:
+        return True
+    return False

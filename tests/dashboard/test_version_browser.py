@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from mm_core.domain.lifecycle import Status
 from mm_core.registry import Registry
 from tests.artifacts.versions.conftest import WriteVersion
-from tests.dashboard.browsing import click_row, errors_of, open_tab, settled
+from tests.dashboard.browsing import click_row, errors_of, go_in_place, open_tab, settled
 from tests.dashboard.version_states import (
     FAMILY,
     RUNS,
@@ -101,17 +101,16 @@ def test_a_click_opens_the_row_that_was_clicked_though_a_newer_version_came_abov
 def test_a_dialog_that_is_left_and_a_link_to_a_version_that_is_gone_change_nothing(
     version_state: Registry, start_dashboard: Start, browser: BrowserContext
 ) -> None:
-    base = start_dashboard()
-    page = open_tab(browser, f"{base}/version?version={FAMILY} / v1.1.0", "Version")
+    page = open_tab(browser, f"{start_dashboard()}/version?version={FAMILY} / v1.1.0", "Version")
     events = version_state.lifecycle.history(FAMILY)
     page.get_by_role("button", name="Promote …").click()
     _fill_in(page, "ann", "better")
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    gone = open_tab(browser, f"{base}/version?version=<b>x</b> / v9.9.9&tab=Events", "Version")
-    expect(gone.get_by_text("There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
-    expect(gone.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
-    assert errors_of(gone) == []
+    go_in_place(page, "/version?version=<b>x</b> / v9.9.9&tab=Events", "Version")
+    expect(page.get_by_text("There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
+    assert errors_of(page) == []
     assert version_state.lifecycle.history(FAMILY) == events
 
 

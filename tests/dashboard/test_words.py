@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext
 from mm_core.dashboard.words import counted, plain
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
-from tests.dashboard.browsing import errors_of, go_to, open_tab
+from tests.dashboard.browsing import errors_of, go_in_place, open_tab
 
 HOSTILE = "![x](http://example.org/x.png) <img src=x onerror=alert(1)> :red[r] :smile: $a^2$ **b** `c` [d](e) www.f.org"
 
@@ -41,10 +41,9 @@ def test_names_of_others_are_text_on_every_page(
     root = write_group("SOLUSDT_mid_chg_1m", info_pkl=info, factors_txt=names, model_json=b"{")
     registry = open_registry(load_settings())
     registry.registrations.register("m", str(root))
-    base = start_dashboard()
-    page = open_tab(browser, base, None)
+    page = open_tab(browser, start_dashboard(), None)
     for page_name in ("overview", "symbols", "group", "ic", "config", "compare", "service"):
-        go_to(page, f"{base}/{page_name}?symbol=%3Cimg%20src=x%3E", None)
+        go_in_place(page, f"/{page_name}?symbol=%3Cimg%20src=x%3E", None)
         made = page.get_by_test_id("stMain").locator("img[src], b, a[href$='/e']")
         assert [found.evaluate("node => node.outerHTML") for found in made.all()] == []
         assert errors_of(page) == []

@@ -25,6 +25,7 @@ from mm_core.dashboard.show import (
     show_table,
 )
 from mm_core.dashboard.sidebar import in_hand
+from mm_core.dashboard.tables.configs import EVERY_DIGIT
 from mm_core.dashboard.tables.factors import parameters_table
 from mm_core.dashboard.tables.versions import compared_metrics_table, feature_shifts_table
 from mm_core.dashboard.words import counted, plain
@@ -187,9 +188,11 @@ def features(pair: Pair) -> None:
     there = [change for change in CHANGES if any(one.change == change for one in shifts)]
     kinds = st.pills("Features", there, selection_mode="multi", key="change", bind="query-params")
     table = feature_shifts_table([one for one in shifts if not kinds or one.change in kinds])
+    exact = st.column_config.NumberColumn(format=EVERY_DIGIT)
     show_table(
         table, "versions-features", "Features of both versions",
-        config={"feature": st.column_config.TextColumn(pinned=True), "gain share A": SHARE, "gain share B": SHARE},
+        config={"feature": st.column_config.TextColumn(pinned=True), "gain share A": SHARE, "gain share B": SHARE}
+        | dict.fromkeys(("mean A", "mean B", "std A", "std B"), exact),
         height=rows_height(len(table), 480),
     )  # fmt: skip
     st.caption(f"{counted(len(table), 'feature')}. Mean and std are what people set, else what the files say.")
