@@ -9,6 +9,7 @@ says what was done.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -27,7 +28,14 @@ if __name__ == "__main__":
 import atheris  # noqa: E402
 
 with atheris.instrument_imports(include=["mm_core.artifacts"]):
-    from tests.attacks.fuzz_targets import SELF_TEST, TARGETS, TARGETS_AND_SELF_TEST, honest_files, seeds_of
+    from tests.attacks.fuzz_targets import (
+        SELF_TEST,
+        TARGETS,
+        TARGETS_AND_SELF_TEST,
+        honest_files,
+        hostile_shapes,
+        seeds_of,
+    )
 
 from mm_core.artifacts.pickles.decoding import CannotDecode  # noqa: E402
 from mm_core.errors import UnreadableArtifact  # noqa: E402
@@ -94,7 +102,8 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=0, help="of libFuzzer's choices; 0 takes others each time")
     given = arguments.parse_args()
     given.keep.mkdir(parents=True, exist_ok=True)
-    honest_files()  # once, before the children are forked
+    for make_once in (honest_files, hostile_shapes):  # before the children are forked
+        make_once()
     names = [given.target] if given.target else list(TARGETS)
     each, more = divmod(given.seconds, len(names))  # atheris takes whole seconds
     shares = [max(1, each + (place < more)) for place in range(len(names))]
@@ -113,6 +122,11 @@ def _fuzz(name: str, seconds: int, keep: Path, seed: int, said: int) -> None:
             target.run(data)
         except (UnreadableArtifact, CannotDecode):
             return
+        except BaseException:  # on a busy machine libFuzzer may be gone before it keeps the input
+            path = keep / f"fuzz-{name}-crash-{hashlib.sha1(data, usedforsecurity=False).hexdigest()}"
+            path.write_bytes(data)
+            print(f"\nInput written to {path}", flush=True)
+            raise
 
     with tempfile.TemporaryDirectory() as directory:
         for number, content in enumerate(seeds):
@@ -140,14 +154,14 @@ def _in_a_child(name: str, seconds: int, given: argparse.Namespace) -> int:
         child = os.fork()
         if not child:
             _fuzz(name, seconds, given.keep, given.seed, file.fileno())
-            sys.exit(0)  # as a process ends: libFuzzer keeps the input on the way out
+            sys.exit(0)  # as a process ends: libFuzzer says on the way out what it did
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         took = time.monotonic() - began
         file.seek(0)
         said = file.read().decode(errors="replace")
     counts = [int(count) for count in re.findall(r"number_of_executed_units: *(\d+)", said)]
     edges = [int(count) for count in re.findall(r"\bcov: (\d+)", said)]
-    kept = re.findall(r"written to (.+)", said)
+    kept = sorted(set(re.findall(r"written to (.+)", said)))
     line = {"target": name, "seconds": round(took, 1), "inputs": sum(counts), "edges": [*edges[:1], *edges[-1:]]}
     line["kept"] = kept
     print(json.dumps(line), flush=True)

@@ -171,7 +171,7 @@ def seeds_of(name: str) -> list[bytes]:
         return sorted({_handle(content) for said, content in files if wanted in said} - {b""}, key=len)[:FEWEST_SEEDS]
     chosen = {content for said, content in files if wanted in said}
     if wanted not in (b"_info", b"_model"):
-        chosen |= {attack for attack in _shapes() if wanted in attack}
+        chosen |= {attack for attack in hostile_shapes() if wanted in attack}
     small = sorted((content for content in chosen if len(content) <= LARGEST_SEED), key=lambda data: (len(data), data))
     step = max(1, len(small) // MOST_SEEDS)
     return small[::step] or sorted(chosen, key=len)[:FEWEST_SEEDS]
@@ -184,7 +184,8 @@ def honest_files() -> tuple[tuple[bytes, bytes], ...]:
 
 
 @cache
-def _shapes() -> tuple[bytes, ...]:
+def hostile_shapes() -> tuple[bytes, ...]:
+    """Return the hostile pickles of every shape of call; made once for all targets."""
     return tuple(attack.data for attack in attacks_of("shapes"))
 
 

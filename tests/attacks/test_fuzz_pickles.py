@@ -63,7 +63,8 @@ def test_the_fuzzer_finds_a_defect_and_keeps_its_input(tmp_path: Path) -> None:
     done = _fuzzed(keep, SECONDS_TO_FIND, "--target", SELF_TEST, "--seed", "2")
     assert done.status == 1
     assert "the fuzzer finds what it shall find" in done.output
-    assert [Path(path).parent for path in done.said[SELF_TEST]["kept"]] == [keep]
+    (kept,) = done.said[SELF_TEST]["kept"]
+    assert [str(path) for path in keep.iterdir()] == [kept]
 
 
 @pytest.mark.parametrize("target", TARGETS)

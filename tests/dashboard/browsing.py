@@ -98,6 +98,11 @@ def errors_of(page: Page) -> list[str]:
     return list(page.errors)  # type: ignore[attr-defined]
 
 
+def said(place: Page | Locator, text: str) -> Locator:
+    """Return the first that says a text: while a script runs, streamlit may show what it replaces beside the new."""
+    return place.get_by_text(text).first
+
+
 def settled(page: Page) -> None:
     """Wait until no script runs; what an action leads to must be expected for itself all the same."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")

@@ -22,6 +22,7 @@ from tests.dashboard.browsing import (
     errors_of,
     open_tab,
     press_for,
+    said,
     settled,
     type_into_cell,
     write_into_cell,
@@ -57,9 +58,9 @@ def test_the_analysts_day(
     page.get_by_role("textbox", name="Model name").fill("minute")
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Look at it").click()
-    expect(page.get_by_text("2 groups, 2 of them ready for bots, 1 finding.")).to_be_visible()
+    expect(said(page, "2 groups, 2 of them ready for bots, 1 finding.")).to_be_visible()
     page.get_by_role("button", name="Register 2 groups").click()
-    expect(page.get_by_text("Registered minute with 2 groups.")).to_be_visible()
+    expect(said(page, "Registered minute with 2 groups.")).to_be_visible()
     expect(page.get_by_test_id("stMetric").filter(has_text="Ready for bots")).to_contain_text("2 of 2")
 
     page.get_by_role("link", name="Symbols").click()
@@ -76,15 +77,15 @@ def test_the_analysts_day(
     type_into_cell(page, MEAN, 0, "1e-7")
     type_into_cell(page, MEAN, 1, "-.07")
     type_into_cell(page, VARIANCE, 2, "2.5")
-    expect(page.get_by_text("3 unsaved · editing revision 1")).to_be_visible()
+    expect(said(page, "3 unsaved · editing revision 1")).to_be_visible()
     page.get_by_role("button", name="Save …").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("3 numbers will change")).to_be_visible()
+    expect(said(dialog, "3 numbers will change")).to_be_visible()
     dialog.get_by_label("Why?").fill("vol rescale")
     page.keyboard.press("Tab")
     dialog.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("Saved revision 2 of minute SOLUSDT.")).to_be_visible()
-    expect(page.get_by_text("nothing unsaved · editing revision 2")).to_be_visible()
+    expect(said(page, "Saved revision 2 of minute SOLUSDT.")).to_be_visible()
+    expect(said(page, "nothing unsaved · editing revision 2")).to_be_visible()
 
     after, new_etag = _pull(url)
     assert after["mean_values"] == [1e-7, -0.07, 0.2]
@@ -107,7 +108,7 @@ def test_a_deep_link_into_a_fresh_process_shows_what_its_sender_saw(
 ) -> None:
     page = open_tab(browser, start_dashboard() + address, heading)
     expect(page.get_by_role("link", name="IC explorer")).to_be_visible()  # the frame of app.py, not the folder's
-    expect(page.get_by_test_id("stSidebar").get_by_text("Operate")).to_be_visible()
+    expect(said(page.get_by_test_id("stSidebar"), "Operate")).to_be_visible()
     for part in address.partition("?")[2].split("&"):
         assert part in page.url
     if "tab=IC" in address:
@@ -130,19 +131,19 @@ def test_two_sessions_in_conflict_lose_nothing(
     type_into_cell(two, VARIANCE, 2, "22")
     two.get_by_role("button", name="Save …").click()
     two.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
-    expect(two.get_by_text("Saved revision 3")).to_be_visible()
+    expect(said(two, "Saved revision 3")).to_be_visible()
 
     one.bring_to_front()
-    expect(one.get_by_text("Factor config revision 3 by dashboard (edit: 2 factors).")).to_be_visible()
+    expect(said(one, "Factor config revision 3 by dashboard (edit: 2 factors).")).to_be_visible()
     expect(cell(one, MEAN, 0)).to_have_text("11")  # the news did not move what is under the typist
     one.get_by_role("button", name="Save …").click()
-    expect(one.get_by_text("revision 3 is saved, you edit revision 2")).to_be_visible()
+    expect(said(one, "revision 3 is saved, you edit revision 2")).to_be_visible()
     expect(one.get_by_role("dialog")).to_have_count(0)
     one.get_by_role("button", name="Put my changes on top").click()
-    expect(one.get_by_text("2 unsaved · editing revision 3")).to_be_visible()
+    expect(said(one, "2 unsaved · editing revision 3")).to_be_visible()
     one.get_by_role("button", name="Save …").click()
     one.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
-    expect(one.get_by_text("Saved revision 4")).to_be_visible()
+    expect(said(one, "Saved revision 4")).to_be_visible()
     config = open_registry(load_settings()).configs.get("horizon", "SOLUSDT").config
     assert config.mean_values == (11.0, 12.0, 3.5)
     assert config.variance_values == (4.0, 5.0, 22.0)
@@ -157,7 +158,7 @@ def test_undo_page_changes_and_leaving_keep_a_draft(dashboard_to_read: str, brow
     expect(cell(page, MEAN, 1)).to_have_text("2.5")
     page.get_by_role("link", name="Service").click()
     expect(page.get_by_role("heading", name="Service")).to_be_visible()
-    expect(page.get_by_test_id("stSidebar").get_by_text("horizon SOLUSDT: 1 unsaved")).to_be_visible()
+    expect(said(page.get_by_test_id("stSidebar"), "horizon SOLUSDT: 1 unsaved")).to_be_visible()
     page.get_by_role("link", name="Factor configs").click()
     expect(cell(page, MEAN, 0)).to_have_text("11")
 
@@ -178,16 +179,16 @@ def test_what_does_not_look_like_a_number_never_reaches_the_draft(
         close_cell_editor(page)
         settled(page)
         expect(cell(page, MEAN, 0)).to_have_text("1.5")
-    expect(page.get_by_text("nothing unsaved")).to_be_visible()
+    expect(said(page, "nothing unsaved")).to_be_visible()
 
 
 def test_a_broken_group_is_shown_with_its_remedy(dashboard_to_read: str, browser: BrowserContext) -> None:
     page = open_tab(browser, dashboard_to_read, "Overview")
-    expect(page.get_by_text("Bots get 404")).to_be_visible()
+    expect(said(page, "Bots get 404")).to_be_visible()
     page.get_by_role("link", name="horizon ETHUSDT").click()
     expect(page.get_by_role("heading", name="ETHUSDT · mid_chg_1m")).to_be_visible()
     expect(page.get_by_role("tab", name="Findings")).to_have_attribute("aria-selected", "true")
-    expect(page.get_by_test_id("stAlert").get_by_text("ETHUSDT_mid_chg_1m_model.json")).to_be_visible()
+    expect(said(page.get_by_test_id("stAlert"), "ETHUSDT_mid_chg_1m_model.json")).to_be_visible()
     assert errors_of(page) == []
 
 
@@ -195,14 +196,14 @@ def test_news_are_said_and_shown_when_asked(
     state: dict[str, str], start_dashboard: Start, browser: BrowserContext, write_group: Callable[..., Path]
 ) -> None:
     page = open_tab(browser, f"{start_dashboard()}/symbols?model=horizon", "Symbols")
-    expect(page.get_by_text("3 groups.")).to_be_visible()
+    expect(said(page, "3 groups.")).to_be_visible()
     write_group("XRPUSDT_mid_chg_1m", "horizon")
     open_registry(load_settings()).registrations.refresh("horizon")
-    expect(page.get_by_text("Groups: 1 new (XRPUSDT_mid_chg_1m).")).to_be_visible()
-    expect(page.get_by_text("3 groups.")).to_be_visible()
+    expect(said(page, "Groups: 1 new (XRPUSDT_mid_chg_1m).")).to_be_visible()
+    expect(said(page, "3 groups.")).to_be_visible()
     page.get_by_role("button", name="Show it").click()
-    expect(page.get_by_text("4 groups.")).to_be_visible()
-    expect(page.get_by_text("up to date")).to_be_visible()
+    expect(said(page, "4 groups.")).to_be_visible()
+    expect(said(page, "up to date")).to_be_visible()
 
 
 def test_the_browser_remembers_the_last_look(
@@ -210,7 +211,7 @@ def test_the_browser_remembers_the_last_look(
 ) -> None:
     base = start_dashboard()
     page = open_tab(browser, base, "Overview")
-    expect(page.get_by_text("What changed in the last 7 days")).to_be_visible()
+    expect(said(page, "What changed in the last 7 days")).to_be_visible()
     page.wait_for_function("document.cookie.includes('model_manager_seen=')")
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
     page.evaluate("stamp => { document.cookie = 'model_manager_seen=/' + stamp + '; path=/' }", an_hour_ago)
@@ -222,7 +223,7 @@ def test_the_browser_remembers_the_last_look(
     expect(title).to_be_visible()
     again.wait_for_function(f"document.cookie.includes('model_manager_seen={an_hour_ago}/')")
     reloaded = open_tab(browser, base, "Overview")  # the same look goes on
-    expect(reloaded.get_by_text(title.inner_text())).to_be_visible()
+    expect(said(reloaded, title.inner_text())).to_be_visible()
     again.bring_to_front()
     changes = again.get_by_test_id("stDataFrame").nth(1)
     changes.scroll_into_view_if_needed()
@@ -250,10 +251,10 @@ def test_tables_and_payloads_can_be_taken_away(dashboard_to_read: str, browser: 
 def test_the_address_follows_what_is_chosen(dashboard_to_read: str, browser: BrowserContext) -> None:
     page = open_tab(browser, f"{dashboard_to_read}/ic?model=horizon", "IC explorer")
     page.get_by_role("tab", name="One factor").click()
-    expect(page.get_by_text("Selected in")).to_be_visible()
+    expect(said(page, "Selected in")).to_be_visible()
     page.get_by_role("combobox", name="Factor").click()
     page.get_by_role("option", name="spread_3").click()
-    expect(page.get_by_text("Family")).to_be_visible()
+    expect(said(page, "Family")).to_be_visible()
     page.wait_for_url("**factor=spread_3**")
     assert "view=One+factor" in page.url or "view=One%20factor" in page.url
     copy = open_tab(browser, page.url, "IC explorer")
@@ -279,8 +280,8 @@ def test_the_grid_can_be_used_with_the_keyboard_alone(dashboard_to_read: str, br
     page.keyboard.press("Control+a")
     page.keyboard.type("42", delay=60)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 unsaved · editing revision 2")).to_be_visible()
-    press_for(page, "Control+s", page.get_by_role("dialog").get_by_text("1 number will change"))
+    expect(said(page, "1 unsaved · editing revision 2")).to_be_visible()
+    press_for(page, "Control+s", said(page.get_by_role("dialog"), "1 number will change"))
 
 
 def test_back_leads_to_the_page_before(dashboard_to_read: str, browser: BrowserContext) -> None:
@@ -313,13 +314,13 @@ def test_a_model_that_was_deleted_is_said_and_its_edits_can_be_dropped(
 ) -> None:
     page = open_tab(browser, f"{start_dashboard()}/config?model=longer&symbol=SOLUSDT", "Factor configs")
     type_into_cell(page, MEAN, 0, "11")
-    expect(page.get_by_text("1 unsaved · editing revision")).to_be_visible()
+    expect(said(page, "1 unsaved · editing revision")).to_be_visible()
     settled(page)  # a run that is still to come would draw the page without the model, and there were no news
     open_registry(load_settings()).registrations.delete("longer")
-    expect(page.get_by_text("longer: Deleted.")).to_be_visible()
+    expect(said(page, "longer: Deleted.")).to_be_visible()
     page.get_by_role("button", name="Show it").click()
-    expect(page.get_by_text("There is no model 'longer' here; this is horizon.")).to_be_visible()
-    expect(page.get_by_text("but there is no such group now")).to_be_visible()
+    expect(said(page, "There is no model 'longer' here; this is horizon.")).to_be_visible()
+    expect(said(page, "but there is no such group now")).to_be_visible()
     page.get_by_role("button", name="Drop these edits").click()
     expect(page.get_by_text("but there is no such group now")).to_have_count(0)
     assert page.evaluate("window.modelManagerUnsaved") is False

@@ -15,7 +15,7 @@ from mm_core.registry import Registry
 from mm_core.settings import load_settings
 from mm_core.wiring import open_registry
 from tests.artifacts.versions.conftest import WriteVersion
-from tests.dashboard.browsing import cell, errors_of, open_tab, press_for, settled, type_into_cell
+from tests.dashboard.browsing import cell, errors_of, open_tab, press_for, said, settled, type_into_cell
 from tests.dashboard.version_states import FAMILY, lightgbm_booster, version_state, write_version
 
 __all__ = ["lightgbm_booster", "version_state", "write_version"]
@@ -47,20 +47,20 @@ def test_a_versions_normalizer_is_edited_pulled_and_put_back_and_its_files_never
     page = open_tab(browser, f"{start_dashboard()}/version?version={FAMILY} / v1.1.0&tab=Normalizer", "Version")
     page.get_by_role("link", name="Edit normalization").click()
     expect(page.get_by_role("heading", name="Factor configs")).to_be_visible()
-    expect(page.get_by_text("revision 0, as its files say")).to_be_visible()
+    expect(said(page, "revision 0, as its files say")).to_be_visible()
     type_into_cell(page, MEAN, 0, "1e-7")
     type_into_cell(page, VARIANCE, 2, "0")
-    expect(page.get_by_text("1 number cannot be saved")).to_be_visible()
+    expect(said(page, "1 number cannot be saved")).to_be_visible()
     type_into_cell(page, VARIANCE, 2, "6.25")
-    expect(page.get_by_text("2 unsaved · editing revision 0")).to_be_visible()
+    expect(said(page, "2 unsaved · editing revision 0")).to_be_visible()
     dialog = page.get_by_role("dialog")
-    press_for(page, "Control+s", dialog.get_by_text("2 numbers will change"))
+    press_for(page, "Control+s", said(dialog, "2 numbers will change"))
     dialog.get_by_label("Why?").fill("drift")
     page.keyboard.press("Tab")
     dialog.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text(f"Saved revision 1 of {FAMILY} v1.1.0.")).to_be_visible()
-    expect(page.get_by_text("nothing unsaved · editing revision 1")).to_be_visible()
-    expect(page.get_by_text("2 features with other numbers than the files")).to_be_visible()
+    expect(said(page, f"Saved revision 1 of {FAMILY} v1.1.0.")).to_be_visible()
+    expect(said(page, "nothing unsaved · editing revision 1")).to_be_visible()
+    expect(said(page, "2 features with other numbers than the files")).to_be_visible()
 
     after, new_etag = _pull(payload_server)
     assert (after["normalizer"]["mean"], after["normalizer"]["std"]) == ([1e-7, 0.5, 0.5, 0.5], [2.0, 2.0, 2.5, 2.0])
@@ -76,7 +76,7 @@ def test_a_versions_normalizer_is_edited_pulled_and_put_back_and_its_files_never
     page.get_by_role("tab", name="History").click()
     page.get_by_role("button", name="Restore revision 0 …").click()
     dialog.get_by_role("button", name="Restore", exact=True).click()
-    expect(page.get_by_text(f"Restored revision 0 of {FAMILY} v1.1.0.")).to_be_visible()
+    expect(said(page, f"Restored revision 0 of {FAMILY} v1.1.0.")).to_be_visible()
     again, _ = _pull(payload_server)
     assert (again["normalizer"], again["metadata"]["normalizer_overridden"]) == (before["normalizer"], [])
     assert tree_digest(tmp_path / "root") == files

@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from mm_core.domain.lifecycle import Status
 from mm_core.registry import Registry
 from tests.artifacts.versions.conftest import WriteVersion
-from tests.dashboard.browsing import click_row, errors_of, go_in_place, open_tab, settled
+from tests.dashboard.browsing import click_row, errors_of, go_in_place, open_tab, said, settled
 from tests.dashboard.version_states import (
     FAMILY,
     RUNS,
@@ -46,22 +46,22 @@ def test_a_version_is_promoted_and_demoted_behind_dialogs_that_say_who_makes_roo
     expect(page.get_by_role("heading", name=f"{FAMILY} v1.1.0")).to_be_visible()
     page.get_by_role("button", name="Promote …").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text(f"{FAMILY} v1.0.0 is demoted by this: deployed → shadow")).to_be_visible()
+    expect(said(dialog, f"{FAMILY} v1.0.0 is demoted by this: deployed → shadow")).to_be_visible()
     dialog.get_by_role("button", name="Promote").click()
-    expect(dialog.get_by_text("Nothing was changed. Say who you are and why")).to_be_visible()
+    expect(said(dialog, "Nothing was changed. Say who you are and why")).to_be_visible()
     _fill_in(page, "ann", "<b>beats</b> v1.0.0 by 2 points")
     dialog.get_by_role("button", name="Promote").click()
-    expect(page.get_by_text(f"{FAMILY} v1.1.0 is deployed now; v1.0.0 is shadow.")).to_be_visible()
+    expect(said(page, f"{FAMILY} v1.1.0 is deployed now; v1.0.0 is shadow.")).to_be_visible()
     expect(dialog).to_have_count(0)
     lifecycle = version_state.lifecycle
     assert [lifecycle.record(FAMILY, one).status for one in ("v1.0.0", "v1.1.0")] == [Status.SHADOW, Status.DEPLOYED]
 
     page.get_by_role("button", name="Demote to shadow …").click()
-    expect(dialog.get_by_text(f"Nothing of {FAMILY} is deployed afterwards")).to_be_visible()
+    expect(said(dialog, f"Nothing of {FAMILY} is deployed afterwards")).to_be_visible()
     assert dialog.get_by_label("Who are you?").input_value() == "ann"  # asked once
     _fill_in(page, "bob", "it loses money")
     dialog.get_by_role("button", name="Demote to shadow").click()
-    expect(page.get_by_text(f"{FAMILY} v1.1.0 is shadow now.")).to_be_visible()
+    expect(said(page, f"{FAMILY} v1.1.0 is shadow now.")).to_be_visible()
     assert lifecycle.record(FAMILY, "v1.1.0").status is Status.SHADOW
 
     page.get_by_test_id("stMain").get_by_role("link", name="Lifecycle").click()
@@ -108,7 +108,7 @@ def test_a_dialog_that_is_left_and_a_link_to_a_version_that_is_gone_change_nothi
     page.get_by_role("dialog").get_by_role("button", name="Leave it").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     go_in_place(page, "/version?version=<b>x</b> / v9.9.9&tab=Events", "Version")
-    expect(page.get_by_text("There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
+    expect(said(page, "There is no version '<b>x</b> / v9.9.9' here.")).to_be_visible()
     expect(page.get_by_role("heading", name=f"{FAMILY} v1.2.0")).to_be_visible()
     assert errors_of(page) == []
     assert version_state.lifecycle.history(FAMILY) == events
@@ -125,10 +125,10 @@ def test_a_cleanup_deletes_what_its_dialog_listed_and_nothing_before(
     page = open_tab(browser, f"{start_dashboard()}/versions?show=Cleanup&keep=2", "Versions")
     page.get_by_role("button", name="Delete 2 runs …").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("This cannot be undone.")).to_be_visible()
+    expect(said(dialog, "This cannot be undone.")).to_be_visible()
     assert there() == list(RUNS)
     dialog.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.get_by_text("Deleted 2 runs")).to_be_visible()
+    expect(said(page, "Deleted 2 runs")).to_be_visible()
     expect(page.get_by_test_id("stMetric").filter(has_text="Would go")).to_contain_text("0")
     assert there() == list(RUNS[2:])
     assert [one.name for one in registry.versions()] == [RUNS[3], RUNS[2]]
